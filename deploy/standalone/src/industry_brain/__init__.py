@@ -1,0 +1,1 @@
+"""All services in one process, the cluster supervisor and the command line `brain`."""

@@ -1,0 +1,1 @@
+"""Organisations, people, roles, credentials, tokens and the audit chain."""

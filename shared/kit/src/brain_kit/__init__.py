@@ -1,0 +1,1 @@
+"""Database, events, objects, service factory, principals and telemetry shared by all services."""

@@ -1,0 +1,1 @@
+"""Starters of real servers and fixtures for tests; never imported by services."""
