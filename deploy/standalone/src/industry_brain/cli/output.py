@@ -1,0 +1,86 @@
+"""What the command line prints: tables for people, JSON for programs, one line for errors."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from industry_brain.apiclient import ApiClient, ApiError, PlatformUnreachable
+
+EXIT_CODES = {
+    0: "done",
+    1: "unexpected error",
+    2: "wrong usage",
+    3: "platform not reachable",
+    4: "credentials refused",
+    5: "some rows were rejected",
+    6: "refused by the platform",
+}
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def fail(error: Exception) -> int:
+    """Prints an error in one line and returns the exit code for it."""
+    if isinstance(error, ApiError):
+        click.echo(f"✗ {error} [{error.code}]", err=True)
+        for item in error.problem.get("errors", []):
+            click.echo(f"  - {item}", err=True)
+        return 4 if error.status in (401, 403) else 6
+    if isinstance(error, PlatformUnreachable):
+        click.echo(f"✗ 平台没有应答 nothing answers: {error}. 先启动 start it first: brain up", err=True)
+        return 3
+    click.echo(f"✗ {type(error).__name__}: {error}", err=True)
+    return 1
+
+
+def connection(command: Decorated) -> Decorated:
+    """Adds --url, --key and --json to a command that talks to a running platform."""
+    command = click.option("--json", "as_json", is_flag=True, help="机器可读 print JSON")(command)
+    command = click.option(
+        "--key", envvar="BRAIN_KEY", help="接口密钥 API key; default $BRAIN_KEY, else first-credentials.json"
+    )(command)
+    return click.option(
+        "--url", envvar="BRAIN_URL", default="http://127.0.0.1:8080", show_default=True, help="平台地址"
+    )(command)
+
+
+def connect(url: str, key: str | None) -> ApiClient:
+    """A client with the given key, else with the operator's first key of ./brain-data."""
+    return ApiClient(url, key or _first_key())
+
+
+def _first_key() -> str | None:
+    path = os.path.join(os.environ.get("BRAIN_HOME", "./brain-data"), "first-credentials.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return str(json.load(file)["operator"]["api_key"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def show(data: object, as_json: bool, columns: Sequence[str] | None = None) -> None:
+    """Prints rows as a table or anything as JSON."""
+    if as_json:
+        click.echo(json.dumps(data, ensure_ascii=False))
+        return
+    rows = data if isinstance(data, list) else [data]
+    if not rows:
+        click.echo("（没有记录 no records）")
+        return
+    _table(rows, columns or list(rows[0]))
+
+
+def _table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("—" if row.get(column) is None else str(row[column]) for column in columns))
+    Console().print(table)

@@ -1,0 +1,160 @@
+"""Loads the synthetic demonstration cluster 合成数据 through the real API, as the organisations that would push it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from industry_brain.apiclient import ApiClient, ApiError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PARQUET = "application/vnd.apache.parquet"
+KEYS_FILE = "demo-keys.json"
+WAIT_S = 60
+
+
+@dataclass(frozen=True)
+class Step:
+    """One push of the demonstration: so many rows of a data set by an organisation."""
+
+    dataset: str
+    organisation: str
+    rows: int
+    done: int
+    total: int
+
+
+class DemoIncomplete(Exception):
+    """Rows of the demonstration were rejected; the generator and the contracts disagree."""
+
+
+def load(
+    api: ApiClient, home: Path, *, enterprises: int = 2000, seed: int = 1, on_step: Callable[[Step], None] | None = None
+) -> dict[str, Any]:
+    """Makes the organisations and keys, pushes every data set, registers the chain; a repeat loads nothing twice.
+
+    Returns {"rows", "pushes", "chain", "organisations"}. Keys of the generated organisations
+    go to demo-keys.json (0600).
+    Raises DemoIncomplete, ApiError, PlatformUnreachable.
+    """
+    from industry_brain.generator import generate
+
+    cluster = generate(seed=seed, enterprises=enterprises)
+    keys = _organisations(api, home, cluster.organisations())
+    tables = list(cluster.datasets())
+    total = sum(table.num_rows for _, _, table in tables)
+    done = pushes = 0
+    for number, (dataset, owner, table) in enumerate(tables):
+        with ApiClient(api.url, keys[owner]) as pusher:
+            receipt = pusher.push(
+                dataset,
+                _parquet(table),
+                PARQUET,
+                mode="upsert",
+                wait_s=WAIT_S,
+                idempotency_key=f"demo-{seed}-{enterprises}-{number}",
+            )
+        if receipt["rejected"] or receipt["state"] == "refused":
+            first = (receipt.get("rejects") or receipt.get("problems") or ["?"])[0]
+            raise DemoIncomplete(f"{dataset}: {receipt['rejected']} of {table.num_rows} rows rejected, first: {first}")
+        done += table.num_rows
+        pushes += 1
+        if on_step:
+            on_step(Step(dataset, owner, table.num_rows, done, total))
+    definition = cluster.chain_definition()
+    api.put(
+        f"/api/government-services/v1/chains/{definition['id']}",
+        json.dumps(definition, ensure_ascii=False).encode(),
+        "application/json",
+    )
+    return {"rows": done, "pushes": pushes, "chain": definition["id"], "organisations": len(keys)}
+
+
+def load_with_bar(url: str, home: Path, *, enterprises: int = 2000, quiet: bool = False) -> dict[str, Any] | None:
+    """Loads the demonstration behind a progress bar with the operator's first key; None when it is there already."""
+    key = json.loads((home / "first-credentials.json").read_text(encoding="utf-8"))["operator"]["api_key"]
+    with ApiClient(url, key) as api:
+        if (home / KEYS_FILE).exists() and api.get("/api/government-services/v1/chains")["items"]:
+            click.echo("演示集群已在 the demonstration cluster is loaded already（合成数据）")
+            return None
+        if quiet:
+            return load(api, home, enterprises=enterprises)
+        with _Bar() as advance:
+            result = load(api, home, enterprises=enterprises, on_step=advance)
+    click.echo(f"✓ 合成数据 synthetic data: {result['rows']:,} 行 rows, {result['pushes']} 次推送 pushes")
+    return result
+
+
+class _Bar:
+    """A progress bar on a terminal, one line a data set elsewhere."""
+
+    def __enter__(self) -> Callable[[Step], None]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        self._bars = None
+        if not console.is_terminal:
+            return lambda step: click.echo(f"  {step.done:>9,}/{step.total:,} {step.dataset}", err=True)
+        self._bars = Progress(
+            TextColumn("演示 {task.description:<34}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._bars.start()
+        task = self._bars.add_task("合成数据", total=None)
+
+        def advance(step: Step) -> None:
+            assert self._bars is not None
+            self._bars.update(task, completed=step.done, total=step.total, description=step.dataset)
+
+        return advance
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+
+def _organisations(api: ApiClient, home: Path, organisations: list[Any]) -> dict[str, str]:
+    """Organisation to API key; keys of an interrupted earlier run are used again."""
+    path = home / KEYS_FILE
+    kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for organisation in organisations:
+        if organisation.uscc in kept:
+            continue
+        body = {name: getattr(organisation, name) for name in ("uscc", "name", "kind", "region")} | {"synthetic": True}
+        try:
+            api.post("/api/identity/v1/organisations", body)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+        made = api.post("/api/identity/v1/keys", {"org": organisation.uscc, "name": "demo"})
+        kept[organisation.uscc] = made["key"]
+        _write_private(path, kept)
+    return kept
+
+
+def _write_private(path: Path, keys: dict[str, str]) -> None:
+    partial = path.with_suffix(".part")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump(keys, file, indent=2)
+    partial.replace(path)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()

@@ -1,0 +1,35 @@
+"""Before a cluster starts: migrates every database and makes the first operator. Prints one JSON line."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from brain_kit.service import Platform
+from brain_kit.settings import PlatformSettings
+
+from industry_brain.embedded import write_credentials
+from industry_brain.wiring import SERVICES, build_service
+
+
+def main() -> None:
+    """Prepares the databases named by the environment."""
+    from identity.main import bootstrap
+
+    settings = PlatformSettings()
+    platform = Platform(settings)
+    try:
+        for name, package in SERVICES.items():
+            platform.database(name).migrate(package)
+        made = bootstrap(build_service(platform, "identity"))
+        credentials = None
+        if made is not None:
+            credentials = {"operator": {"user": made.user, "password": made.password, "api_key": made.api_key}}
+            write_credentials(settings.home, credentials)
+    finally:
+        platform.close()
+    sys.stdout.write(json.dumps({"credentials": credentials}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Pure decisions of the government side: chain definitions, facts and the panorama made of them."""
