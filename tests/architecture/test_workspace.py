@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from functools import cache
@@ -109,11 +110,12 @@ def test_the_repository_names_no_registry_and_no_machine_path() -> None:
 
 
 def _text_files() -> list[Path]:
-    skipped = {".venv", ".git", "node_modules", "vendor", ".cache", "__pycache__", "brain-data", ".servers"}
-    suffixes = {".py", ".toml", ".txt", ".in", ".json", ".md", ".yml", ".yaml", ".js", ".css", ".html", ".csv", ""}
-    return [
-        path
-        for path in ROOT.rglob("*")
-        if path.suffix in suffixes and path.is_file() and not skipped & set(path.relative_to(ROOT).parts)
-        and not any(part.startswith((".mypy", ".ruff", ".pytest", ".import", ".hypothesis", "brain-data")) for part in path.parts)
-    ]  # fmt: skip
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    paths = [ROOT / line for line in listed.stdout.splitlines()]
+    return [path for path in paths if path.is_file() and path.suffix not in {".png", ".parquet", ".xlsx"}]

@@ -13,7 +13,7 @@ from industry_brain.wiring import SERVICES
 
 HEADING = """# 设置 Settings
 
-Environment variables of the platform and of each service. Written by `make docs`; a test compares this page with the code.
+Environment variables of the platform and of each service. Written by `make docs`; a test compares it with the code.
 """
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: measured on demand by `make bench`, never timed tests."""

@@ -1,0 +1,70 @@
+"""How long `brain up` takes to serve, what it holds in memory, how long the demonstration takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from brain_testing.process import free_port
+
+
+def run(enterprises: int = 2000) -> dict[str, Any]:
+    """Starts the platform in an empty home, waits, loads the demonstration."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        started = time.monotonic()
+        process = _start(home, free_port())
+        try:
+            url = _ready(process)
+            ready_s = time.monotonic() - started
+            threading.Event().wait(5)
+            idle_mb = psutil.Process(process.pid).memory_info().rss / 1e6
+            started = time.monotonic()
+            subprocess.run(
+                [sys.executable, "-m", "industry_brain", "demo", "--url", url, "--home", str(home), "--json"]
+                + ["--enterprises", str(enterprises)],
+                check=True,
+                capture_output=True,
+            )
+            demo_s = time.monotonic() - started
+            loaded_mb = psutil.Process(process.pid).memory_info().rss / 1e6
+            started = time.monotonic()
+        finally:
+            process.terminate()
+            process.wait(30)
+        stop_s = time.monotonic() - started
+    return {
+        "brain up to ready": {"value": ready_s, "unit": "s", "bound": 8, "better": "less"},
+        "idle memory": {"value": idle_mb, "unit": "MB", "bound": 450, "better": "less"},
+        "demonstration loaded": {"value": demo_s, "unit": "s", "bound": 60, "better": "less"},
+        "memory after the demonstration": {"value": loaded_mb, "unit": "MB"},
+        "SIGTERM to ended": {"value": stop_s, "unit": "s", "bound": 10, "better": "less"},
+    }
+
+
+def _start(home: Path, port: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "industry_brain", "up", "--home", str(home), "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def _ready(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    for text in process.stdout:
+        if text.startswith("ready "):
+            return text.split()[1]
+    raise RuntimeError("the platform ended before it was ready")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(run(), indent=2) + "\n")
