@@ -1,7 +1,7 @@
 """`make bench`: runs every benchmark of this folder, or those named, and prints each figure beside its bound.
 
 A benchmark is a module `bench_<name>.py` with `run() -> dict`: figure name to {"value", "unit", "bound", "better"}.
-`bound` is the least (better "more") or the most (better "less") that is asked for; a missed bound is printed, never hidden.
+`bound` is the least (better "more") or the most (better "less") that is asked for; a miss is printed, never hidden.
 """
 
 from __future__ import annotations

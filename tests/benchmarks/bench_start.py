@@ -27,12 +27,8 @@ def run(enterprises: int = 2000) -> dict[str, Any]:
             threading.Event().wait(5)
             idle_mb = psutil.Process(process.pid).memory_info().rss / 1e6
             started = time.monotonic()
-            subprocess.run(
-                [sys.executable, "-m", "industry_brain", "demo", "--url", url, "--home", str(home), "--json"]
-                + ["--enterprises", str(enterprises)],
-                check=True,
-                capture_output=True,
-            )
+            command = [sys.executable, "-m", "industry_brain", "demo", "--url", url, "--home", str(home), "--json"]
+            subprocess.run([*command, "--enterprises", str(enterprises)], check=True, capture_output=True)
             demo_s = time.monotonic() - started
             loaded_mb = psutil.Process(process.pid).memory_info().rss / 1e6
             started = time.monotonic()
