@@ -1,0 +1,27 @@
+"""Events: written to the outbox with the change, carried by a bus, handled once by each group."""
+
+from brain_kit.events.bus import Delivery, EventBus, Publisher, Subscription, open_bus
+from brain_kit.events.consumer import Consumer, Handler, ReplayFailed
+from brain_kit.events.event import DEAD_SUFFIX, Event, EventData, from_cloudevent
+from brain_kit.events.local import LocalBus
+from brain_kit.events.outbox import emit, emit_all
+from brain_kit.events.relay import Relay
+
+__all__ = [
+    "DEAD_SUFFIX",
+    "Consumer",
+    "Delivery",
+    "Event",
+    "EventBus",
+    "EventData",
+    "Handler",
+    "LocalBus",
+    "Publisher",
+    "Relay",
+    "ReplayFailed",
+    "Subscription",
+    "emit",
+    "emit_all",
+    "from_cloudevent",
+    "open_bus",
+]

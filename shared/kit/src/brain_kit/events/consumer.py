@@ -1,0 +1,185 @@
+"""Handling events: each one once, in order per key, whatever crashes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+
+import structlog
+from opentelemetry import propagate, trace
+from prometheus_client import Counter
+from sqlalchemy.orm import Session
+
+from brain_kit.database import Database, DatabaseUnavailable
+from brain_kit.events import dead_letters, inbox
+from brain_kit.events.bus import Delivery, EventBus, Subscription
+from brain_kit.events.event import Event, from_cloudevent
+from brain_kit.problems import Conflict
+
+Handler = Callable[[Session, Event], None]
+
+POLL_S = 0.5
+RESTART_S = 0.5
+MAX_BACKOFF_S = 5.0
+
+EVENTS = Counter("brain_events", "Events by group, topic and outcome.", ["group", "topic", "outcome"])
+_log = structlog.get_logger("brain_kit.events")
+_tracer = trace.get_tracer("brain_kit.events")
+
+
+class ReplayFailed(Conflict):
+    """The handler failed again; the dead letter stays, with the new error."""
+
+    code = "replay_failed"
+    title = "死信重放失败"
+
+
+class Consumer:
+    """The consumer of a group: calls the handler of each topic with a session and the event.
+
+    The handler works in the given session only: its changes, the inbox entry and (local bus) the position commit
+    together. A batch shares one transaction; when it fails, its events are handled one by one, each tried
+    `attempts` times with growing pauses, then kept as a dead letter. Handlers must not call services that write to
+    the same database: the transaction is open. A lost database is waited for and never counts as a failed attempt.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        database: Database,
+        bus: EventBus,
+        handlers: Mapping[str, Handler],
+        *,
+        attempts: int = 5,
+        backoff_s: float = 0.1,
+        batch_size: int = 500,
+    ) -> None:
+        self.group = group
+        self.database = database
+        self.bus = bus
+        self.handlers = dict(handlers)
+        self._attempts = attempts
+        self._backoff_s = backoff_s
+        self._batch_size = batch_size
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics with a handler."""
+        return sorted(self.handlers)
+
+    def run(self, stop: threading.Event) -> None:
+        """Handle events until `stop` is set; survives outages of bus and database."""
+        while not stop.is_set():
+            try:
+                with closing(self.bus.subscribe(self.group, self.database, self.topics)) as subscription:
+                    while not stop.is_set():
+                        self.step(subscription, stop)
+            except Exception as error:  # noqa: BLE001  (whatever happens, a consumer must come back)
+                _log.warning("consumer restarts", group=self.group, error=dead_letters.describe_error(error))
+                stop.wait(RESTART_S)
+
+    def step(self, subscription: Subscription, stop: threading.Event, *, timeout_s: float = POLL_S) -> int:
+        """Handle the queued replays and the next deliveries of the subscription; returns how many were delivered."""
+        self._replay_queued()
+        deliveries = subscription.poll(timeout_s, self._batch_size)
+        if deliveries and self._handle(subscription, deliveries, stop):
+            subscription.acknowledge()
+        return len(deliveries)
+
+    def replay(self, dead_id: int) -> None:
+        """Handle a dead letter again, now. Raises NotFound, AlreadyReplayed, or ReplayFailed with the new error."""
+        try:
+            with self.database.transaction() as session:
+                row = dead_letters.locked(session, dead_id)
+                self._call(session, from_cloudevent(row.event))
+                dead_letters.set_state(session, dead_id, dead_letters.REPLAYED)
+        except (dead_letters.AlreadyReplayed, dead_letters.NotFound, DatabaseUnavailable):
+            raise
+        except Exception as error:
+            text = dead_letters.describe_error(error)
+            with self.database.transaction() as session:
+                dead_letters.set_state(session, dead_id, dead_letters.DEAD, error=text)
+            raise ReplayFailed(f"死信 {dead_id} 重放失败：{text}", dead_letter=dead_id) from error
+
+    def lag(self) -> dict[str, int]:
+        """Events not yet handled, per topic."""
+        return self.bus.lag(self.group, self.database, self.topics)
+
+    def _handle(self, subscription: Subscription, deliveries: Sequence[Delivery], stop: threading.Event) -> bool:
+        try:
+            self._apply(subscription, deliveries)
+        except Exception as error:  # noqa: BLE001  (a handler may raise anything)
+            _log.info("batch failed, goes one by one", group=self.group, error=dead_letters.describe_error(error))
+            return all(self._apply_patiently(subscription, delivery, stop) for delivery in deliveries)
+        return True
+
+    def _apply(self, subscription: Subscription, deliveries: Sequence[Delivery]) -> None:
+        with self.database.transaction() as session:
+            new = inbox.admit(session, self.group, [delivery.event.id for delivery in deliveries])
+            for delivery in deliveries:
+                if delivery.event.id in new:
+                    new.discard(delivery.event.id)
+                    self._call(session, delivery.event)
+                else:
+                    EVENTS.labels(self.group, delivery.event.topic, "duplicate").inc()
+            subscription.store(session, deliveries)
+
+    def _apply_patiently(self, subscription: Subscription, delivery: Delivery, stop: threading.Event) -> bool:
+        """True when the event is done with (handled or buried), False when `stop` came first."""
+        failed = 0
+        while not stop.is_set():
+            try:
+                self._apply(subscription, [delivery])
+                return True
+            except DatabaseUnavailable:
+                stop.wait(RESTART_S)
+            except Exception as error:  # noqa: BLE001  (a handler may raise anything)
+                failed += 1
+                EVENTS.labels(self.group, delivery.event.topic, "failed").inc()
+                if failed >= self._attempts:
+                    return self._bury(subscription, delivery, error, stop)
+                stop.wait(min(self._backoff_s * 2 ** (failed - 1), MAX_BACKOFF_S))
+        return False
+
+    def _bury(self, subscription: Subscription, delivery: Delivery, error: Exception, stop: threading.Event) -> bool:
+        event = delivery.event
+        while not stop.is_set():
+            try:
+                with self.database.transaction() as session:
+                    if inbox.admit(session, self.group, [event.id]):
+                        dead_letters.bury(session, self.group, event, error, self._attempts)
+                    subscription.store(session, [delivery])
+            except DatabaseUnavailable:
+                stop.wait(RESTART_S)
+                continue
+            EVENTS.labels(self.group, event.topic, "dead").inc()
+            _log.error(
+                "event is a dead letter", group=self.group, topic=event.topic, event_id=event.id, error=str(error)
+            )
+            return True
+        return False
+
+    def _call(self, session: Session, event: Event) -> None:
+        handler = self.handlers.get(event.topic)
+        if handler is None:
+            EVENTS.labels(self.group, event.topic, "ignored").inc()
+            return
+        with self._span(event):
+            handler(session, event)
+        EVENTS.labels(self.group, event.topic, "handled").inc()
+
+    def _span(self, event: Event) -> AbstractContextManager[object]:
+        if not event.traceparent:
+            return nullcontext()
+        parent = propagate.extract({"traceparent": event.traceparent})
+        return _tracer.start_as_current_span(f"consume {event.topic}", context=parent, kind=trace.SpanKind.CONSUMER)
+
+    def _replay_queued(self) -> None:
+        with self.database.reading() as session:
+            waiting = dead_letters.queued(session, self.group)
+        for dead_id in waiting:
+            try:
+                self.replay(dead_id)
+            except (ReplayFailed, dead_letters.AlreadyReplayed) as problem:
+                _log.warning("replay failed", group=self.group, dead_letter=dead_id, error=str(problem))

@@ -1,0 +1,181 @@
+"""The local bus: consumers read the outbox tables of the services in the process, each group with its own positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from brain_kit.clock import utc_now
+from brain_kit.database import Database
+from brain_kit.database.tables import CONSUMER_OFFSET, OUTBOX
+from brain_kit.events import wakeup
+from brain_kit.events.bus import Delivery
+from brain_kit.events.outbox import event_of
+
+
+class LocalBus:
+    """Delivers straight from the outbox tables.
+
+    Positions are kept in the consumer's database, in the transaction of the handler: exactly once by themselves.
+    A commit in this process wakes the consumers at once; those of other processes see it within half a second.
+    """
+
+    def __init__(self) -> None:
+        self._databases: dict[str, Database] = {}
+
+    @property
+    def databases(self) -> dict[str, Database]:
+        """The registered databases by service name."""
+        return dict(self._databases)
+
+    def register(self, service: str, database: Database) -> None:
+        """Read the outbox of this service from now on."""
+        database.ordered_outbox = True
+        self._databases[service] = database
+        wakeup.notify()
+
+    def subscribe(self, group: str, database: Database, topics: Sequence[str]) -> LocalSubscription:
+        """A subscription whose positions live in `database`."""
+        return LocalSubscription(self, group, database, topics)
+
+    def publisher(self) -> None:
+        """Nothing needs publishing."""
+        return
+
+    def removable(self, database: Database) -> sa.ColumnElement[bool]:
+        """Rows behind which every group that reads their topic has moved."""
+        source = next((name for name, known in self._databases.items() if known is database), database.name)
+        behind: dict[str, int] = {}
+        for consumer in self._databases.values():
+            for topic, position in _positions_of(consumer, source):
+                behind[topic] = min(position, behind.get(topic, position))
+        done = [sa.and_(OUTBOX.c.topic == topic, OUTBOX.c.id <= position) for topic, position in behind.items()]
+        return sa.or_(OUTBOX.c.topic.not_in(list(behind)), *done)
+
+    def lag(self, group: str, database: Database, topics: Sequence[str]) -> dict[str, int]:
+        """Outbox rows behind the group's positions, per topic."""
+        lag = dict.fromkeys(topics, 0)
+        positions = _load(database, group)
+        for source, producer in self._databases.items():
+            with producer.reading() as session:
+                for topic in topics:
+                    behind = sa.and_(OUTBOX.c.topic == topic, OUTBOX.c.id > positions.get((source, topic), 0))
+                    lag[topic] += session.execute(
+                        sa.select(sa.func.count()).select_from(OUTBOX).where(behind)
+                    ).scalar_one()
+        return lag
+
+    def ping(self) -> None:
+        """The bus is the databases; each service checks its own."""
+
+    def close(self) -> None:
+        """Forget the databases; they belong to the services."""
+        self._databases.clear()
+
+
+class LocalSubscription:
+    """Reads every registered outbox behind the group's positions."""
+
+    def __init__(self, bus: LocalBus, group: str, database: Database, topics: Sequence[str]) -> None:
+        self._bus = bus
+        self._group = group
+        self._database = database
+        self._topics = list(topics)
+        self._positions = _load(database, group)
+        # Up to here the outbox has nothing for us; saves reading over other topics' rows again at each poll.
+        self._scanned: dict[str, int] = {}
+        self._served = ""
+        self._pending: list[Delivery] = []
+
+    def poll(self, timeout_s: float, limit: int) -> list[Delivery]:
+        """The next deliveries of the first outbox that has some."""
+        seen = wakeup.count()
+        found = self._read_any(limit)
+        if not found:
+            wakeup.wait(seen, timeout_s)
+            found = self._read_any(limit)
+        self._pending = found
+        return found
+
+    def store(self, session: Session, deliveries: Sequence[Delivery]) -> None:
+        """Move the group's positions forward, never back."""
+        for source, position in _last(deliveries).items():
+            # All rows up to here were read for all our topics, so all their positions move together: the next read
+            # starts behind this row for each of them.
+            for topic in self._topics:
+                if self._positions.get((source, topic), 0) < position:
+                    _advance(session, self._group, source, topic, position)
+
+    def acknowledge(self) -> None:
+        """Take over the positions that were committed."""
+        for source, position in _last(self._pending).items():
+            for topic in self._topics:
+                self._positions[source, topic] = max(position, self._positions.get((source, topic), 0))
+        self._pending = []
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _read_any(self, limit: int) -> list[Delivery]:
+        sources = self._bus.databases
+        # Begin behind the source served last: one busy service must not starve the others.
+        names = sorted(sources)
+        start = names.index(self._served) + 1 if self._served in sources else 0
+        for source in names[start:] + names[:start]:
+            found = self._read(source, sources[source], limit)
+            if found:
+                self._served = source
+                return found
+        return []
+
+    def _read(self, source: str, database: Database, limit: int) -> list[Delivery]:
+        position = {topic: self._positions.get((source, topic), 0) for topic in self._topics}
+        after = max(min(position.values(), default=0), self._scanned.get(source, 0))
+        with database.reading() as session:
+            newest = session.execute(sa.select(sa.func.max(OUTBOX.c.id))).scalar() or 0
+            while after < newest:
+                wanted = sa.and_(OUTBOX.c.id > after, OUTBOX.c.id <= newest, OUTBOX.c.topic.in_(self._topics))
+                rows = session.execute(sa.select(OUTBOX).where(wanted).order_by(OUTBOX.c.id).limit(limit)).all()
+                # Topics stand at different places only after one was added: those ahead were handled before.
+                found = [Delivery(event_of(row), source, row.id) for row in rows if row.id > position[row.topic]]
+                if found:
+                    return found
+                after = rows[-1].id if len(rows) == limit else newest
+        self._scanned[source] = after
+        return []
+
+
+def _last(deliveries: Sequence[Delivery]) -> dict[str, int]:
+    last: dict[str, int] = {}
+    for delivery in deliveries:
+        last[str(delivery.origin)] = max(delivery.position, last.get(str(delivery.origin), 0))
+    return last
+
+
+def _load(database: Database, group: str) -> dict[tuple[str, str], int]:
+    columns = (CONSUMER_OFFSET.c.source, CONSUMER_OFFSET.c.topic, CONSUMER_OFFSET.c.position)
+    with database.reading() as session:
+        rows = session.execute(sa.select(*columns).where(CONSUMER_OFFSET.c.group == group)).all()
+    return {(row.source, row.topic): row.position for row in rows}
+
+
+def _positions_of(database: Database, source: str) -> list[tuple[str, int]]:
+    columns = (CONSUMER_OFFSET.c.topic, CONSUMER_OFFSET.c.position)
+    with database.reading() as session:
+        rows = session.execute(sa.select(*columns).where(CONSUMER_OFFSET.c.source == source)).all()
+    return [(row.topic, row.position) for row in rows]
+
+
+def _advance(session: Session, group: str, source: str, topic: str, position: int) -> None:
+    place = sa.and_(
+        CONSUMER_OFFSET.c.group == group, CONSUMER_OFFSET.c.source == source, CONSUMER_OFFSET.c.topic == topic
+    )
+    now = utc_now()
+    kept = session.execute(sa.select(CONSUMER_OFFSET.c.position).where(place).with_for_update()).scalar()
+    if kept is None:
+        row = {"group": group, "source": source, "topic": topic, "position": position, "at": now}
+        session.execute(sa.insert(CONSUMER_OFFSET), [row])
+    elif kept < position:
+        session.execute(sa.update(CONSUMER_OFFSET).where(place).values(position=position, at=now))
