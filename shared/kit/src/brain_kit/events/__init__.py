@@ -6,6 +6,8 @@ from brain_kit.events.event import DEAD_SUFFIX, Event, EventData, from_cloudeven
 from brain_kit.events.local import LocalBus
 from brain_kit.events.outbox import emit, emit_all
 from brain_kit.events.relay import Relay
+from brain_kit.events.routes import event_routes
+from brain_kit.events.status import event_status, recent_events
 
 __all__ = [
     "DEAD_SUFFIX",
@@ -22,6 +24,9 @@ __all__ = [
     "Subscription",
     "emit",
     "emit_all",
+    "event_routes",
+    "event_status",
     "from_cloudevent",
     "open_bus",
+    "recent_events",
 ]

@@ -69,8 +69,8 @@ class EventBus(Protocol):
         """A publisher for a relay, or None when outbox rows need no publishing."""
         ...
 
-    def removable(self, database: Database) -> sa.ColumnElement[bool]:
-        """The condition on outbox rows of this database which nobody needs any more, apart from their age."""
+    def pending(self, database: Database) -> sa.ColumnElement[bool]:
+        """The condition on outbox rows of this database that the broker or a known group still waits for."""
         ...
 
     def lag(self, group: str, database: Database, topics: Sequence[str]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 
@@ -23,6 +24,7 @@ POLL_S = 0.5
 RESTART_S = 0.5
 MAX_BACKOFF_S = 5.0
 
+HANDLED, DUPLICATE, IGNORED, FAILED, DEAD = "handled", "duplicate", "ignored", "failed", "dead"
 EVENTS = Counter("brain_events", "Events by group, topic and outcome.", ["group", "topic", "outcome"])
 _log = structlog.get_logger("brain_kit.events")
 _tracer = trace.get_tracer("brain_kit.events")
@@ -33,6 +35,10 @@ class ReplayFailed(Conflict):
 
     code = "replay_failed"
     title = "死信重放失败"
+
+
+class _HandlerFailed(Exception):
+    """Carries a handler's error, as its cause, out of the transaction."""
 
 
 class Consumer:
@@ -55,6 +61,8 @@ class Consumer:
         backoff_s: float = 0.1,
         batch_size: int = 500,
     ) -> None:
+        if not handlers:
+            raise ValueError(f"consumer {group} has no handlers")
         self.group = group
         self.database = database
         self.bus = bus
@@ -91,16 +99,19 @@ class Consumer:
         """Handle a dead letter again, now. Raises NotFound, AlreadyReplayed, or ReplayFailed with the new error."""
         try:
             with self.database.transaction() as session:
-                row = dead_letters.locked(session, dead_id)
-                self._call(session, from_cloudevent(row.event))
+                event = from_cloudevent(dead_letters.locked(session, dead_id).event)
+                try:
+                    outcome = self._call(session, event)
+                except Exception as error:
+                    raise _HandlerFailed from error
                 dead_letters.set_state(session, dead_id, dead_letters.REPLAYED)
-        except (dead_letters.AlreadyReplayed, dead_letters.NotFound, DatabaseUnavailable):
-            raise
-        except Exception as error:
-            text = dead_letters.describe_error(error)
+        except _HandlerFailed as failure:
+            cause = failure.__cause__ or failure
+            text = dead_letters.describe_error(cause)
             with self.database.transaction() as session:
                 dead_letters.set_state(session, dead_id, dead_letters.DEAD, error=text)
-            raise ReplayFailed(f"死信 {dead_id} 重放失败：{text}", dead_letter=dead_id) from error
+            raise ReplayFailed(f"死信 {dead_id} 重放失败：{text}", dead_letter=dead_id) from cause
+        self._count([(event.topic, outcome)])
 
     def lag(self) -> dict[str, int]:
         """Events not yet handled, per topic."""
@@ -115,15 +126,17 @@ class Consumer:
         return True
 
     def _apply(self, subscription: Subscription, deliveries: Sequence[Delivery]) -> None:
+        outcomes = []
         with self.database.transaction() as session:
             new = inbox.admit(session, self.group, [delivery.event.id for delivery in deliveries])
-            for delivery in deliveries:
-                if delivery.event.id in new:
-                    new.discard(delivery.event.id)
-                    self._call(session, delivery.event)
-                else:
-                    EVENTS.labels(self.group, delivery.event.topic, "duplicate").inc()
+            for event in (delivery.event for delivery in deliveries):
+                outcome = DUPLICATE
+                if event.id in new:
+                    new.discard(event.id)
+                    outcome = self._call(session, event)
+                outcomes.append((event.topic, outcome))
             subscription.store(session, deliveries)
+        self._count(outcomes)
 
     def _apply_patiently(self, subscription: Subscription, delivery: Delivery, stop: threading.Event) -> bool:
         """True when the event is done with (handled or buried), False when `stop` came first."""
@@ -136,7 +149,7 @@ class Consumer:
                 stop.wait(RESTART_S)
             except Exception as error:  # noqa: BLE001  (a handler may raise anything)
                 failed += 1
-                EVENTS.labels(self.group, delivery.event.topic, "failed").inc()
+                self._count([(delivery.event.topic, FAILED)])
                 if failed >= self._attempts:
                     return self._bury(subscription, delivery, error, stop)
                 stop.wait(min(self._backoff_s * 2 ** (failed - 1), MAX_BACKOFF_S))
@@ -153,21 +166,25 @@ class Consumer:
             except DatabaseUnavailable:
                 stop.wait(RESTART_S)
                 continue
-            EVENTS.labels(self.group, event.topic, "dead").inc()
+            self._count([(event.topic, DEAD)])
             _log.error(
                 "event is a dead letter", group=self.group, topic=event.topic, event_id=event.id, error=str(error)
             )
             return True
         return False
 
-    def _call(self, session: Session, event: Event) -> None:
+    def _call(self, session: Session, event: Event) -> str:
         handler = self.handlers.get(event.topic)
         if handler is None:
-            EVENTS.labels(self.group, event.topic, "ignored").inc()
-            return
+            return IGNORED
         with self._span(event):
             handler(session, event)
-        EVENTS.labels(self.group, event.topic, "handled").inc()
+        return HANDLED
+
+    def _count(self, outcomes: Sequence[tuple[str, str]]) -> None:
+        """Count after the commit: what was rolled back did not happen."""
+        for (topic, outcome), number in Tally(outcomes).items():
+            EVENTS.labels(self.group, topic, outcome).inc(number)
 
     def _span(self, event: Event) -> AbstractContextManager[object]:
         if not event.traceparent:

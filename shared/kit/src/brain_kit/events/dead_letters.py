@@ -74,7 +74,7 @@ def queue_replay(session: Session, dead_id: int) -> None:
     """Ask the group's consumer, in whichever process it runs, to replay. Raises NotFound, AlreadyReplayed."""
     locked(session, dead_id)
     set_state(session, dead_id, QUEUED)
-    sa.event.listen(session, "after_commit", lambda _session: wakeup.notify())
+    wakeup.on_commit(session)
 
 
 def queued(session: Session, group: str) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -24,7 +25,9 @@ def admit(session: Session, group: str, event_ids: Sequence[str]) -> set[str]:
     ids = list(dict.fromkeys(event_ids))
     known = set(session.execute(_known, {"g": group, "ids": ids}).scalars())
     now = utc_now()
-    rows = [{"group": group, "event_id": event_id, "at": now} for event_id in ids if event_id not in known]
+    rows: list[dict[str, Any]] = [
+        {"group": group, "event_id": event_id, "at": now} for event_id in ids if event_id not in known
+    ]
     if rows:
         session.execute(sa.insert(INBOX), rows)
     return {row["event_id"] for row in rows}

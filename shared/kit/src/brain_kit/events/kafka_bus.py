@@ -86,9 +86,9 @@ class KafkaBus:
             )
         return KafkaPublisher(self, producer)
 
-    def removable(self, database: Database) -> sa.ColumnElement[bool]:
-        """Rows that the broker has stored."""
-        return OUTBOX.c.published_at.is_not(None)
+    def pending(self, database: Database) -> sa.ColumnElement[bool]:
+        """Rows that the broker has not stored yet."""
+        return OUTBOX.c.published_at.is_(None)
 
     def lag(self, group: str, database: Database, topics: Sequence[str]) -> dict[str, int]:
         """End of each topic minus the group's committed position. Raises Unavailable when the broker is away."""

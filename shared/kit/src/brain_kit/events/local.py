@@ -44,15 +44,15 @@ class LocalBus:
         """Nothing needs publishing."""
         return
 
-    def removable(self, database: Database) -> sa.ColumnElement[bool]:
-        """Rows behind which every group that reads their topic has moved."""
+    def pending(self, database: Database) -> sa.ColumnElement[bool]:
+        """Rows in front of the slowest group that reads their topic."""
         source = next((name for name, known in self._databases.items() if known is database), database.name)
         behind: dict[str, int] = {}
         for consumer in self._databases.values():
             for topic, position in _positions_of(consumer, source):
                 behind[topic] = min(position, behind.get(topic, position))
-        done = [sa.and_(OUTBOX.c.topic == topic, OUTBOX.c.id <= position) for topic, position in behind.items()]
-        return sa.or_(OUTBOX.c.topic.not_in(list(behind)), *done)
+        waiting = [sa.and_(OUTBOX.c.topic == topic, OUTBOX.c.id > position) for topic, position in behind.items()]
+        return sa.or_(sa.false(), *waiting)
 
     def lag(self, group: str, database: Database, topics: Sequence[str]) -> dict[str, int]:
         """Outbox rows behind the group's positions, per topic."""

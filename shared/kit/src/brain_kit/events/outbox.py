@@ -77,13 +77,7 @@ def _insert(session: Session, rows: list[dict[str, Any]]) -> None:
         lock = sa.text("SELECT pg_advisory_xact_lock(:key)")
         session.execute(lock, {"key": advisory_key("outbox-order")})
     session.execute(sa.insert(OUTBOX), rows)
-    if "outbox_wakeup" not in session.info:
-        session.info["outbox_wakeup"] = True
-        sa.event.listen(session, "after_commit", _notify)
-
-
-def _notify(_session: Session) -> None:
-    wakeup.notify()
+    wakeup.on_commit(session)
 
 
 def _database(session: Session) -> Database:

@@ -81,7 +81,7 @@ class Relay:
     def clean(self) -> int:
         """Remove old rows of outbox and inbox that nobody needs any more; returns how many."""
         now = utc_now()
-        old = sa.and_(OUTBOX.c.time < now - self._retention, self._bus.removable(self._database))
+        old = sa.and_(OUTBOX.c.time < now - self._retention, sa.not_(self._bus.pending(self._database)))
         removed = self._remove(OUTBOX, OUTBOX.c.id, old)
         return removed + self._remove(INBOX, INBOX.c.at, INBOX.c.at < now - self._inbox)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
 _changed = threading.Condition()
 _count = 0
 
@@ -14,6 +17,13 @@ def notify() -> None:
     with _changed:
         _count += 1
         _changed.notify_all()
+
+
+def on_commit(session: Session) -> None:
+    """Wake everybody when this session commits."""
+    if "wakeup" not in session.info:
+        session.info["wakeup"] = True
+        sa.event.listen(session, "after_commit", lambda _session: notify())
 
 
 def count() -> int:
