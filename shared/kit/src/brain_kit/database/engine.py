@@ -19,7 +19,7 @@ class DatabaseUnavailable(Unavailable):
     """The database cannot be reached, was lost in the middle, or stayed busy too long. Nothing was half written."""
 
     code = "database_unavailable"
-    title = "数据库暂不可用"
+    title = "Database unavailable"
 
 
 def parse_url(url: str) -> URL:

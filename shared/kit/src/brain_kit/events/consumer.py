@@ -34,7 +34,7 @@ class ReplayFailed(Conflict):
     """The handler failed again; the dead letter stays, with the new error."""
 
     code = "replay_failed"
-    title = "死信重放失败"
+    title = "Replay failed"
 
 
 class _HandlerFailed(Exception):

@@ -23,7 +23,7 @@ class AlreadyReplayed(Conflict):
     """The dead letter was replayed before."""
 
     code = "already_replayed"
-    title = "死信已重放"
+    title = "Already replayed"
 
 
 def describe_error(error: BaseException) -> str:

@@ -35,7 +35,7 @@ class BusUnavailable(Unavailable):
     """The broker does not answer. Events wait in the outbox; nothing is lost."""
 
     code = "event_bus_unavailable"
-    title = "消息总线暂不可用"
+    title = "Event bus unavailable"
 
 
 class KafkaBus:

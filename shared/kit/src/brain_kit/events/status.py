@@ -67,5 +67,5 @@ def _outbox(database: Database, bus: EventBus) -> dict[str, Any]:
 def _dead_letters(database: Database, group: str) -> dict[str, int]:
     query = sa.select(DEAD_LETTER.c.state, sa.func.count()).where(DEAD_LETTER.c.group == group)
     with database.reading() as session:
-        found = dict(session.execute(query.group_by(DEAD_LETTER.c.state)).tuples().all())
+        found: dict[str, int] = dict(session.execute(query.group_by(DEAD_LETTER.c.state)).tuples().all())
     return {"dead": 0, "queued": 0, "replayed": 0} | found
