@@ -20,3 +20,14 @@ def free_ports(count: int) -> tuple[int, ...]:
 def free_port() -> int:
     """One port of 127.0.0.1 that nobody listens on now."""
     return free_ports(1)[0]
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of 127.0.0.1 now."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

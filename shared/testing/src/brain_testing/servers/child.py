@@ -1,6 +1,5 @@
 """A child process that is started, watched, hurt and ended by its id."""
 
-import json
 import os
 import signal
 import subprocess
@@ -124,14 +123,6 @@ def stop_by_pid(pid: int, began: int, number: signal.Signals, timeout_s: float =
         _send(child, signal.SIGKILL)
     _await_gone([pid, *family])
     return True
-
-
-def read_state(path: Path) -> dict[str, dict[str, object]]:
-    """The JSON object in a file; empty when there is no file."""
-    try:
-        return dict(json.loads(path.read_text()))
-    except FileNotFoundError:
-        return {}
 
 
 def _stat(pid: int) -> list[str] | None:
