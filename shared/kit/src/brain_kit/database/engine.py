@@ -62,8 +62,9 @@ def is_outage(error: BaseException) -> bool:
         name = str(getattr(error.orig, "sqlite_errorname", ""))
         return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR"))
     state = getattr(error.orig, "sqlstate", None)
-    # No SQLSTATE: the client could not connect or lost the line. 08: connection; 57P: shutting down; 53: no room.
-    return state is None or state.startswith(("08", "57P", "53"))
+    # No SQLSTATE: the client could not connect or lost the line. 08: connection; 57P: shutting down; 53: no room;
+    # 55P03: a lock was not free in time.
+    return state is None or state.startswith(("08", "57P", "53", "55P03"))
 
 
 def _dumps(value: Any) -> str:

@@ -118,12 +118,13 @@ class Consumer:
         return self.bus.lag(self.group, self.database, self.topics)
 
     def _handle(self, subscription: Subscription, deliveries: Sequence[Delivery], stop: threading.Event) -> bool:
-        try:
-            self._apply(subscription, deliveries)
-        except Exception as error:  # noqa: BLE001  (a handler may raise anything)
-            _log.info("batch failed, goes one by one", group=self.group, error=dead_letters.describe_error(error))
-            return all(self._apply_patiently(subscription, delivery, stop) for delivery in deliveries)
-        return True
+        if len(deliveries) > 1:
+            try:
+                self._apply(subscription, deliveries)
+                return True
+            except Exception as error:  # noqa: BLE001  (a handler may raise anything)
+                _log.info("batch failed, goes one by one", group=self.group, error=dead_letters.describe_error(error))
+        return all(self._apply_patiently(subscription, delivery, stop) for delivery in deliveries)
 
     def _apply(self, subscription: Subscription, deliveries: Sequence[Delivery]) -> None:
         outcomes = []

@@ -1,0 +1,39 @@
+"""Prometheus metrics of the requests of one application."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class RequestMetrics:
+    """Counts and times of requests by method, route and status; a registry a service, so that many fit a process."""
+
+    def __init__(self, service: str) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "brain_http_requests",
+            "Requests answered, by route template and status.",
+            ("service", "method", "route", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "brain_http_request_seconds",
+            "Seconds from the request's head to the end of its answer.",
+            ("service", "method", "route"),
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._service = service
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Counts one answered request."""
+        self._requests.labels(self._service, method, route, str(status)).inc()
+        self._seconds.labels(self._service, method, route).observe(seconds)
+
+
+def exposition(registry: CollectorRegistry) -> tuple[bytes, str]:
+    """The metrics of a registry as Prometheus text, and its content type."""
+    return generate_latest(registry), CONTENT_TYPE_LATEST
