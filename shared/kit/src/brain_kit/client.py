@@ -50,8 +50,15 @@ class Reply:
 class StreamedReply(Protocol):
     """An answer whose body comes in chunks."""
 
-    status: int
-    headers: Mapping[str, str]
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers, names in lower case."""
+        ...
 
     def iter_bytes(self) -> Iterator[bytes]:
         """Chunks of the body as they come."""

@@ -1,0 +1,169 @@
+"""Every event of the platform: frozen messages, one topic each. Read `docs/events.md` for who emits and consumes them.
+
+A message never changes its meaning. A field may be added with a default; anything else is a new topic `...v2`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class EventData(BaseModel):
+    """The data of an event; `key()` is the aggregate whose events stay in order."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    topic: ClassVar[str]
+
+    def key(self) -> str:
+        """The id of the aggregate."""
+        raise TypeError(f"{type(self).__name__} has no key")
+
+
+class OrganisationChanged(EventData):
+    """An organisation was registered or changed."""
+
+    topic: ClassVar[str] = "brain.identity.organisation.v1"
+    uscc: str
+    name: str
+    kind: Literal["operator", "department", "enterprise", "provider"]
+    region: str
+    state: Literal["active", "suspended"]
+
+    def key(self) -> str:
+        """The unified social credit code."""
+        return self.uscc
+
+
+class KeyChanged(EventData):
+    """An API key was made, revoked, or has expired."""
+
+    topic: ClassVar[str] = "brain.identity.key.v1"
+    key_id: str
+    org: str
+    state: Literal["active", "revoked", "expired"]
+
+    def key(self) -> str:
+        """The key's id."""
+        return self.key_id
+
+
+class UserChanged(EventData):
+    """A user was made or changed."""
+
+    topic: ClassVar[str] = "brain.identity.user.v1"
+    user_id: str
+    org: str
+    roles: tuple[str, ...]
+    state: Literal["active", "locked", "disabled"]
+
+    def key(self) -> str:
+        """The user's id."""
+        return self.user_id
+
+
+class AuditRecorded(EventData):
+    """Somebody did something; identity appends it to the hash chain."""
+
+    topic: ClassVar[str] = "brain.platform.audit.v1"
+    at: datetime
+    subject: str
+    kind: Literal["user", "key", "service"]
+    org: str
+    name: str = ""
+    action: str
+    object: str
+    outcome: Literal["ok", "refused", "failed"]
+    detail: dict[str, Any] = {}
+
+    def key(self) -> str:
+        """The organisation that acted."""
+        return self.org
+
+
+class ContractRegistered(EventData):
+    """A version of a data set's contract was registered."""
+
+    topic: ClassVar[str] = "brain.warehouse.contract.v1"
+    dataset: str
+    version: str
+    compatible: bool
+    state: Literal["active", "retired"]
+
+    def key(self) -> str:
+        """The data set."""
+        return self.dataset
+
+
+class PushChanged(EventData):
+    """A push was validated or refused; carries counts, never values."""
+
+    topic: ClassVar[str] = "brain.warehouse.push.v1"
+    push_id: str
+    dataset: str
+    owner: str
+    state: Literal["validated", "refused"]
+    accepted: int
+    rejected: int
+
+    def key(self) -> str:
+        """The push."""
+        return self.push_id
+
+
+class CommittedPush(BaseModel):
+    """A push within a commit."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    push_id: str
+    owner: str
+    mode: Literal["append", "upsert", "delete"]
+    accepted: int
+
+
+class WarehouseCommitted(EventData):
+    """Pushes became part of a table in one commit; carries counts, never values."""
+
+    topic: ClassVar[str] = "brain.warehouse.commit.v1"
+    dataset: str
+    snapshot: str
+    sequence: int
+    mode_counts: dict[str, int]
+    pushes: tuple[CommittedPush, ...]
+    rows_added: int
+    rows_removed: int
+    total_rows: int
+    committed_at: datetime
+
+    def key(self) -> str:
+        """The data set."""
+        return self.dataset
+
+
+class PanoramaBuilt(EventData):
+    """A chain's panorama has a new version."""
+
+    topic: ClassVar[str] = "brain.government.panorama.v1"
+    chain: str
+    version: int
+
+    def key(self) -> str:
+        """The chain."""
+        return self.chain
+
+
+REGISTRY: dict[str, type[EventData]] = {
+    model.topic: model
+    for model in (
+        OrganisationChanged,
+        KeyChanged,
+        UserChanged,
+        AuditRecorded,
+        ContractRegistered,
+        PushChanged,
+        WarehouseCommitted,
+        PanoramaBuilt,
+    )
+}
