@@ -90,7 +90,7 @@ def folder_errors(root: Path, key: str = "") -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise StoreFull(f"对象存储目录 {root} 所在磁盘已满，请清理空间后重试。", store=str(root)) from error
-        if error.errno in _KEY_CLASH:
+        if key and error.errno in _KEY_CLASH:
             raise KeyInUse(f"对象键 {key} 与已有对象键互为上下级，请换一个键。", key=key) from error
         reason = error.strerror or type(error).__name__
         raise StoreUnavailable(f"对象存储目录 {root} 不可用：{reason}。", store=str(root)) from error

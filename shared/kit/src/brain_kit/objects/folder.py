@@ -138,7 +138,7 @@ class FolderStore:
                     out.write(b"\0" * 4096)
                     os.fsync(out.fileno())
             finally:
-                probe.unlink(missing_ok=True)
+                _discard(probe)
 
     # Staging: the same operations on reserved keys.
 
@@ -199,7 +199,7 @@ class FolderStore:
                 self._publish(key, temporary, digest, if_absent=if_absent)
                 return _info(key, target.stat(), digest)
         finally:
-            temporary.unlink(missing_ok=True)
+            _discard(temporary)
 
     def _receive(self, key: str, data: Source, temporary: Path) -> str:
         # An error of the source is the caller's; only errors of the folder are translated.
@@ -326,6 +326,12 @@ def _reaches(folder: bytes, after: bytes) -> bool:
 def _info(key: str, status: os.stat_result, digest: str | None) -> ObjectInfo:
     etag = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
     return ObjectInfo(key, status.st_size, etag, digest, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _discard(temporary: Path) -> None:
+    # Its failure must not hide the error that brought us here; the next start sweeps what is left.
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def _missing(key: str) -> ObjectNotFound:
