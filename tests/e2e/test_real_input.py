@@ -1,4 +1,4 @@
-"""Real public data through the gateway as three providers: exact counts, joins, the panorama, energy, and who sees what."""
+"""Real public data pushed as three providers: exact counts, joins, the panorama, energy, and who sees what."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def loaded(journey: Journey, real: RealInput) -> Journey:
     journey.push(places, "public.shandong_region", table.decode().encode("gb18030"), "text/csv; charset=gb18030")
     rows = real.meter_rows()
     journey.push(meters, "enterprise.meter_15min", as_csv(rows, list(rows[0])), CSV)
-    journey.operator.put(f"/api/government-services/v1/chains/{CHAIN}", json.dumps(DEFINITION).encode(), "application/json")
+    journey.operator.put(
+        f"/api/government-services/v1/chains/{CHAIN}", json.dumps(DEFINITION).encode(), "application/json"
+    )
     return journey
 
 

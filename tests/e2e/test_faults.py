@@ -1,0 +1,219 @@
+"""Processes die at random moments while rows are pushed; afterwards every acknowledged row is there exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brain_testing.process import PlatformProcess
+from brain_testing.servers.kafka import Kafka
+from industry_brain.apiclient import ApiClient, ApiError, PlatformUnreachable
+
+from tests.e2e.conftest import environment_of
+from tests.e2e.journey import Journey
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.xdist_group("faults"), pytest.mark.timeout(1800)]
+
+ROUNDS = int(os.environ.get("BRAIN_FAULT_ROUNDS", "3"))
+ROWS_A_PUSH = 20
+DATASET = "industry.fault_row"
+CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: industry.fault_row
+name: industry.fault_row
+version: 1.0.0
+status: active
+customProperties:
+  - {property: warehouse, value: industry}
+  - {property: library, value: base}
+  - {property: classification, value: 一般-1}
+  - {property: access, value: open}
+  - {property: titleZh, value: 故障测试行}
+  - {property: titleEn, value: fault rows}
+  - {property: example, value: {id: a-1, n: 1}}
+schema:
+  - name: fault_row
+    logicalType: object
+    properties:
+      - {name: id, logicalType: string, primaryKey: true, primaryKeyPosition: 1, required: true}
+      - {name: n, logicalType: integer, required: true}
+"""
+
+
+class Pusher(threading.Thread):
+    """Pushes batches until stopped, repeating each with its Idempotency-Key until it is acknowledged."""
+
+    def __init__(self, journey: Journey, name: str) -> None:
+        super().__init__(daemon=True)
+        self.api = journey.as_("pusher")
+        self.prefix = name
+        self.acknowledged: dict[str, int] = {}
+        self.unexpected: list[str] = []
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        """One batch after the other."""
+        batch = 0
+        while not self.ended.is_set():
+            rows = {f"{self.prefix}-{batch}-{number}": number for number in range(ROWS_A_PUSH)}
+            if self._push(rows, f"{self.prefix}-{batch}"):
+                self.acknowledged |= rows
+            batch += 1
+
+    def _push(self, rows: dict[str, int], key: str) -> bool:
+        body = "\n".join(json.dumps({"id": name, "n": value}) for name, value in rows.items()).encode()
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                receipt = self.api.push(DATASET, body, "application/x-ndjson", wait_s=2, idempotency_key=key)
+            except PlatformUnreachable:
+                time.sleep(0.2)
+                continue
+            except ApiError as error:
+                if error.status in (409, 429, 500, 502, 503, 504):
+                    time.sleep(0.2)
+                    continue
+                self.unexpected.append(f"{error.status} {error.code} {error}")
+                return False
+            if receipt["state"] == "refused":
+                self.unexpected.append(json.dumps(receipt, ensure_ascii=False))
+                return False
+            return True
+        self.unexpected.append(f"{key} was never acknowledged")
+        return False
+
+
+def prepare(running: PlatformProcess) -> Journey:
+    """A data set and an organisation that pushes to it."""
+    journey = Journey(running.url, running.home)
+    journey.operator.put(f"/api/data-hub/v1/contracts/{DATASET}", CONTRACT.encode(), "application/yaml")
+    journey.add_organisation("pusher", "91370300MA3C000009", "provider", "370300")
+    return journey
+
+
+def stored(api: ApiClient) -> list[str]:
+    """Ids of all rows in the data set, as often as they are there."""
+    total = api.post("/api/data-hub/v1/queries", {"sql": f"SELECT count(*) AS n FROM {DATASET}"})["items"][0]["n"]
+    ids: list[str] = []
+    after: str | None = None
+    while True:
+        page = api.get(f"/api/data-hub/v1/datasets/{DATASET}/rows", columns="id", limit=10000, after=after)
+        ids += [row["id"] for row in page["items"]]
+        after = page["next"]
+        if after is None:
+            assert len(ids) == total, "the query and the pages of rows disagree"
+            return ids
+
+
+@contextlib.contextmanager
+def stream_of_pushes(journey: Journey) -> Iterator[list[Pusher]]:
+    """Three pushers at work; at the end each finishes the batch at hand."""
+    pushers = [Pusher(journey, f"p{number}-{uuid.uuid4().hex[:6]}") for number in range(3)]
+    for pusher in pushers:
+        pusher.start()
+    try:
+        yield pushers
+    finally:
+        for pusher in pushers:
+            pusher.ended.set()
+        for pusher in pushers:
+            pusher.join(180)
+
+
+def check(journey: Journey, acknowledged: dict[str, int]) -> None:
+    """Every acknowledged row exactly once; nothing of a refused or unknown push twice; statistics agree."""
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            ids = stored(journey.operator)
+            missing = set(acknowledged) - set(ids)
+            if not missing or time.monotonic() > deadline:
+                break
+        except (ApiError, PlatformUnreachable):
+            assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert not missing, f"{len(missing)} acknowledged rows are lost, such as {sorted(missing)[:3]}"
+    assert len(ids) == len(set(ids)), "rows are there twice"
+    statistics: Any = journey.operator.get("/api/data-hub/v1/statistics")
+    rows = next(item["rows"] for item in statistics["datasets"] if item["name"] == DATASET)
+    assert rows == len(ids)
+
+
+def run_rounds(journey: Journey, kill: Callable[[random.Random], None], seed: int) -> None:
+    """Pushes while something dies at a random moment, then checks; as many times as asked."""
+    chance = random.Random(seed)
+    acknowledged: dict[str, int] = {}
+    for _ in range(ROUNDS):
+        with stream_of_pushes(journey) as pushers:
+            time.sleep(chance.uniform(0.5, 2.5))
+            kill(chance)
+            time.sleep(chance.uniform(0.5, 1.5))
+        for pusher in pushers:
+            assert pusher.unexpected == []
+            acknowledged |= pusher.acknowledged
+        check(journey, acknowledged)
+    assert len(acknowledged) >= ROUNDS * ROWS_A_PUSH
+
+
+def test_killing_the_embedded_platform_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """SIGKILL of the one process, restart on the same home."""
+    with PlatformProcess(tmp_path / "home") as running:
+        journey = prepare(running)
+
+        def kill(_: random.Random) -> None:
+            running.kill9()
+            running.start()
+
+        run_rounds(journey, kill, seed=1)
+
+
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any, Any]]:
+    """A cluster with a Kafka of its own, to be killed."""
+    with Kafka() as kafka:
+        environment = environment_of(request.getfixturevalue("postgres"), kafka, request.getfixturevalue("s3"))
+        home: Path = tmp_path_factory.mktemp("cluster")
+        process = PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=120)
+        with process as running:
+            yield running, prepare(running), kafka
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("member", ["data-hub-committer", "data-hub-relay", "service-portal"])
+def test_killing_a_process_of_the_cluster_loses_and_doubles_nothing(cluster: tuple[Any, Any, Any], member: str) -> None:
+    """SIGKILL of committer, relay and gateway; the supervisor starts them again."""
+    running, journey, _ = cluster
+
+    def kill(_: random.Random) -> None:
+        state = json.loads((running.home / "cluster.json").read_text(encoding="utf-8"))
+        os.kill(state[member]["pid"], signal.SIGKILL)
+
+    run_rounds(journey, kill, seed=len(member))
+
+
+@pytest.mark.servers
+def test_killing_kafka_loses_and_doubles_nothing(cluster: tuple[Any, Any, Any]) -> None:
+    """SIGKILL of the broker and restart: pushes go on, events arrive later, once."""
+    _, journey, kafka = cluster
+
+    def kill(chance: random.Random) -> None:
+        kafka.kill()
+        time.sleep(chance.uniform(0.1, 1.0))
+        kafka.restart()
+
+    run_rounds(journey, kill, seed=7)
+    deadline = time.monotonic() + 90
+    while any(item["lag"] for item in journey.operator.get("/api/service-portal/v1/events/lag")["items"]):
+        assert time.monotonic() < deadline, "events do not catch up"
+        time.sleep(0.5)
