@@ -1,0 +1,65 @@
+"""Downloads of what a list shows: CSV for every tool, XLSX for the office."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# Excel refuses longer cells.
+CELL_LIMIT = 32_767
+
+
+def disposition(filename: str) -> dict[str, str]:
+    """Header that offers an answer as a file; names may be Chinese (RFC 6266)."""
+    plain = filename.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
+    return {"Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename)}"}
+
+
+def csv_bytes(columns: Sequence[str], items: Iterable[dict[str, Any]]) -> bytes:
+    """UTF-8 with byte order mark, so that spreadsheets show Chinese right; None becomes an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    for item in items:
+        writer.writerow(["" if item.get(name) is None else item.get(name) for name in columns])
+    return b"\xef\xbb\xbf" + text.getvalue().encode()
+
+
+def xlsx_bytes(columns: Sequence[str], items: Iterable[dict[str, Any]], title: str) -> bytes:
+    """A workbook of one sheet. Text stays text: a value that looks like a formula is not run."""
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(_sheet_title(title))
+    sheet.append(list(columns))
+    for item in items:
+        cells = []
+        for name in columns:
+            value = item.get(name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            cell = WriteOnlyCell(sheet, value if number or value is None else str(value)[:CELL_LIMIT])
+            if not number and value is not None:
+                cell.data_type = "s"
+            cells.append(cell)
+        sheet.append(cells)
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def _sheet_title(title: str) -> str:
+    return "".join("_" if mark in "[]:*?/\\" else mark for mark in title)[:31] or "data"
+
+
+def as_file(kind: str, name: str, columns: Sequence[str], items: Iterable[dict[str, Any]]) -> Response:
+    """The download of a list; kind is csv or xlsx."""
+    if kind == "xlsx":
+        return Response(xlsx_bytes(columns, items, name), media_type=XLSX, headers=disposition(f"{name}.xlsx"))
+    return Response(csv_bytes(columns, items), media_type="text/csv; charset=utf-8", headers=disposition(f"{name}.csv"))

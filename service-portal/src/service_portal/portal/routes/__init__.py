@@ -1,0 +1,40 @@
+"""The pages, one module per job."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service_portal.portal.routes import (
+    audit,
+    datasets,
+    enterprises,
+    events,
+    overview,
+    panorama,
+    pushes,
+    query,
+    repair,
+    search,
+    sign_in,
+    sources,
+)
+
+_MODULES = (
+    audit,
+    datasets,
+    enterprises,
+    events,
+    overview,
+    panorama,
+    pushes,
+    query,
+    repair,
+    search,
+    sign_in,
+    sources,
+)
+
+
+def all_routers() -> list[APIRouter]:
+    """The router of every page."""
+    return [module.router for module in _MODULES]

@@ -1,0 +1,68 @@
+"""The page of an enterprise: profile, months, products, sources."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from service_portal.portal.parts import Part, part
+from service_portal.portal.routes.panorama import node_address
+from service_portal.portal.visit import SignedIn
+
+router = APIRouter()
+PRODUCTS = "industry.product"
+
+
+@router.get("/enterprises/{identity}")
+def enterprise(visit: SignedIn, identity: str) -> Response:
+    """Everything the caller may know of one enterprise."""
+    profile = visit.brain.enterprise(identity)
+    products: Part[dict[str, Any]] = part(
+        lambda: visit.brain.rows(PRODUCTS, filter=f"uscc = '{quoted(identity)}'", limit=100)
+    )
+    series = {name: points for name, points in (profile.get("series") or {}).items() if points}
+    return visit.page(
+        "enterprise.html",
+        identity=identity,
+        profile=profile,
+        products=products,
+        series=series,
+        chart=_chart(profile, series),
+        records=[(name, rows_address(name, identity)) for name in profile.get("sources") or []],
+        node_address=node_address,
+    )
+
+
+def quoted(text: str) -> str:
+    """A text inside single quotes of a filter."""
+    return text.replace("'", "''")
+
+
+def rows_address(dataset: str, identity: str) -> str:
+    """The rows of a data set, narrowed to an enterprise where the key is its USCC."""
+    filter_text = quote(f"uscc = '{quoted(identity)}'")
+    owned = dataset.split(".")[0] == "enterprise" or dataset in (PRODUCTS, "public.enterprise")
+    return f"/datasets/{dataset}/rows" + (f"?filter={filter_text}" if owned else "")
+
+
+def _chart(profile: dict[str, Any], series: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
+    """What charts.js draws: one line per measure over the months of all of them."""
+    if not series:
+        return None
+    months = sorted({str(point["month"]) for points in series.values() for point in points})
+    lines = []
+    for name, points in series.items():
+        by_month = {str(point["month"]): point.get("value") for point in points}
+        about = _measure(profile, name)
+        lines.append(
+            {"name": about["title"], "unit": about["unit"], "values": [by_month.get(month) for month in months]}
+        )
+    return {"kind": "line", "x": months, "series": lines}
+
+
+def _measure(profile: dict[str, Any], name: str) -> dict[str, str]:
+    known = (profile.get("measures") or {}).get(name) or {}
+    return {"title": str(known.get("title") or name), "unit": str(known.get("unit") or "")}

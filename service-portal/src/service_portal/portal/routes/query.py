@@ -1,0 +1,96 @@
+"""The SQL page: editor, run and cancel, result, chart, history, export. The address keeps the SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from brain_kit.problems import InvalidInput
+from fastapi import APIRouter
+from starlette.responses import Response, StreamingResponse
+
+from service_portal.portal.exports import as_file, disposition
+from service_portal.portal.parts import part
+from service_portal.portal.shapes import dataset_of
+from service_portal.portal.visit import Sent, SignedIn
+
+router = APIRouter()
+ROW_LIMIT = 1000
+FILE_TYPES = {
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+    "arrow": "application/vnd.apache.arrow.stream",
+}
+EXAMPLE = "SELECT month, count(*) AS enterprises, sum(revenue) AS revenue\nFROM enterprise.enterprise_monthly\nGROUP BY month\nORDER BY month"
+
+
+@router.get("/sql")
+def editor(visit: SignedIn, q: str = "") -> Response:
+    """The editor with the SQL of the address; nothing runs before the person says so."""
+    found = part(visit.brain.datasets)
+    tables = [dataset_of(item, visit.locale) for item in found.value or []]
+    history = part(lambda: visit.brain.queries()["items"])
+    return visit.page(
+        "sql.html",
+        sql=q or EXAMPLE,
+        tables=sorted(tables, key=lambda table: table.name),
+        history=history,
+        limit=ROW_LIMIT,
+    )
+
+
+@router.get("/sql/tables/{name}")
+def table_columns(visit: SignedIn, name: str) -> Response:
+    """The columns of a table for the list beside the editor."""
+    return visit.page("_columns.html", table=dataset_of(visit.brain.dataset(name), visit.locale))
+
+
+@router.post("/sql/run")
+def run(sent: Sent) -> Response:
+    """Run the SQL and answer the result part of the page."""
+    visit, form = sent.visit, sent.form
+    sql = form.one("q")
+    if not sql:
+        raise InvalidInput("请先写一条 SELECT 语句。")
+    body = visit.brain.query(sql, ROW_LIMIT, form.one("id"))
+    items: list[dict[str, Any]] = body["items"]
+    return visit.page(
+        "_result.html", sql=sql, columns=body["columns"], rows=items, more=bool(body.get("next")), body=body
+    )
+
+
+@router.post("/sql/cancel")
+def cancel(sent: Sent) -> Response:
+    """Stop the query of this page."""
+    sent.visit.brain.cancel_query(sent.form.one("id"))
+    return Response(status_code=204)
+
+
+@router.get("/sql/history")
+def history(visit: SignedIn) -> Response:
+    """The caller's running and recent queries."""
+    return visit.page("_history.html", history=part(lambda: visit.brain.queries()["items"]))
+
+
+@router.post("/sql/export")
+def export(sent: Sent) -> Response:
+    """The whole answer as a file, streamed as the API gives it; XLSX takes the first rows only."""
+    visit, form = sent.visit, sent.form
+    kind: Literal["csv", "parquet", "arrow", "xlsx"] = form.one("kind", "csv")  # type: ignore[assignment]
+    sql = form.one("q")
+    if kind == "xlsx":
+        body = visit.brain.query(sql, 10_000, "")
+        return as_file("xlsx", "query", [column["name"] for column in body["columns"]], body["items"])
+    if kind not in FILE_TYPES:
+        raise InvalidInput(f"不支持的格式。可用：{'、'.join([*FILE_TYPES, 'xlsx'])}。")
+    # Entering here, before the answer starts, turns a refused query into a page instead of a broken file.
+    stream = visit.brain.query_stream(sql, FILE_TYPES[kind])
+    reply = stream.__enter__()
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            yield from reply.iter_bytes()
+        finally:
+            stream.__exit__(None, None, None)
+
+    return StreamingResponse(chunks(), media_type=FILE_TYPES[kind], headers=disposition(f"query.{kind}"))

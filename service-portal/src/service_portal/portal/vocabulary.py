@@ -1,0 +1,53 @@
+"""Words for the codes that the APIs use: states, kinds, strengths, roles. Chinese, marked for translation."""
+
+from __future__ import annotations
+
+from service_portal.portal.translations import mark
+
+PUSH_STATES = {
+    "received": mark("已接收"),
+    "validated": mark("已校验"),
+    "committed": mark("已入仓"),
+    "refused": mark("已退回"),
+}
+# Tone of a state: the class that colours its badge. The word always stands beside it.
+PUSH_TONES = {"received": "wait", "validated": "wait", "committed": "good", "refused": "bad"}
+LEVELS = {"strong": mark("强"), "middle": mark("一般"), "weak": mark("弱"), "missing": mark("缺失")}
+ORG_KINDS = {
+    "operator": mark("运营方"),
+    "department": mark("部门"),
+    "enterprise": mark("企业"),
+    "provider": mark("第三方"),
+}
+WAREHOUSES = {"public": mark("公共数据仓"), "industry": mark("行业数据仓"), "enterprise": mark("企业数据仓")}
+LIBRARIES = {"base": mark("基础库"), "industry": mark("行业库"), "scene": mark("场景库")}
+ACCESS = {"open": mark("开放"), "government": mark("政府可读"), "owner": mark("仅所有者")}
+MODES = {"append": mark("追加"), "upsert": mark("按主键更新"), "delete": mark("按主键删除")}
+KEY_STATES = {"active": mark("有效"), "revoked": mark("已吊销"), "expired": mark("已过期")}
+KEY_TONES = {"active": "good", "revoked": "bad", "expired": "wait"}
+ROLES = {
+    "operator": mark("运营管理员"),
+    "analyst": mark("分析员"),
+    "manager": mark("企业管理员"),
+    "member": mark("企业成员"),
+    "provider": mark("数据提供者"),
+    "developer": mark("开发者"),
+    "auditor": mark("审计员"),
+}
+OUTCOMES = {"ok": mark("成功"), "refused": mark("拒绝"), "failed": mark("失败")}
+STAGES = {"upstream": mark("上游"), "midstream": mark("中游"), "downstream": mark("下游")}
+# Types whose values stand right in a table.
+NUMERIC = {
+    "integer", "bigint", "int", "long", "double", "float", "decimal", "number", "hugeint", "smallint", "int64", "int32",
+    "BIGINT", "INTEGER", "DOUBLE", "FLOAT", "HUGEINT", "SMALLINT", "DECIMAL",
+}  # fmt: skip
+QUERY_STATES = {
+    "running": mark("运行中"),
+    "done": mark("完成"),
+    "finished": mark("完成"),
+    "succeeded": mark("完成"),
+    "failed": mark("失败"),
+    "cancelled": mark("已取消"),
+    "refused": mark("拒绝"),
+    "timed_out": mark("超时"),
+}
