@@ -55,7 +55,7 @@ def test_ids_stay_unique_and_ordered_when_the_clock_steps_back(monkeypatch: pyte
     """A corrected clock does not break the order."""
     first = ids.new_id("x")
     hour_ago = time.time_ns() - 3_600_000_000_000
-    monkeypatch.setattr(ids.time, "time_ns", lambda: hour_ago)
+    monkeypatch.setattr("brain_kit.ids.time.time_ns", lambda: hour_ago)
     later = [ids.new_id("x") for _ in range(100)]
     assert [first, *later] == sorted({first, *later})
 
