@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 CHAIN = "shenwan"
-METER_USCC = "91370300MA3C000025"
+METER_USCC = "91370300MA3C000032"
 
 Rows = list[dict[str, Any]]
 

@@ -98,7 +98,7 @@ def prepare(running: PlatformProcess) -> Journey:
     """A data set and an organisation that pushes to it."""
     journey = Journey(running.url, running.home)
     journey.operator.put(f"/api/data-hub/v1/contracts/{DATASET}", CONTRACT.encode(), "application/yaml")
-    journey.add_organisation("pusher", "91370300MA3C000009", "provider", "370300")
+    journey.add_organisation("pusher", "91370300MA3C00001U", "provider", "370300")
     return journey
 
 

@@ -17,7 +17,7 @@ from tests.e2e.real_input import CHAIN, CONTRACTS, DEFINITION, METER_USCC, RealI
 pytestmark = [pytest.mark.realdata, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
 NDJSON, CSV = "application/x-ndjson", "text/csv"
-PROVIDERS = {"stocks": "91370300MA3C000009", "places": "91370300MA3C000017", "meters": METER_USCC}
+PROVIDERS = {"stocks": "91370300MA3C00001U", "places": "91370300MA3C00002Y", "meters": METER_USCC}
 
 
 @pytest.fixture(scope="module")
