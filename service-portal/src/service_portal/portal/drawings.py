@@ -27,7 +27,7 @@ def spark(values: Sequence[float | None]) -> Markup:
     ]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     x, y = points[-1]
-    return Markup(
+    return Markup(  # noqa: S704
         '<svg class="spark" viewBox="0 0 84 30" aria-hidden="true">'
         f'<path d="{path}"/><circle cx="{x:.1f}" cy="{y:.1f}" r="2.2"/></svg>'
     )
@@ -36,7 +36,7 @@ def spark(values: Sequence[float | None]) -> Markup:
 def meter(share: float) -> Markup:
     """A bar filled to a share between 0 and 1; the number stands beside it."""
     width = max(0.0, min(1.0, share)) * 100
-    return Markup(
+    return Markup(  # noqa: S704
         '<svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect width="100" height="6" rx="2"/>'
         f'<rect width="{width:.1f}" height="6" rx="2"/></svg>'
     )
@@ -51,35 +51,24 @@ class Bar:
     rejected: float
 
 
-def bars(series: Sequence[Bar], title: str, top_text: str) -> Markup:
-    """Stacked bars from a zero base; first, middle and last bar are labelled, the top line says the largest amount."""
-    width, height, floor, roof = 520.0, 170.0, 146.0, 20.0
+def bars(series: Sequence[Bar], title: str) -> Markup:
+    """Stacked bars from a zero base that fill their box; labels stand outside, so that no text is stretched."""
     highest = max((bar.accepted + bar.rejected for bar in series), default=0.0) or 1.0
-    step = width / max(len(series), 1)
-    thick = min(step * 0.62, 34.0)
-    parts = [f'<svg class="bars" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}">']
-    parts.append(
-        f'<line x1="0" x2="{width}" y1="{roof}" y2="{roof}"/><line x1="0" x2="{width}" y1="{floor}" y2="{floor}"/>'
-    )
-    parts.append(f'<text x="0" y="{roof - 6}">{escape(top_text)}</text>')
-    labelled = {0, len(series) // 2, len(series) - 1}
+    parts = [
+        f'<svg class="bars" viewBox="0 0 {len(series) * 10} 100" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(title)}">'
+    ]
     for index, bar in enumerate(series):
-        x = step * index + (step - thick) / 2
-        accepted = bar.accepted / highest * (floor - roof)
-        rejected = bar.rejected / highest * (floor - roof)
-        if bar.accepted:
-            parts.append(_rect("ok", x, floor - accepted, thick, accepted))
-        if bar.rejected:
-            parts.append(_rect("no", x, floor - accepted - rejected, thick, max(rejected, 1.5)))
-        if index in labelled:
-            anchor = "start" if index == 0 else "end" if index == len(series) - 1 else "middle"
-            at = 0 if index == 0 else width if index == len(series) - 1 else x + thick / 2
-            parts.append(f'<text x="{at:.1f}" y="{floor + 16}" text-anchor="{anchor}">{escape(bar.label)}</text>')
+        accepted, rejected = bar.accepted / highest * 96, bar.rejected / highest * 96
+        if accepted:
+            parts.append(_rect("ok", index * 10 + 1.5, 100 - accepted, accepted))
+        if rejected:
+            parts.append(_rect("no", index * 10 + 1.5, 100 - accepted - rejected, max(rejected, 1.2)))
     return Markup("".join(parts) + "</svg>")  # noqa: S704
 
 
-def _rect(kind: str, x: float, y: float, width: float, height: float) -> str:
-    return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="1.5"/>'
+def _rect(kind: str, x: float, y: float, height: float) -> str:
+    return f'<rect class="{kind}" x="{x:.1f}" y="{y:.2f}" width="7" height="{height:.2f}"/>'
 
 
 @dataclass(frozen=True)

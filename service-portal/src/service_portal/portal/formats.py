@@ -9,6 +9,8 @@ import math
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
+from jinja2 import Undefined
+
 MISSING = "—"
 CHINA = timezone(timedelta(hours=8))  # no daylight saving since 1991
 _SIZES = ("B", "KB", "MB", "GB", "TB", "PB")
@@ -22,8 +24,8 @@ class Scaled(NamedTuple):
 
 
 def is_missing(value: Any) -> bool:
-    """True for None, the empty string and NaN."""
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    """True for None, the empty string, NaN, and a member that an API left out."""
+    return value is None or isinstance(value, Undefined) or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def number(value: Any, digits: int | None = None) -> str:
@@ -92,12 +94,12 @@ def size(value: Any) -> str:
 
 def moment(value: Any) -> datetime | None:
     """A datetime from RFC 3339 text, a datetime or a date; None when there is none."""
+    if is_missing(value):
+        return None
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=CHINA)
-    if not value:
-        return None
     try:
         parsed = datetime.fromisoformat(str(value))
     except ValueError:

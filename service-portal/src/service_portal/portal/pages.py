@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
+from jinja2.utils import missing
 from markupsafe import Markup
 
 from service_portal.portal import drawings, formats, vocabulary
@@ -15,6 +16,15 @@ from service_portal.portal.translations import LOCALES, Translations, load
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 EXTENSIONS = ["jinja2.ext.i18n", "jinja2.ext.do"]
+
+
+class Absent(Undefined):
+    """A member that an API left out is empty; a name that a template misspells still raises."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Undefined:  # type: ignore[misc]
+        """Strict for names, lenient for members of an object."""
+        owner = kwargs.get("obj", args[1] if len(args) > 1 else missing)
+        return StrictUndefined(*args, **kwargs) if owner is missing else super().__new__(cls)
 
 
 class Pages:
@@ -29,7 +39,7 @@ class Pages:
             loader=FileSystemLoader(TEMPLATES),
             extensions=EXTENSIONS,
             autoescape=True,
-            undefined=StrictUndefined,
+            undefined=Absent,
             trim_blocks=True,
             lstrip_blocks=True,
         )

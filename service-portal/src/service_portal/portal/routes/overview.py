@@ -12,6 +12,7 @@ from starlette.responses import Response
 from service_portal.portal import formats
 from service_portal.portal.clients import Brain
 from service_portal.portal.parts import Part, part, push_trend
+from service_portal.portal.shapes import Dataset, catalogue
 from service_portal.portal.translations import mark
 from service_portal.portal.visit import SignedIn, Visit
 
@@ -68,6 +69,7 @@ def overview(visit: SignedIn, chain: str = "") -> Response:
         panorama=panorama,
         statistics=statistics,
         warehouses=_warehouses(statistics.value or {}),
+        largest=_largest(visit, statistics.value or {}),
         pushes=pushes,
         trend=push_trend(pushes.value or []),
         figures=figures or _own_figures(visit, statistics.value or {}, pushes.value or []),
@@ -165,6 +167,12 @@ def _tasks(visit: Visit, findings: list[dict[str, Any]], pushes: list[dict[str, 
             )
         )
     return tasks[:7]
+
+
+def _largest(visit: Visit, statistics: dict[str, Any], most: int = 6) -> list[Dataset]:
+    """The data sets with the most rows."""
+    known = catalogue(part(visit.brain.datasets).value or [], statistics, visit.locale)
+    return sorted((item for item in known if item.rows), key=lambda item: -(item.rows or 0))[:most]
 
 
 def _warehouses(statistics: dict[str, Any]) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ SORTS = (
     "downstream",
 )
 _LEVEL_ORDER = {code: index for index, code in enumerate(("missing", "weak", "middle", "strong"))}
-ENTERPRISES_PER_PAGE = 50
+ENTERPRISES_PER_PAGE = 30
 
 
 @router.get("/panorama")

@@ -25,6 +25,7 @@ function graphOptions() {
   const many = data.nodes.length > 120;
   const stages = [...new Set(data.nodes.map((node) => node.stage ?? ""))];
   const { width, height } = place.getBoundingClientRect();
+  const reach = Math.sqrt((width * height) / Math.max(1, data.nodes.length));
   return {
     animation: false, textStyle: font(), tooltip: tooltip(),
     series: [{
@@ -42,7 +43,7 @@ function graphOptions() {
       lineStyle: { color: colour("--ink3"), opacity: many ? 0.12 : 0.32, curveness: 0.08 },
       label: { position: "right", fontSize: 12, color: colour("--ink") }, labelLayout: { hideOverlap: true },
       emphasis: { focus: "adjacency", lineStyle: { color: colour("--accent"), opacity: 0.8 }, label: { show: true } },
-      force: { repulsion: many ? 60 : 260, edgeLength: many ? [20, 90] : [60, 150], gravity: many ? 0.12 : 0.08, friction: 0.5, layoutAnimation: false },
+      force: { repulsion: reach * 2.2, edgeLength: [reach * 0.45, reach * 1.1], gravity: 0.1, friction: 0.4, layoutAnimation: false },
     }],
   };
 }
@@ -75,7 +76,7 @@ function treeOptions() {
     series: [{
       type: "tree", data: [tree()], orient: "LR", left: 110, right: 170, top: 10, bottom: 10, initialTreeDepth: -1, expandAndCollapse: false, roam: data.nodes.length > 60,
       symbol: "circle", edgeShape: "curve", lineStyle: { color: colour("--line2"), width: 1 },
-      label: { position: "left", align: "right", verticalAlign: "middle", fontSize: 12.5, color: colour("--ink2"), distance: 7 },
+      label: { position: "left", align: "right", verticalAlign: "middle", fontSize: 12.5, color: colour("--ink2"), distance: 7, backgroundColor: colour("--card"), padding: [2, 4] },
       leaves: { label: { position: "right", align: "left", color: colour("--ink") } }, emphasis: { focus: "descendant" },
     }],
   };
