@@ -1,0 +1,1 @@
+"""Which SQL may run, and what stands in its way."""

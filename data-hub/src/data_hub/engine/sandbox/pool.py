@@ -1,0 +1,89 @@
+"""Keeps sandbox processes at hand: a query takes one that already holds its scope, else any, else a new one."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data_hub.domain.query.problems import EngineUnavailable
+from data_hub.engine.sandbox.limits import SandboxLimits
+from data_hub.engine.sandbox.process import SandboxDied, SandboxProcess
+
+
+class SandboxPool:
+    """Idle processes. It does not bound their number: whoever leases one has been admitted before."""
+
+    def __init__(self, folder: Path, limits: SandboxLimits, *, idle_limit_s: float = 300.0) -> None:
+        self.limits = limits
+        self._folder = folder
+        self._idle_limit_s = idle_limit_s
+        self._idle: list[SandboxProcess] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        # What a killed platform left behind; nobody else uses this folder.
+        shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def lease(self, scope_key: str = "") -> Iterator[SandboxProcess]:
+        """A process for one request; it is used again only if its answer was read to the end.
+
+        Raises EngineUnavailable when none can be started.
+        """
+        process = self._take(scope_key)
+        try:
+            process.wait_ready()
+            yield process
+        except SandboxDied as error:
+            if not process.ready:
+                raise EngineUnavailable("查询引擎未能启动，请稍后重试；若持续出现请联系运营方") from error
+            raise
+        finally:
+            self._give_back(process)
+
+    def tend(self) -> None:
+        """End processes that nobody used for a while."""
+        now = time.monotonic()
+        with self._lock:
+            old = [process for process in self._idle if now - process.idle_since > self._idle_limit_s]
+            self._idle = [process for process in self._idle if process not in old]
+        for process in old:
+            process.kill()
+
+    def close(self) -> None:
+        """End all idle processes; leased ones end when they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for process in idle:
+            process.kill()
+
+    def _take(self, scope_key: str) -> SandboxProcess:
+        with self._lock:
+            self._idle = [process for process in self._idle if process.alive]
+            fitting = [process for process in self._idle if process.holds(scope_key)]
+            # The one used last is the warmest; the others grow old and are ended.
+            candidates = fitting or self._idle
+            if candidates:
+                process = candidates[-1]
+                self._idle.remove(process)
+                return process
+        try:
+            return SandboxProcess(self._folder, self.limits)
+        except OSError as error:
+            raise EngineUnavailable(f"无法启动查询进程：{error.strerror}，请稍后重试") from error
+
+    def _give_back(self, process: SandboxProcess) -> None:
+        fit = process.ready and process.alive and not process.busy
+        if not fit or process.resident_mib() > self.limits.recycle_mib:
+            process.kill()
+            return
+        process.idle_since = time.monotonic()
+        with self._lock:
+            if not self._closed:
+                self._idle.append(process)
+                return
+        process.kill()
