@@ -50,7 +50,7 @@ def build(settings: PlatformSettings) -> Embedded:
     settings.home.mkdir(parents=True, exist_ok=True)
     platform = Platform(settings)
     runtimes = {name: build_service(platform, name) for name in SERVICES}
-    credentials = bootstrap(runtimes["identity"])
+    credentials = bootstrap(platform)
     first = None
     if credentials is not None:
         first = {

@@ -21,7 +21,8 @@ def main() -> None:
     try:
         for name, package in SERVICES.items():
             platform.database(name).migrate(package)
-        made = bootstrap(build_service(platform, "identity"))
+        build_service(platform, "identity")
+        made = bootstrap(platform)
         credentials = None
         if made is not None:
             credentials = {"operator": {"user": made.user, "password": made.password, "api_key": made.api_key}}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import sqlalchemy as sa
 
 from brain_kit.database.types import BigId, UtcDateTime
-
-if TYPE_CHECKING:
-    from alembic.operations import Operations
 
 _unpublished = sa.text("published_at IS NULL")
 
@@ -20,7 +17,7 @@ def event_tables(metadata: sa.MetaData) -> None:
         "outbox",
         metadata,
         sa.Column("id", BigId, primary_key=True, autoincrement=True),
-        sa.Column("event_id", sa.String(64), nullable=False, unique=True),
+        sa.Column("event_id", sa.String(64), nullable=False),
         sa.Column("topic", sa.String(120), nullable=False),
         sa.Column("key", sa.String(200), nullable=False),
         sa.Column("time", UtcDateTime, nullable=False),
@@ -65,14 +62,14 @@ def event_tables(metadata: sa.MetaData) -> None:
     )
 
 
-def create_event_tables(op: Operations) -> None:
+def create_event_tables(op: Any) -> None:
     """Create the event tables from inside a migration: `create_event_tables(op)` with Alembic's `op`."""
     metadata = sa.MetaData()
     event_tables(metadata)
     metadata.create_all(op.get_bind(), checkfirst=False)
 
 
-def drop_event_tables(op: Operations) -> None:
+def drop_event_tables(op: Any) -> None:
     """Remove what `create_event_tables` created, for the downgrade of the same migration."""
     metadata = sa.MetaData()
     event_tables(metadata)

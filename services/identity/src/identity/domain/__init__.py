@@ -1,0 +1,1 @@
+"""Pure decisions of identity: codes, keys, passwords, states and the audit chain."""

@@ -1,0 +1,44 @@
+"""Wiring of identity."""
+
+from __future__ import annotations
+
+from brain_kit.service import Platform, ServiceRuntime, create_app
+
+from identity.api import routes
+from identity.service import bootstrap as first_start
+from identity.service.bootstrap import FirstCredentials
+from identity.service.tokens import TokenSigner
+from identity.settings import Settings
+from identity.worker import workers
+
+NAME = "identity"
+
+
+def build(platform: Platform) -> ServiceRuntime:
+    """The service with its database migrated and its workers ready to run."""
+    settings = settings_of(platform)
+    database = platform.database(NAME)
+    database.migrate("identity")
+    signer = TokenSigner(
+        database,
+        settings.shared_secret(),
+        lifetime_s=settings.token_lifetime_s,
+        rotation_days=settings.identity_key_rotation_days,
+    )
+    app = create_app(NAME, platform, title="身份服务 Identity", checks={"database": database.ping})
+    for router in routes(database, signer, settings):
+        app.include_router(router)
+    return ServiceRuntime(NAME, app, database, workers(platform, database, signer))
+
+
+def bootstrap(platform: Platform) -> FirstCredentials | None:
+    """Makes the operator at the first start of a built platform and returns its credentials once."""
+    settings = settings_of(platform)
+    return first_start.bootstrap(
+        platform.database(NAME), settings.identity_operator_name, settings.identity_operator_region
+    )
+
+
+def settings_of(platform: Platform) -> Settings:
+    """The service's settings: what the platform was given, and the environment for its own."""
+    return Settings(**platform.settings.model_dump())

@@ -1,0 +1,28 @@
+"""Many values in one statement, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy.orm import Session
+
+
+def rows_of_list(session: Session, parameter: str, kind: str) -> str:
+    """SQL for a table with one column `value`, holding the elements of the list parameter, in order.
+
+    kind: their SQL type, `text` or `bigint`. Pass the list through `list_parameter`.
+    """
+    if _is_sqlite(session):
+        return f"json_each(:{parameter})"
+    return f"unnest(CAST(:{parameter} AS {kind}[])) AS listed(value)"
+
+
+def list_parameter(session: Session, values: Sequence[Any]) -> Any:
+    """The list as the driver of the session takes it for `rows_of_list`."""
+    return orjson.dumps(values).decode() if _is_sqlite(session) else list(values)
+
+
+def _is_sqlite(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
