@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -22,6 +23,7 @@ Handler = Callable[[Session, Event], None]
 
 POLL_S = 0.5
 RESTART_S = 0.5
+REPLAY_EVERY_S = 0.2
 MAX_BACKOFF_S = 5.0
 
 HANDLED, DUPLICATE, IGNORED, FAILED, DEAD = "handled", "duplicate", "ignored", "failed", "dead"
@@ -70,6 +72,7 @@ class Consumer:
         self._attempts = attempts
         self._backoff_s = backoff_s
         self._batch_size = batch_size
+        self._looked_for_replays = float("-inf")
 
     @property
     def topics(self) -> list[str]:
@@ -194,6 +197,9 @@ class Consumer:
         return _tracer.start_as_current_span(f"consume {event.topic}", context=parent, kind=trace.SpanKind.CONSUMER)
 
     def _replay_queued(self) -> None:
+        if time.monotonic() - self._looked_for_replays < REPLAY_EVERY_S:
+            return
+        self._looked_for_replays = time.monotonic()
         with self.database.reading() as session:
             waiting = dead_letters.queued(session, self.group)
         for dead_id in waiting:

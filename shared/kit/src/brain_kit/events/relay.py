@@ -11,7 +11,8 @@ import sqlalchemy as sa
 import structlog
 
 from brain_kit.clock import utc_now
-from brain_kit.database import Database
+from brain_kit.database import Database, UtcDateTime
+from brain_kit.database.bulk import list_parameter, rows_of_list
 from brain_kit.database.tables import INBOX, OUTBOX
 from brain_kit.events import wakeup
 from brain_kit.events.bus import EventBus, Publisher
@@ -28,6 +29,7 @@ _log = structlog.get_logger("brain_kit.events")
 _oldest_unpublished = (
     sa.select(OUTBOX).where(OUTBOX.c.published_at.is_(None)).order_by(OUTBOX.c.id).limit(sa.bindparam("n"))
 )
+_MARK = "UPDATE outbox SET published_at = :at WHERE id IN (SELECT value FROM {ids})"
 
 
 class Relay:
@@ -75,7 +77,9 @@ class Relay:
         # The rows in between belong to transactions that were open when we read: a range would mark them unsent.
         ids = [row.id for row in rows]
         with self._database.transaction() as session:
-            session.execute(sa.update(OUTBOX).where(OUTBOX.c.id.in_(ids)).values(published_at=utc_now()))
+            query = sa.text(_MARK.format(ids=rows_of_list(session, "ids", "bigint")))
+            query = query.bindparams(sa.bindparam("at", type_=UtcDateTime))
+            session.execute(query, {"ids": list_parameter(session, ids), "at": utc_now()})
         return len(rows)
 
     def clean(self) -> int:
