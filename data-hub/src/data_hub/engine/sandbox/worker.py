@@ -133,6 +133,8 @@ def _run(desk: Desk, line: socket.socket, request: dict[str, Any]) -> None:
     frames.send_json(line, frames.SCHEMA, {"columns": columns})
     rows, more = 0, False
     reader = relation.to_arrow_reader(min(BATCH_ROWS, request["max_rows"] + 1))
+    # An empty result has columns too.
+    frames.send_frame(line, frames.BATCH, _ipc(pa.RecordBatch.from_pylist([], schema=reader.schema)))
     for batch, more in _limited(reader, request["max_rows"]):
         rows += batch.num_rows
         frames.send_frame(line, frames.BATCH, _ipc(batch))
