@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 def betweenness(nodes: Iterable[str], links: Iterable[tuple[str, str, float]]) -> dict[str, float]:
@@ -12,7 +13,7 @@ def betweenness(nodes: Iterable[str], links: Iterable[tuple[str, str, float]]) -
     """
     import networkx  # costs 0.2 s to import and is needed only when links change
 
-    graph = networkx.DiGraph()
+    graph: Any = networkx.DiGraph()
     graph.add_nodes_from(nodes)
     graph.add_edges_from((source, target) for source, target, _ in links if source != target)
     scores: dict[str, float] = networkx.betweenness_centrality(graph)

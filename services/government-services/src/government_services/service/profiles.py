@@ -187,7 +187,7 @@ def _enterprises_at(facts: ChainFacts, model: ChainModel, node: str) -> list[dic
         for fact in facts.enterprises
         if fact.id in here
     ]
-    return sorted(found, key=lambda item: (-(item["measures"].get(first) or 0.0), item["id"]))  # type: ignore[attr-defined]
+    return sorted(found, key=lambda item: (-(item["measures"].get(first) or 0.0), item["id"]))
 
 
 def _place(model: ChainModel, facts: ChainFacts, enterprise: str) -> dict[str, Any]:

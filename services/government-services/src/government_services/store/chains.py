@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,10 +40,10 @@ def chain_row(session: Session, chain: str) -> sa.Row[Any] | None:
     return session.execute(sa.select(chains).where(chains.c.id == chain)).first()
 
 
-def list_chains(session: Session) -> list[sa.Row[Any]]:
+def list_chains(session: Session) -> Sequence[Any]:
     """Every chain by id, without its model."""
     columns = (chains.c.id, chains.c.definition, chains.c.version, chains.c.built_at)
-    return list(session.execute(sa.select(*columns).order_by(chains.c.id)).all())
+    return session.execute(sa.select(*columns).order_by(chains.c.id)).all()
 
 
 def definitions(session: Session) -> list[ChainDefinition]:

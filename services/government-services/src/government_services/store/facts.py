@@ -21,11 +21,10 @@ from government_services.domain.facts import (
 from government_services.store.tables import part_facts
 
 MEASURE = "measure:"
-Part = tuple[Any, ...] | tuple[tuple[MeasureFact, ...], MeasureSeries]
 
 
-def save_part(session: Session, chain: str, part: str, facts: Part, snapshot: str | None, now: datetime) -> None:
-    """Replaces the facts of a part. A measure's facts are (per enterprise, series)."""
+def save_part(session: Session, chain: str, part: str, facts: Any, snapshot: str | None, now: datetime) -> None:
+    """Replaces the facts of a part: a tuple of facts, for a measure (facts per enterprise, series)."""
     body: dict[str, Any]
     if part.startswith(MEASURE):
         body = {"rows": [list(asdict(fact).values()) for fact in facts[0]], "series": asdict(facts[1])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from brain_kit.database import event_tables
+from brain_kit.database import UtcDateTime, event_tables
 
 metadata = sa.MetaData()
 event_tables(metadata)
@@ -16,8 +16,8 @@ chains = sa.Table(
     sa.Column("version", sa.Integer, nullable=False, default=0),
     sa.Column("panorama", sa.JSON),
     sa.Column("digest", sa.String(64)),
-    sa.Column("built_at", sa.DateTime(timezone=True)),
-    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("built_at", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
 )
 
 # One row per part and chain that a commit has touched; the marker tells a newer commit from the one being worked on.
@@ -27,7 +27,7 @@ dirty = sa.Table(
     sa.Column("chain", sa.String(64), sa.ForeignKey("chain.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("part", sa.String(100), primary_key=True),
     sa.Column("marker", sa.String(64), nullable=False),
-    sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
 )
 
 # Facts of a part are read and written whole, so one JSON document a part is simpler and faster than a table a kind.
@@ -38,5 +38,5 @@ part_facts = sa.Table(
     sa.Column("part", sa.String(100), primary_key=True),
     sa.Column("facts", sa.JSON, nullable=False),
     sa.Column("snapshot", sa.String(40)),
-    sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("read_at", UtcDateTime, nullable=False),
 )

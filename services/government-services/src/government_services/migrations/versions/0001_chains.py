@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
-from brain_kit.database import create_event_tables
+from brain_kit.database import UtcDateTime, create_event_tables, drop_event_tables
 
 revision = "0001"
 down_revision = None
@@ -18,15 +18,15 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("panorama", sa.JSON),
         sa.Column("digest", sa.String(64)),
-        sa.Column("built_at", sa.DateTime(timezone=True)),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("built_at", UtcDateTime),
+        sa.Column("created_at", UtcDateTime, nullable=False),
     )
     op.create_table(
         "dirty_part",
         sa.Column("chain", sa.String(64), sa.ForeignKey("chain.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("part", sa.String(100), primary_key=True),
         sa.Column("marker", sa.String(64), nullable=False),
-        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("since", UtcDateTime, nullable=False),
     )
     op.create_table(
         "part_facts",
@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column("part", sa.String(100), primary_key=True),
         sa.Column("facts", sa.JSON, nullable=False),
         sa.Column("snapshot", sa.String(40)),
-        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("read_at", UtcDateTime, nullable=False),
     )
 
 
@@ -42,3 +42,4 @@ def downgrade() -> None:
     """Removes the tables of the read model; the model can be built again from the warehouse."""
     for table in ("part_facts", "dirty_part", "chain"):
         op.drop_table(table)
+    drop_event_tables(op)
