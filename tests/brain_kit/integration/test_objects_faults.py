@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from brain_kit.objects import ObjectCorrupt, S3Store, StoreFull, StoreUnavailable, open_store
+from brain_kit.objects import ObjectCorrupt, S3Store, StoreFull, StoreUnavailable, create_bucket, open_store
 from brain_kit.objects.s3_calls import parse_address
 from brain_testing.faulty import FaultyProxy
 from brain_testing.servers import S3
@@ -230,6 +230,20 @@ def test_wrong_bucket_or_credentials_are_unavailable(
             call()
         assert s3.endpoint in str(caught.value)
         assert words in str(caught.value)
+
+
+@pytest.mark.servers
+def test_missing_bucket_can_be_made_once(s3: S3, tmp_path: Path) -> None:
+    """The first call makes it, the second finds it, and then the store takes a write."""
+    url = s3.url("freshly-made")
+
+    assert create_bucket(url) is True
+    assert create_bucket(url) is False
+    open_store(url, tmp_path).put("k", b"x")
+    assert s3.client().bucket_exists("freshly-made")
+    assert create_bucket("") is False
+    with pytest.raises(StoreUnavailable):
+        create_bucket("s3://brain:wrong-secret@" + s3.endpoint + "/another?secure=false")
 
 
 @pytest.mark.servers

@@ -4,17 +4,22 @@ With CI=true a skipped test fails: a test that needs something runs with it or n
 fail in CI when the data are missing; elsewhere they are left out and the summary says how many were not run.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import pytest
 
-from brain_testing.databases import create_database
 from brain_testing.realdata import find_realdata, realdata_dir
-from brain_testing.servers import S3, Kafka, Postgres
+
+if TYPE_CHECKING:
+    from brain_testing.servers import S3, Kafka, Postgres
+
+# The servers' clients take a second to import: only sessions that use a server pay for it.
 
 _NOT_RUN = pytest.StashKey[int]()
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
@@ -23,6 +28,8 @@ _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """PostgreSQL, started at its first use in this session."""
+    from brain_testing.servers import Postgres
+
     with Postgres() as server:
         yield server
 
@@ -30,6 +37,8 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Kafka]:
     """Kafka, started at its first use in this session."""
+    from brain_testing.servers import Kafka
+
     with Kafka() as server:
         yield server
 
@@ -37,6 +46,8 @@ def kafka() -> Iterator[Kafka]:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3]:
     """The S3 server, started at its first use in this session."""
+    from brain_testing.servers import S3
+
     with S3() as server:
         yield server
 
@@ -52,6 +63,8 @@ def database_urls(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres: Postgres) -> Iterator[str]:
     """The URL of a new empty database, dropped at the end of the test."""
+    from brain_testing.databases import create_database
+
     name = f"t{uuid4().hex[:12]}"
     yield create_database(postgres.database_url(name))
     postgres.drop_databases(name)

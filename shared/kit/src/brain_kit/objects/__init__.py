@@ -12,7 +12,7 @@ from brain_kit.objects.errors import (
     StoreUnavailable,
 )
 from brain_kit.objects.folder import FolderStore
-from brain_kit.objects.opening import open_store
+from brain_kit.objects.opening import create_bucket, open_store
 from brain_kit.objects.s3 import S3Store
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "Upload",
+    "create_bucket",
     "open_store",
 ]

@@ -128,7 +128,7 @@ class S3Store:
             "s3.secret-access-key": self._address.secret_key,
             "s3.region": self._address.region,
             "s3.connect-timeout": "5",
-            "s3.request-timeout": "60",
+            "s3.request-timeout": "30",
         }
 
     def ping(self) -> None:

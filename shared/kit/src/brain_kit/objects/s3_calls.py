@@ -71,15 +71,20 @@ def parse_address(url: str) -> S3Address:
 class S3Calls:
     """Signed requests to one bucket. Safe among threads; after a fork make a new one."""
 
-    def __init__(self, address: S3Address, *, connect_s: float = 5, read_s: float = 60, retries: int = 3) -> None:
+    def __init__(self, address: S3Address, *, connect_s: float = 5, read_s: float = 30, retries: int = 3) -> None:
         self.address = address
         pool = PoolManager(
             timeout=Timeout(connect=connect_s, read=read_s),
             maxsize=32,
             cert_reqs="CERT_REQUIRED",
             ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
+            # A refused connection is tried again at once; a silent server only once more: callers wait for the answer.
             retries=Retry(
-                total=retries, backoff_factor=0.1, status_forcelist=(500, 502, 503, 504), raise_on_status=False
+                total=retries,
+                read=min(retries, 1),
+                backoff_factor=0.1,
+                status_forcelist=(500, 502, 503, 504),
+                raise_on_status=False,
             ),
         )
         self.client = Minio(
@@ -116,6 +121,19 @@ class S3Calls:
                 preload_content=not stream,
                 no_body_trace=True,
             )
+
+    def make_bucket(self) -> bool:
+        """Create the bucket; False when it exists and is ours."""
+        with self.errors():
+            if self.client.bucket_exists(self.address.bucket):
+                return False
+            try:
+                self.client.make_bucket(self.address.bucket, self.address.region)
+            except S3Error as error:
+                if error.code != "BucketAlreadyOwnedByYou":
+                    raise
+                return False
+        return True
 
     @contextmanager
     def errors(self, key: str = "") -> Iterator[None]:

@@ -40,9 +40,10 @@ def up(folder: Path, detach: bool) -> None:
 
 @main.command()
 @DIR
-def down(folder: Path) -> None:
-    """Stop what `up` started; data stay."""
-    stopped = Ensemble(folder).down()
+@click.option("--remove", is_flag=True, help="also delete their data and DIR")
+def down(folder: Path, remove: bool) -> None:
+    """Stop what `up` started; data stay for the next `up`."""
+    stopped = Ensemble(folder).down(remove=remove)
     click.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
 
 

@@ -54,6 +54,7 @@ class Child:
         """End it politely, after `timeout_s` by force; returns the exit code when all its children are gone."""
         family = descendants(self.pid)
         self.send(number)
+        self.thaw()  # a frozen process would not hear it
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
         return self._end(family)
@@ -65,9 +66,13 @@ class Child:
         return self._end(family)
 
     def freeze(self) -> None:
-        """SIGSTOP it and its children: connections stay open, nothing answers."""
-        for pid in (self.pid, *descendants(self.pid)):
+        """SIGSTOP it and its children; returns when they stand. Connections stay open, nothing answers."""
+        pids = [self.pid, *descendants(self.pid)]
+        for pid in pids:
             _send(pid, signal.SIGSTOP)
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and any(_state(pid) not in {"T", "Z", ""} for pid in pids):
+            time.sleep(0.005)
 
     def thaw(self) -> None:
         """Let it go on after `freeze`."""
@@ -131,6 +136,12 @@ def _stat(pid: int) -> list[str] | None:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def _state(pid: int) -> str:
+    """The letter of the process state (T: stopped); empty when there is no such process."""
+    stat = _stat(pid)
+    return stat[0] if stat else ""
 
 
 def _send(pid: int, number: signal.Signals) -> None:

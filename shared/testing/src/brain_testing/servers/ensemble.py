@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -64,12 +66,16 @@ class Ensemble:
         self._write(servers, {name: running for name, running in known.items() if name not in asleep})
         return {name: round(servers[name].start_s, 2) for name in KINDS}
 
-    def down(self) -> list[str]:
-        """Stop what runs, by process id; data stay. Returns the names of what ran."""
+    def down(self, *, remove: bool = False) -> list[str]:
+        """Stop what runs, by process id; returns the names of what ran. Data stay unless `remove`."""
         stopped = []
         for name, running in self.status().items():
             if stop_by_pid(running.pid, running.began, KINDS[name].stop_signal):
                 stopped.append(name)
+            if remove:
+                shutil.rmtree(running.folder, ignore_errors=True)
+        if remove:
+            self._remove_traces()
         return stopped
 
     def status(self) -> dict[str, Running]:
@@ -101,10 +107,21 @@ class Ensemble:
         folder = self.folder / name
         closed = any(not path.stat().st_mode & 0o001 for path in (self.folder, *self.folder.parents))
         if name == "postgres" and os.geteuid() == 0 and closed:
-            mark = sha256(str(self.folder).encode()).hexdigest()[:12]
-            folder = Path(tempfile.gettempdir()) / f"brain-servers-{mark}" / name
+            folder = self._outside() / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def _remove_traces(self) -> None:
+        """Delete what is ours; a folder that holds anything else stays."""
+        for path in (self._state, self.env_file):
+            path.unlink(missing_ok=True)
+        for folder in (self._outside(), self.folder):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def _outside(self) -> Path:
+        mark = sha256(str(self.folder).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"brain-servers-{mark}"
 
     def _write(self, servers: dict[str, Server], kept: dict[str, Running]) -> None:
         running = dict(kept)

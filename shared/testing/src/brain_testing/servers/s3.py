@@ -43,7 +43,7 @@ class S3(Server):
 
     def client(self) -> Minio:
         """An independent client, to look at the server from outside the code under test."""
-        pool = PoolManager(timeout=Timeout(connect=2, read=10), retries=Retry(total=0))
+        pool = PoolManager(timeout=Timeout(connect=2, read=5), retries=Retry(total=0))
         return Minio(self.endpoint, ACCESS_KEY, self.secret, secure=False, region=REGION, http_client=pool)
 
     def make_bucket(self, bucket: str) -> str:
