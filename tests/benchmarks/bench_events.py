@@ -47,9 +47,10 @@ def run(events: int = 20_000) -> dict[str, Any]:
             plain, ours = [], []
             for round_number in range(ROUNDS):
                 plain.append(events / _plain(kafka.bootstrap, events, f"plain-{round_number}"))
-                names = [f"{name}_{round_number}" for name in ("producer", "consumer")]
-                databases = [Database(postgres.database_url(name)) for name in names]
-                ours.append(events / _through(open_bus(kafka.url), *databases, events))
+                producer, consumer = (
+                    Database(postgres.database_url(f"{name}_{round_number}")) for name in ("producer", "consumer")
+                )
+                ours.append(events / _through(open_bus(kafka.url), producer, consumer, events))
             latency = _local_latency(Path(folder))
         finally:
             sys.path.remove(folder)

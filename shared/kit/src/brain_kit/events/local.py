@@ -84,6 +84,7 @@ class LocalSubscription:
         self._database = database
         self._topics = list(topics)
         self._positions = _load(database, group)
+        self._ready: set[str] = set()
         # Up to here the outbox has nothing for us; saves reading over other topics' rows again at each poll.
         self._scanned: dict[str, int] = {}
         self._served = ""
@@ -124,11 +125,21 @@ class LocalSubscription:
         names = sorted(sources)
         start = names.index(self._served) + 1 if self._served in sources else 0
         for source in names[start:] + names[:start]:
+            if not self._has_outbox(source, sources[source]):
+                continue
             found = self._read(source, sources[source], limit)
             if found:
                 self._served = source
                 return found
         return []
+
+    def _has_outbox(self, source: str, database: Database) -> bool:
+        """False while the service has not made its schema yet; it must not stop the others."""
+        if source not in self._ready:
+            with database.reading() as session:
+                if sa.inspect(session.connection()).has_table("outbox"):
+                    self._ready.add(source)
+        return source in self._ready
 
     def _read(self, source: str, database: Database, limit: int) -> list[Delivery]:
         position = {topic: self._positions.get((source, topic), 0) for topic in self._topics}

@@ -69,7 +69,7 @@ def _write(session: Session, events: Sequence[tuple[str, str, dict[str, Any]]]) 
         # the last id seen would skip the earlier one. SQLite has one writer, and Kafka's relay reads by mark, not id.
         lock = sa.text("SELECT pg_advisory_xact_lock(:key)")
         session.execute(lock, {"key": advisory_key("outbox-order")})
-    if len(rows) == 1 or database.is_sqlite:
+    if database.is_sqlite:
         session.execute(_INSERT, rows)
     else:
         session.execute(_INSERT_MANY, {name: [row[name] for row in rows] for name in rows[0]})
