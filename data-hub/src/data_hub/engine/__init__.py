@@ -1,0 +1,1 @@
+"""Engines of the data hub: table format, SQL engine, file formats."""

@@ -1,0 +1,90 @@
+"""Tables of the data hub. The Iceberg catalogue's own two tables live in the same database, see `engine.catalogue`."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from brain_kit.database import UtcDateTime, event_tables
+
+metadata = sa.MetaData()
+event_tables(metadata)
+
+datasets = sa.Table(
+    "dataset",
+    metadata,
+    sa.Column("name", sa.String(130), primary_key=True),
+    sa.Column("warehouse", sa.String(20), nullable=False),
+    sa.Column("version", sa.String(32), nullable=False),
+    sa.Column("contract", sa.JSON, nullable=False),
+    # Counts commits of this table; the figures below are those of the last one.
+    sa.Column("sequence", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("snapshot", sa.String(40)),
+    sa.Column("rows", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("files", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("last_commit_at", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+contract_versions = sa.Table(
+    "contract_version",
+    metadata,
+    sa.Column("dataset", sa.String(130), sa.ForeignKey("dataset.name"), primary_key=True),
+    sa.Column("version", sa.String(32), primary_key=True),
+    sa.Column("contract", sa.JSON, nullable=False),
+    sa.Column("compatible", sa.Boolean, nullable=False),
+    sa.Column("changes", sa.JSON, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("created_by", sa.String(80), nullable=False),
+)
+
+pushes = sa.Table(
+    "push",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("dataset", sa.String(130), sa.ForeignKey("dataset.name"), nullable=False),
+    sa.Column("owner", sa.String(32), nullable=False),
+    sa.Column("subject", sa.String(80), nullable=False),
+    sa.Column("mode", sa.String(10), nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("contract_version", sa.String(32), nullable=False),
+    sa.Column("media_type", sa.String(120), nullable=False),
+    sa.Column("idempotency_key", sa.String(200)),
+    sa.Column("content_sha256", sa.String(64)),
+    sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("received", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("accepted", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("rejected", sa.BigInteger, nullable=False, server_default="0"),
+    # Order among the validated pushes of a table: given in the transaction that validates.
+    sa.Column("position", sa.BigInteger),
+    # What is staged: [{key, rows, bytes}]; a small push keeps its Parquet bytes in `staged_bytes` instead.
+    sa.Column("staged", sa.JSON),
+    sa.Column("rejects_key", sa.String(300)),
+    sa.Column("rejects", sa.JSON),
+    sa.Column("problems", sa.JSON),
+    sa.Column("snapshot", sa.String(40)),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("validated_at", UtcDateTime),
+    sa.Column("committed_at", UtcDateTime),
+    # A push in state `received` whose process has not renewed this is interrupted.
+    sa.Column("lease_until", UtcDateTime),
+    sa.UniqueConstraint("owner", "dataset", "idempotency_key", name="push_idempotency"),
+    sa.Index("push_queue", "dataset", "state", "position"),
+    sa.Index("push_owner", "owner", "id"),
+    sa.Index("push_state", "state", "id"),
+)
+
+staged_bytes = sa.Table(
+    "staged_bytes",
+    metadata,
+    sa.Column("push", sa.String(40), sa.ForeignKey("push.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+table_leases = sa.Table(
+    "table_lease",
+    metadata,
+    sa.Column("dataset", sa.String(130), primary_key=True),
+    sa.Column("holder", sa.String(80), nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+)
