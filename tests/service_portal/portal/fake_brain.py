@@ -21,11 +21,11 @@ OPERATOR_ORG = "91370100MA3C00001X"
 ENTERPRISE_ORG = "91370100MA3C00002W"
 STAGES = ("原料", "材料", "零部件", "整机", "应用")
 NODE_NAMES = (
-    "铁矿石 特种钢 稀土 铝合金 电子元件 铜材 石英砂 镍矿".split(),
-    "轴承钢 铸件 锻件 永磁材料 芯片 传感器 工程塑料 涂料".split(),
-    "高速轴承 主轴 滚珠丝杠 伺服电机 数控系统 液压件 减速器 线性导轨 刀具".split(),
-    "机床整机 工业机器人 注塑机 成套产线 激光设备 压缩机 物流装备 检测装备".split(),
-    "汽车制造 工程机械 航空零部件 船舶 家电 风电 轨道交通".split(),
+    ["铁矿石", "特种钢", "稀土", "铝合金", "电子元件", "铜材", "石英砂", "镍矿"],
+    ["轴承钢", "铸件", "锻件", "永磁材料", "芯片", "传感器", "工程塑料", "涂料"],
+    ["高速轴承", "主轴", "滚珠丝杠", "伺服电机", "数控系统", "液压件", "减速器", "线性导轨", "刀具"],
+    ["机床整机", "工业机器人", "注塑机", "成套产线", "激光设备", "压缩机", "物流装备", "检测装备"],
+    ["汽车制造", "工程机械", "航空零部件", "船舶", "家电", "风电", "轨道交通"],
 )
 
 
@@ -222,7 +222,7 @@ def identity_app(brain: FakeBrain) -> FastAPI:
         {"uscc": OPERATOR_ORG, "name": "示例运营中心", "kind": "operator", "region": "370000"},
         {"uscc": ENTERPRISE_ORG, "name": "示例机床有限公司", "kind": "enterprise", "region": "370100"},
     ]
-    keys = [{"id": "key_1", "org": ENTERPRISE_ORG, "name": "ERP", "prefix": "brk_1a2b", "state": "active",
+    keys = [{"id": "key_1", "org": ENTERPRISE_ORG, "name": "ERP", "state": "active",
              "expires_at": "2027-11-01T00:00:00Z", "last_used_at": None}]  # fmt: skip
 
     @app.post("/internal/service-tokens")
@@ -257,6 +257,13 @@ def identity_app(brain: FakeBrain) -> FastAPI:
     def list_organisations() -> dict[str, Any]:
         return {"items": organisations, "next": None}
 
+    @app.get("/v1/organisations/{uscc}")
+    def organisation(uscc: str) -> dict[str, Any]:
+        found = next((org for org in organisations if org["uscc"] == uscc), None)
+        if found is None:
+            raise NotFound("没有这个组织")
+        return found
+
     @app.post("/v1/organisations", status_code=201)
     async def add_organisation(request: Request) -> dict[str, Any]:
         body = await request.json()
@@ -273,11 +280,11 @@ def identity_app(brain: FakeBrain) -> FastAPI:
     async def add_key(request: Request) -> dict[str, Any]:
         body = await request.json()
         keys.append({**keys[0], "id": f"key_{len(keys) + 1}", **body})
-        return {**keys[-1], "api_key": "brk_only_once"}
+        return {**keys[-1], "key": "brk_only_once"}
 
     @app.post("/v1/keys/{key_id}/rotate", status_code=201)
     def rotate(key_id: str) -> dict[str, Any]:
-        return {"id": f"{key_id}b", "api_key": "brk_rotated"}
+        return {"id": f"{key_id}b", "key": "brk_rotated"}
 
     @app.delete("/v1/keys/{key_id}", status_code=204)
     def revoke_key(key_id: str) -> None:
@@ -286,13 +293,13 @@ def identity_app(brain: FakeBrain) -> FastAPI:
 
     @app.get("/v1/audit")
     def audit() -> dict[str, Any]:
-        entry = {"sequence": 1, "time": "2026-11-21T05:00:00Z", "actor": "operator", "org": OPERATOR_ORG,
+        entry = {"seq": 1, "at": "2026-11-21T05:00:00Z", "subject": "usr_1", "name": "operator", "org": OPERATOR_ORG,
                  "action": "dataset.push", "object": "public.enterprise", "outcome": "ok", "hash": "ab12cd34ef56"}  # fmt: skip
         return {"items": [entry], "next": None}
 
     @app.get("/v1/audit/verify")
     def verify() -> dict[str, Any]:
-        return {"valid": True, "entries": 1, "broken_at": None}
+        return {"ok": True, "records": 1, "first_broken": None, "head": "ab12cd34ef56"}
 
     return app
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from brain_kit.database import Database
     from brain_kit.service import Platform
     from brain_kit.settings import PlatformSettings
     from fastapi import FastAPI
 
-    from brain_kit.database import Database
-
 __all__ = ["create_portal"]
 
 
-def create_portal(platform: "Platform", settings: "PlatformSettings", database: "Database") -> "FastAPI":
+def create_portal(platform: Platform, settings: PlatformSettings, database: Database) -> FastAPI:
     """The portal as an ASGI application, to be mounted at "/".
 
     platform gives the clients of the other services; database is the portal's own, already migrated.

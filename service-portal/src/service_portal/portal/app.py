@@ -37,7 +37,7 @@ class Portal:
 def build(platform: Platform, settings: PlatformSettings, database: Database) -> FastAPI:
     """The portal application. Raises FileNotFoundError when the browser assets were never fetched."""
     files = StaticFiles()
-    app = FastAPI(title="portal", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(title="portal", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.portal = Portal(platform, settings, SessionStore(database), Pages(files), files)
     app.add_middleware(SecurityHeaders)
     for router in all_routers():
@@ -45,7 +45,7 @@ def build(platform: Platform, settings: PlatformSettings, database: Database) ->
 
     @app.get("/static/{release}/{name:path}", include_in_schema=False)
     @public("style sheets, scripts and icons of the sign-in page")
-    def static_file(request: Request, release: str, name: str) -> Response:  # noqa: ARG001
+    def static_file(request: Request, release: str, name: str) -> Response:
         return files.respond(request, name)
 
     _handle_errors(app)

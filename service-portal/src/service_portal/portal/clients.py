@@ -66,13 +66,17 @@ class Brain:
         """Revoke a refresh token."""
         self.call("identity", "POST", "/v1/sessions/revoke", json={"refresh_token": refresh_token})
 
-    def organisations(self, after: str = "", limit: int = 200) -> Json:
-        """A page of organisations."""
-        return _page(self.get("identity", "/v1/organisations", after=after, limit=limit))
+    def organisations(self, kind: str = "", after: str = "") -> Json:
+        """The first thousand organisations of a kind, or of all kinds."""
+        return _page(self.get("identity", "/v1/organisations", kind=kind, after=after, limit=1000))
+
+    def organisation(self, uscc: str) -> Json:
+        """One organisation."""
+        return dict(self.get("identity", f"/v1/organisations/{_part(uscc)}"))
 
     def keys(self, org: str = "") -> Json:
         """API keys, of one organisation or of all that the caller may see. Never the secret part."""
-        return _page(self.get("identity", "/v1/keys", org=org, limit=500))
+        return _page(self.get("identity", "/v1/keys", org=org, limit=1000))
 
     def add_organisation(self, fields: Json) -> Json:
         """Register an organisation; fields: uscc, name, kind, region."""

@@ -25,7 +25,9 @@ class Scaled(NamedTuple):
 
 def is_missing(value: Any) -> bool:
     """True for None, the empty string, NaN, and a member that an API left out."""
-    return value is None or isinstance(value, Undefined) or value == "" or (isinstance(value, float) and math.isnan(value))
+    return (
+        value is None or isinstance(value, Undefined) or value == "" or (isinstance(value, float) and math.isnan(value))
+    )
 
 
 def number(value: Any, digits: int | None = None) -> str:

@@ -29,9 +29,11 @@ portal_session = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("renewing_until", UtcDateTime, nullable=True),
 )
 
 LIFETIME = timedelta(hours=12)
+RENEWAL_CLAIM = timedelta(seconds=15)
 _NONCE_BYTES = 12
 
 
@@ -112,11 +114,28 @@ class SessionStore:
             sealed = db.execute(query).scalar_one_or_none()
         return _unseal(secret, sealed) if sealed else None
 
-    def replace(self, secret: str, session: Session) -> None:
-        """Store renewed tokens; the end of the session stays as it was."""
+    def claim_renewal(self, secret: str, now: datetime) -> bool:
+        """True for the one caller who may spend the refresh token now; a claim left behind ends by itself.
+
+        Identity ends a whole sign-in when a refresh token comes twice, and a page sends several requests at once.
+        """
+        table = portal_session
+        is_free = sa.or_(table.c.renewing_until.is_(None), table.c.renewing_until < now)
+        with self._database.transaction() as db:
+            statement = sa.update(table).where(table.c.id == _row_id(secret), is_free)
+            return bool(db.execute(statement.values(renewing_until=now + RENEWAL_CLAIM)).rowcount)  # type: ignore[attr-defined]
+
+    def release_renewal(self, secret: str) -> None:
+        """Give a claim back unused."""
         with self._database.transaction() as db:
             statement = sa.update(portal_session).where(portal_session.c.id == _row_id(secret))
-            db.execute(statement.values(sealed=_seal(secret, session)))
+            db.execute(statement.values(renewing_until=None))
+
+    def replace(self, secret: str, session: Session) -> None:
+        """Store renewed tokens and give the claim back; the end of the session stays as it was."""
+        with self._database.transaction() as db:
+            statement = sa.update(portal_session).where(portal_session.c.id == _row_id(secret))
+            db.execute(statement.values(sealed=_seal(secret, session), renewing_until=None))
 
     def close(self, secret: str) -> None:
         """Forget a session; unknown ones are ignored."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlencode
 
 from brain_kit.clock import utc_now
-from brain_kit.problems import Forbidden, NotPermitted, Unauthenticated
+from brain_kit.problems import Forbidden, NotPermitted, Problem, Unauthenticated
 from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -30,6 +30,8 @@ LOCALE_COOKIE = "brain_locale"
 THEME_COOKIE = "brain_theme"
 THEMES = ("auto", "light", "dark")
 _RENEW_BEFORE_S = 30
+_RENEWAL_WAIT_S = 5.0
+_RENEWAL_POLL_S = 0.05
 
 
 class FormExpired(NotPermitted):
@@ -138,18 +140,32 @@ def open_visit(request: Request) -> Visit:
 
 
 def _renew(portal: Portal, secret: str, session: Session) -> Session | None:
+    """The session with fresh tokens; None when the sign-in has ended. Of several requests one renews, others wait."""
+    if not portal.sessions.claim_renewal(secret, utc_now()):
+        return _renewed_by_another(portal, secret, session)
     try:
         tokens = Brain(portal.platform, None).renew(session.refresh_token)
     except Unauthenticated:
-        # Two requests of one page may both renew: the refresh token is used up, but the other stored its answer.
-        again = portal.sessions.find(secret, utc_now())
-        if again is not None and again.refresh_token != session.refresh_token:
-            return again
         portal.sessions.close(secret)
         return None
+    except Problem:
+        portal.sessions.release_renewal(secret)
+        raise
     renewed = with_tokens(session, tokens)
     portal.sessions.replace(secret, renewed)
     return renewed
+
+
+def _renewed_by_another(portal: Portal, secret: str, session: Session) -> Session | None:
+    """The tokens that another request is fetching; meanwhile the old one still serves while it is valid."""
+    deadline = time.monotonic() + _RENEWAL_WAIT_S
+    while session.access_expires <= time.time() and time.monotonic() < deadline:
+        time.sleep(_RENEWAL_POLL_S)
+        found = portal.sessions.find(secret, utc_now())
+        if found is None:
+            return None
+        session = found
+    return session
 
 
 def with_tokens(session: Session, tokens: Tokens) -> Session:

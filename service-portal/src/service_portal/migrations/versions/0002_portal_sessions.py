@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("renewing_until", UtcDateTime(), nullable=True),
     )
     op.create_index("ix_portal_session_expires_at", "portal_session", ["expires_at"])
 

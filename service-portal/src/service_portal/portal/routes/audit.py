@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from brain_kit.problems import Forbidden
@@ -15,7 +16,19 @@ from service_portal.portal.visit import Sent, Visit, signed_in
 
 router = APIRouter()
 PAGE = 100
-COLUMNS = ("sequence", "time", "actor", "org", "action", "object", "outcome", "request_id", "hash")
+COLUMNS = ("seq", "at", "subject", "name", "org", "action", "object", "outcome", "hash")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What narrows the log; empty lets all through. since and until are RFC 3339 times."""
+
+    subject: str = ""
+    org: str = ""
+    action: str = ""
+    outcome: str = ""
+    since: str = ""
+    until: str = ""
 
 
 def auditor(request: Request) -> Visit:
@@ -30,17 +43,16 @@ Auditor = Annotated[Visit, Depends(auditor)]
 
 
 @router.get("/audit")
-def audit(visit: Auditor, actor: str = "", action: str = "", object: str = "", after: str = "") -> Response:  # noqa: A002
+def audit(visit: Auditor, filters: Annotated[Filters, Depends()], after: str = "") -> Response:
     """The log, newest first."""
-    page = visit.brain.audit(actor=actor, action=action, object=object, after=after, limit=PAGE)
-    return visit.page("audit.html", page=page, actor=actor, action=action, object=object, verdict=None)
+    page = visit.brain.audit(**vars(filters), after=after, limit=PAGE)
+    return visit.page("audit.html", page=page, filters=filters, verdict=None)
 
 
 @router.get("/audit.csv")
-def audit_file(visit: Auditor, actor: str = "", action: str = "", object: str = "", after: str = "") -> Response:  # noqa: A002
+def audit_file(visit: Auditor, filters: Annotated[Filters, Depends()], after: str = "") -> Response:
     """The entries of the page as CSV."""
-    page = visit.brain.audit(actor=actor, action=action, object=object, after=after, limit=PAGE)
-    return as_file("csv", "audit", COLUMNS, page["items"])
+    return as_file("csv", "audit", COLUMNS, visit.brain.audit(**vars(filters), after=after, limit=PAGE)["items"])
 
 
 @router.post("/audit/verify")
@@ -48,4 +60,4 @@ def verify(sent: Sent) -> Response:
     """Recompute the chain and say whether every entry stands as it was written."""
     visit = auditor(sent.visit.request)
     page = visit.brain.audit(limit=PAGE)
-    return visit.page("audit.html", page=page, actor="", action="", object="", verdict=part(visit.brain.verify_audit))
+    return visit.page("audit.html", page=page, filters=Filters(), verdict=part(visit.brain.verify_audit))

@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from service_portal.portal.exports import as_file
-from service_portal.portal.vocabulary import LEVELS
 from service_portal.portal.visit import SignedIn, Visit
+from service_portal.portal.vocabulary import LEVELS
 
 router = APIRouter()
 View = Literal["graph", "tree", "table"]

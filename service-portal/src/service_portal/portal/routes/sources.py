@@ -76,7 +76,6 @@ def source(visit: SignedIn, uscc: str) -> Response:
 
 
 def _source_page(visit: Visit, uscc: str, **extra: Any) -> Response:
-    organisation = next((org for org in visit.brain.organisations()["items"] if org["uscc"] == uscc), None)
     keys = part(lambda: visit.brain.keys(uscc)["items"])
     pushes = [
         push
@@ -86,7 +85,7 @@ def _source_page(visit: Visit, uscc: str, **extra: Any) -> Response:
     return visit.page(
         "source.html",
         uscc=uscc,
-        organisation=organisation or {"uscc": uscc, "name": uscc, "kind": "", "region": ""},
+        organisation=visit.brain.organisation(uscc),
         keys=keys,
         own_keys=[key for key in keys.value or [] if key.get("org", uscc) == uscc],
         pushes=pushes[:20],

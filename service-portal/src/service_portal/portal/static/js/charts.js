@@ -50,11 +50,11 @@ export function options({ kind, x, series }) {
   };
 }
 
-/** Draw into an element and keep it right when its size or the theme changes; returns a function that draws anew. */
-export function draw(element, build) {
+/** Draw into an element and keep it right when its size or the theme changes; after runs once something was drawn. */
+export function draw(element, build, after = () => {}) {
   element.replaceChildren();
   const chart = echarts.init(element, null, { renderer: "canvas" });
-  const paint = () => chart.setOption(build(), true);
+  const paint = () => { chart.setOption(build(), true); after(chart); };
   paint();
   new ResizeObserver(() => chart.resize()).observe(element);
   onThemeChange(paint);

@@ -29,7 +29,7 @@ function graphOptions() {
   return {
     animation: false, textStyle: font(), tooltip: tooltip(),
     series: [{
-      type: "graph", layout: "force", roam: true, draggable: !many, scaleLimit: { min: 0.3, max: 6 },
+      type: "graph", layout: "force", roam: true, left: 40, right: 130, top: 24, bottom: 24, draggable: !many, scaleLimit: { min: 0.3, max: 6 },
       /* Start each node in its stage's column: the forces keep up and down the chain from left to right. */
       data: data.nodes.map((node, index) => ({
         id: node.id, name: node.name, url: node.url, hint: hint(node), symbolSize: size(node), itemStyle: style(node.level),
@@ -46,6 +46,24 @@ function graphOptions() {
       force: { repulsion: reach * 2.2, edgeLength: [reach * 0.45, reach * 1.1], gravity: 0.1, friction: 0.4, layoutAnimation: false },
     }],
   };
+}
+
+/* The forces leave a round cloud: spread it over the whole panel, whatever its shape, and fix it there. */
+function spread(chart) {
+  const model = chart.getModel().getSeriesByIndex(0).getData();
+  const at = data.nodes.map((_, index) => model.getItemLayout(index));
+  if (at.length < 3 || at.some((point) => !point)) return;
+  const low = [0, 1].map((axis) => Math.min(...at.map((point) => point[axis])));
+  const span = [0, 1].map((axis) => Math.max(...at.map((point) => point[axis])) - low[axis] || 1);
+  const { width, height } = place.getBoundingClientRect();
+  const options = graphOptions();
+  const [series] = options.series;
+  series.layout = "none";
+  series.data.forEach((node, index) => {
+    node.x = ((at[index][0] - low[0]) / span[0]) * (width - 170);
+    node.y = ((at[index][1] - low[1]) / span[1]) * (height - 48);
+  });
+  chart.setOption(options, true);
 }
 
 function tree() {
@@ -85,7 +103,8 @@ function treeOptions() {
 function show() {
   if (!place.offsetParent) return false;
   if (place.dataset.view === "tree") place.style.height = `${Math.max(520, data.nodes.length * 20)}px`;
-  const { chart } = draw(place, place.dataset.view === "tree" ? treeOptions : graphOptions);
+  const isTree = place.dataset.view === "tree";
+  const { chart } = draw(place, isTree ? treeOptions : graphOptions, isTree ? undefined : spread);
   chart.on("click", ({ data: item }) => { if (item?.url) location.assign(item.url); });
   place.dataset.drawn = "true";
   return true;

@@ -98,6 +98,19 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+/* A box that scrolls and holds nothing to focus takes the focus itself, so that keys can scroll it. */
+function reachable() {
+  for (const box of document.querySelectorAll(".scroll, .helper, pre")) {
+    const scrolls = box.scrollHeight > box.clientHeight + 1 || box.scrollWidth > box.clientWidth + 1;
+    if (scrolls && !box.querySelector("a[href], button, input, select, summary")) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+}
+reachable();
+addEventListener("resize", reachable);
+document.addEventListener("toggle", reachable, true);
+document.addEventListener("htmx:after:swap", reachable);
+
 /* Chain picture: links of the node under the pointer or the focus stand out. */
 for (const picture of document.querySelectorAll("svg.chain")) {
   const show = (event) => {

@@ -1,0 +1,281 @@
+"""The portal in Chromium: walks, keyboard, narrow screens, accessibility, content security policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.service_portal.portal.fake_brain import FakeBrain
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-browser")]
+
+CHROMIUM = "/usr/bin/chromium"
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDE, NARROW = {"width": 1920, "height": 1080}, {"width": 390, "height": 844}
+PAGES = [
+    "/",
+    "/panorama?view=graph",
+    "/panorama?view=tree",
+    "/panorama?view=table",
+    "/panorama/equipment/nodes/n200",
+    "/enterprises/91370100MA00000003",
+    "/datasets",
+    "/datasets/enterprise.enterprise_monthly",
+    "/datasets/enterprise.enterprise_monthly/rows",
+    "/datasets/enterprise.enterprise_monthly/push",
+    "/pushes",
+    "/pushes/psh_00000000000000000000000060",
+    "/sql",
+    "/sources",
+    "/sources/91370100MA3C00002W",
+    "/events",
+    "/audit",
+    "/search?q=enterprise",
+]
+WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+class Seen:
+    """A page with everything that the browser complained about."""
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.page: Page = context.new_page()
+        self.url = url
+        self.complaints: list[str] = []
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _hear(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def go(self, path: str) -> Page:
+        """Open a page of the portal and wait until it stands."""
+        self.page.goto(self.url + path)
+        self.page.wait_for_load_state("load" if path == "/events" else "networkidle")
+        return self.page
+
+
+def _signed_in(chromium: Browser, url: str, viewport: dict[str, int], scheme: str = "light") -> Seen:
+    context = chromium.new_context(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    seen = Seen(context, url)
+    page = seen.go("/sign-in")
+    page.fill("[name=user]", "operator")
+    page.fill("[name=password]", "right-password")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{url}/")
+    return seen
+
+
+@pytest.fixture
+def wide(chromium: Browser, portal_url: str) -> Iterator[Seen]:
+    """An operator at 1920 px."""
+    seen = _signed_in(chromium, portal_url, WIDE)
+    yield seen
+    seen.page.context.close()
+
+
+@pytest.fixture
+def narrow(chromium: Browser, portal_url: str) -> Iterator[Seen]:
+    """An operator at 390 px."""
+    seen = _signed_in(chromium, portal_url, NARROW)
+    yield seen
+    seen.page.context.close()
+
+
+def _violations(page: Page, path: str) -> list[tuple[str, ...]]:
+    result = Axe().run(page, options=WCAG)
+    return [
+        (path, violation["id"], *(node["html"][:160] for node in violation["nodes"][:3]))
+        for violation in result.response["violations"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_meet_wcag_2_2_aa(chromium: Browser, portal_url: str, scheme: str) -> None:
+    """Each page, in both themes, has no violation of WCAG 2.2 A or AA that axe can find."""
+    seen = _signed_in(chromium, portal_url, WIDE, scheme)
+    found: list[tuple[str, ...]] = []
+    for path in PAGES:
+        found += _violations(seen.go(path), path)
+    seen.page.context.close()
+    assert not found
+
+
+def test_sign_in_page_meets_wcag_2_2_aa(chromium: Browser, portal_url: str) -> None:
+    """The page that everybody sees first has no violation either, also with its error shown."""
+    context = chromium.new_context(viewport=WIDE)  # type: ignore[arg-type]
+    page = Seen(context, portal_url).go("/sign-in")
+    page.fill("[name=user]", "operator")
+    page.fill("[name=password]", "wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=alert]")
+    result = Axe().run(page, options=WCAG)
+    context.close()
+    assert [violation["id"] for violation in result.response["violations"]] == []
+
+
+def test_narrow_pages_meet_wcag_2_2_aa_and_never_scroll_sideways(narrow: Seen) -> None:
+    """At 390 px no page is wider than the screen, and axe finds nothing."""
+    found: list[tuple[str, ...]] = []
+    for path in PAGES:
+        page = narrow.go(path)
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            found.append((path, "wider than the screen"))
+        found += _violations(page, path)
+    assert not found
+
+
+def test_no_page_breaks_the_content_security_policy(wide: Seen) -> None:
+    """The console stays silent on every page: no blocked style, script or connection, no script error."""
+    for path in PAGES:
+        wide.go(path)
+    page = wide.go("/sql")
+    page.click("#run")
+    page.wait_for_selector("#result-data", state="attached")
+    page.click("#tab-chart")
+    page.wait_for_selector("#result-chart canvas")
+    assert wide.complaints == []
+
+
+def test_overview_and_panorama_paint_within_half_a_second(wide: Seen) -> None:
+    """With 2,000 enterprises behind them the two pages paint in under 0.5 s, best of three."""
+    for path in ("/", "/panorama"):
+        paints = []
+        for _ in range(3):
+            page = wide.go(path)
+            paints.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        assert min(paints) < 500, (path, paints)
+
+
+def test_click_drills_from_overview_to_node_to_enterprise(wide: Seen) -> None:
+    """A circle of the chain leads to its node, a row there to the enterprise with its chart."""
+    page = wide.go("/")
+    page.locator("svg.chain a.middle").first.click()
+    page.wait_for_url("**/panorama/equipment/nodes/*")
+    page.locator("#enterprises tbody a").first.click()
+    page.wait_for_url("**/enterprises/*")
+    page.wait_for_selector("[data-chart] canvas")
+
+
+def test_click_on_the_force_graph_opens_the_node(wide: Seen) -> None:
+    """The canvas answers clicks: a drawn node leads to that node's page."""
+    page = wide.go("/panorama?view=graph")
+    page.wait_for_selector("#graph[data-drawn] canvas")
+    node, x, y = page.evaluate(
+        """() => {
+            const place = document.getElementById("graph");
+            const chart = echarts.getInstanceByDom(place);
+            const nodes = chart.getModel().getSeriesByIndex(0).getData();
+            const [x, y] = chart.convertToPixel({ seriesIndex: 0 }, nodes.getItemLayout(7));
+            const box = place.getBoundingClientRect();
+            return [nodes.getId(7), box.x + x, box.y + y];
+        }"""
+    )
+    page.mouse.click(x, y)
+    page.wait_for_url(f"**/panorama/equipment/nodes/{node}", timeout=5000)
+
+
+def test_keys_move_between_pages_search_and_close(wide: Seen) -> None:
+    """`g` and a letter moves, `/` goes to the search field, Escape leaves it and closes dialogs."""
+    page = wide.go("/")
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    page.wait_for_url("**/datasets")
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "q"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.tagName") == "BODY"
+    page.keyboard.press("?")
+    assert page.locator("#keys-help").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("#keys-help").is_hidden()
+
+
+def test_rail_folds_into_a_menu_at_390_px(narrow: Seen) -> None:
+    """The navigation is hidden until the menu is opened, its links are 40 px high, Escape closes it."""
+    page = narrow.go("/")
+    assert page.locator("#menu").is_hidden()
+    page.click("#menu-button")
+    link = page.locator("#menu a").first
+    box = link.bounding_box()
+    assert box is not None
+    assert box["height"] >= 40
+    page.keyboard.press("Escape")
+    assert page.locator("#menu").is_hidden()
+
+
+def test_graph_gives_way_to_lists_by_stage_at_390_px(narrow: Seen) -> None:
+    """No canvas is drawn; the nodes stand in lists under their stages, each a link."""
+    page = narrow.go("/panorama?view=graph")
+    assert page.locator("#graph").is_hidden()
+    assert page.locator(".by-stage h3").all_inner_texts() == ["原料", "材料", "零部件", "整机", "应用"]
+    assert page.locator(".by-stage a").count() == 40
+
+
+def test_sql_runs_by_key_and_the_address_keeps_it(wide: Seen) -> None:
+    """Ctrl+Enter runs; the address then restores the same SQL."""
+    page = wide.go("/sql")
+    page.fill("#sql", "SELECT month, revenue FROM enterprise.enterprise_monthly")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#result table")
+    again = wide.page.context.new_page()
+    again.goto(page.url)
+    assert again.input_value("#sql") == "SELECT month, revenue FROM enterprise.enterprise_monthly"
+
+
+def test_refused_sql_is_explained_in_place(wide: Seen) -> None:
+    """The reason stands where the result would be, with its code and a request id."""
+    page = wide.go("/sql")
+    page.fill("#sql", "DROP TABLE x")
+    page.click("#run")
+    text = page.locator("#result [role=alert]").inner_text()
+    assert "只允许 SELECT" in text
+    assert "invalid_input" in text
+    assert "req_" in text
+
+
+def test_file_is_pushed_with_progress_and_leads_to_its_receipt(wide: Seen, brain: FakeBrain) -> None:
+    """The file arrives as it was, with its media type and the chosen mode."""
+    page = wide.go("/datasets/enterprise.enterprise_monthly/push")
+    content = b"uscc,month,revenue\n91370100MA3C00002W,2026-10,5\n"
+    page.set_input_files("[name=file]", {"name": "october.csv", "mimeType": "text/csv", "buffer": content})
+    page.click("#upload button[type=submit]")
+    page.wait_for_url("**/pushes/psh_new*")
+    name, call = next(entry for entry in reversed(brain.calls) if entry[0] == "push")
+    assert name == "push"
+    assert call == {"dataset": "enterprise.enterprise_monthly", "mode": "upsert", "type": "text/csv", "body": content}
+
+
+def test_theme_and_language_are_kept(wide: Seen) -> None:
+    """Dark and English last over pages, and dark changes the ground."""
+    page = wide.go("/")
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.click("button[name=theme][value=dark]")
+    page.wait_for_load_state("networkidle")
+    page.click("button[name=locale][value=en]")
+    page.wait_for_load_state("networkidle")
+    page = wide.go("/datasets")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    assert page.locator("h1").inner_text() == "Data catalogue"
+    assert page.evaluate("document.documentElement.lang") == "en"
