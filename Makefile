@@ -61,6 +61,9 @@ servers: setup-dev ## start PostgreSQL, Kafka and an S3 server on free loopback 
 cluster: setup-dev ## one process per service on the servers of `make servers`
 	$(BIN)/brain cluster --env .servers/env --home $(HOME_DIR)-cluster --port $(PORT)
 
+setup-servers: setup-dev ## fetch the servers that tests and `make servers` use
+	$(BIN)/python -m brain_testing.servers install
+
 servers-down: ## stop what `make servers` started
 	$(BIN)/python -m brain_testing.servers down --dir .servers
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from brain_kit.auth import require
+from brain_kit.events.routes import event_routes
 from brain_kit.service import Platform, ServiceRuntime, create_app
 
 from identity.api import routes
+from identity.consumers import HANDLERS
 from identity.service import bootstrap as first_start
 from identity.service.bootstrap import FirstCredentials
 from identity.service.tokens import TokenSigner
@@ -28,6 +31,7 @@ def build(platform: Platform) -> ServiceRuntime:
     app = create_app(NAME, platform, title="身份服务 Identity", checks={"database": database.ping})
     for router in routes(database, signer, settings):
         app.include_router(router)
+    app.include_router(event_routes(database, platform.bus, {NAME: list(HANDLERS)}, require("operator", "service")))
     return ServiceRuntime(NAME, app, database, workers(platform, database, signer))
 
 

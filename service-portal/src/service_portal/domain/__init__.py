@@ -1,0 +1,1 @@
+"""Pure parts of the gateway: plans, token buckets, quotas, usage."""

@@ -1,0 +1,56 @@
+"""From a public path to a service and its own path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+API = "/api/"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+# Encoded separators and dots can mean one path to the gateway and another to a service.
+FORBIDDEN = (b"%2f", b"%5c", b"%00", b"%2e", b"\\", b"//", b"/../", b"/./", b"\x00", b"#")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a request goes."""
+
+    service: str
+    path: str
+    raw_path: bytes
+
+
+# (service, method, path) that need no credentials, with the reason.
+PUBLIC_ROUTES = {
+    ("identity", "POST", "/v1/sessions"): "signing in is how one gets credentials",
+    ("identity", "POST", "/v1/sessions/refresh"): "the refresh token is the credential",
+    ("identity", "POST", "/v1/sessions/revoke"): "the refresh token is the credential",
+    ("identity", "GET", "/.well-known/jwks.json"): "public keys by which everybody may verify tokens",
+}
+SIGN_IN = ("identity", "POST", "/v1/sessions")
+
+
+class PathRefused(ValueError):
+    """The path could be read in two ways."""
+
+
+def target_of(raw_path: bytes) -> Target | None:
+    """The target of `/api/<service>/...`, None for any other path. Raises PathRefused.
+
+    Only `/v1/...` and the key set are exposed; what services have beside these is for the platform itself.
+    """
+    lowered = raw_path.lower()
+    if any(mark in lowered for mark in FORBIDDEN) or lowered.endswith((b"/..", b"/.")):
+        raise PathRefused(raw_path.decode("latin-1"))
+    parts = raw_path.split(b"/", 3)
+    if len(parts) < 4 or parts[1] != b"api":
+        return None
+    rest = b"/" + parts[3]
+    if not (rest.startswith(b"/v1/") or rest == b"/.well-known/jwks.json"):
+        return None
+    return Target(parts[2].decode("latin-1"), rest.decode("latin-1"), rest)
+
+
+def is_push(target: Target, method: str) -> bool:
+    """Whether a request pushes rows, whose body may be large."""
+    return method == "POST" and target.service == "data-hub" and target.path.endswith("/pushes")

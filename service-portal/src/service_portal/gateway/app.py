@@ -1,0 +1,259 @@
+"""The gateway as a raw ASGI application: what is done for each request are look-ups in tables, nothing else."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from brain_kit.application import problem_response
+from brain_kit.auth import Principal
+from brain_kit.ids import new_id
+from brain_kit.problems import Problem
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service_portal.domain.plans import TokenBucket
+from service_portal.domain.routing import (
+    API,
+    METHODS,
+    PUBLIC_ROUTES,
+    SIGN_IN,
+    WRITES,
+    PathRefused,
+    Target,
+    is_push,
+    target_of,
+)
+from service_portal.gateway.limits import Limits
+from service_portal.gateway.problems import (
+    BodyTooLarge,
+    LengthInvalid,
+    MethodRefused,
+    PathAmbiguous,
+    ServiceUnknown,
+    TooFast,
+)
+
+if TYPE_CHECKING:
+    from service_portal.domain.usage import Meter
+    from service_portal.gateway.credentials import Credentials, Verdict
+    from service_portal.gateway.trail import Trail
+    from service_portal.gateway.upstream import Upstreams
+    from service_portal.settings import Settings
+
+OPERATION_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+REPLACED = frozenset({b"authorization", b"x-api-key", b"x-request-id", b"x-forwarded-for", b"x-forwarded-proto"})
+ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+SIGN_INS_PER_S, SIGN_IN_BURST = 0.2, 10
+MOST_ADDRESSES = 10_000
+
+log = structlog.get_logger()
+
+
+class Gateway:
+    """One door: authenticates, limits, meters and hands on; streams both ways.
+
+    portal: answers every path outside /api. operation: answers health, readiness, metrics and the merged OpenAPI.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        credentials: Credentials,
+        limits: Limits,
+        meter: Meter,
+        trail: Trail,
+        upstreams: Upstreams,
+        portal: ASGIApp,
+        operation: ASGIApp,
+    ) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._limits = limits
+        self._meter = meter
+        self._trail = trail
+        self._upstreams = upstreams
+        self._portal = portal
+        self._operation = operation
+        self._sign_ins: dict[str, TokenBucket] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one connection."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+        elif scope["path"] in OPERATION_PATHS:
+            await self._operation(scope, receive, send)
+        elif scope["path"].startswith(API):
+            await _Exchange(self, scope, receive, send).run()
+        else:
+            await self._portal(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._upstreams.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def authenticate(
+        self, target: Target, method: str, headers: dict[bytes, bytes], address: str
+    ) -> Verdict | None:
+        """The verdict on the caller; None on the routes that need none. Raises Unauthenticated, TooFast."""
+        route = (target.service, method, target.path)
+        if route in PUBLIC_ROUTES:
+            if route == SIGN_IN:
+                self._slow_down(address)
+            return None
+        text = headers.get(b"x-api-key", b"").decode("latin-1")
+        scheme, _, rest = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() == "bearer":
+            text = rest.strip()
+        return await self._credentials.verify(text)
+
+    def _slow_down(self, address: str) -> None:
+        now = time.monotonic()
+        if len(self._sign_ins) >= MOST_ADDRESSES:
+            self._sign_ins.clear()
+        bucket = self._sign_ins.setdefault(address, TokenBucket(SIGN_INS_PER_S, SIGN_IN_BURST, now))
+        wait_s = bucket.take(now)
+        if wait_s:
+            raise TooFast(f"登录尝试过于频繁，请 {wait_s:.0f} 秒后再试", retry_after_s=wait_s)
+
+
+class _Exchange:
+    """One request through the gateway and its answer."""
+
+    __slots__ = (
+        "_bytes_in", "_bytes_out", "_extra", "_gateway", "_headers", "_limit", "_method", "_principal", "_receive",
+        "_request_id", "_scope", "_send", "_service", "_started", "_status",
+    )  # fmt: skip
+
+    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
+        self._gateway = gateway
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._method: str = scope["method"]
+        self._request_id = _request_id(self._headers.get(b"x-request-id", b""))
+        self._principal: Principal | None = None
+        self._service = "unknown"
+        self._status = 0
+        self._bytes_in = self._bytes_out = 0
+        self._limit = 0
+        self._extra: list[tuple[bytes, bytes]] = []
+        self._started = time.perf_counter()
+
+    async def run(self) -> None:
+        """Answers the request, counts it, and records it when it writes."""
+        try:
+            target = self._target()
+            self._service = target.service
+            self._check_length(target)
+            client = self._scope.get("client") or ("", 0)
+            verdict = await self._gateway.authenticate(target, self._method, self._headers, client[0])
+            if verdict is not None:
+                self._principal = verdict.principal
+                self._extra = self._gateway._limits.admit(verdict.principal)
+            upstream = self._upstream_scope(target, verdict.authorization if verdict else None, client[0])
+            await self._gateway._upstreams.handle(target.service, upstream, self._counted_receive, self._counted_send)
+        except Problem as problem:
+            await self._refuse(problem)
+        except Exception:
+            log.exception("gateway_failed", path=self._scope["path"], request_id=self._request_id)
+            await self._refuse(Problem("网关内部出错，已记录；请带上 request_id 联系运营方"))
+        finally:
+            self._finish()
+
+    def _target(self) -> Target:
+        if self._method not in METHODS:
+            raise MethodRefused(f"不支持方法 {self._method[:20]}")
+        try:
+            target = target_of(self._scope.get("raw_path") or self._scope["path"].encode())
+        except PathRefused as error:
+            raise PathAmbiguous("路径含有 ..、// 或编码的分隔符，请写成规范路径") from error
+        if target is None:
+            raise ServiceUnknown("没有这个接口；接口目录见 /openapi.json")
+        return target
+
+    def _check_length(self, target: Target) -> None:
+        settings = self._gateway._settings
+        push = is_push(target, self._method)
+        self._limit = settings.service_portal_push_limit_bytes if push else settings.service_portal_body_limit_bytes
+        declared = self._headers.get(b"content-length")
+        if declared is None:
+            return
+        if not declared.isdigit():
+            raise LengthInvalid("Content-Length 应为字节数")
+        if int(declared) > self._limit:
+            raise self._too_large(int(declared))
+
+    def _too_large(self, size: int) -> BodyTooLarge:
+        return BodyTooLarge(f"请求体 {size:,} 字节，超过上限 {self._limit:,} 字节；请分批推送", limit_bytes=self._limit)
+
+    def _upstream_scope(self, target: Target, authorization: bytes | None, address: str) -> dict[str, Any]:
+        headers = [item for item in self._scope["headers"] if item[0] not in REPLACED]
+        headers.append((b"x-request-id", self._request_id.encode()))
+        headers.append((b"x-forwarded-for", address.encode()))
+        headers.append((b"x-forwarded-proto", str(self._scope.get("scheme", "http")).encode()))
+        if authorization is not None:
+            headers.append((b"authorization", authorization))
+        changes = {"path": target.path, "raw_path": target.raw_path, "root_path": "", "headers": headers, "state": {}}
+        return {**self._scope, **changes}
+
+    async def _counted_receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._bytes_in += len(message.get("body", b""))
+            if self._bytes_in > self._limit:
+                raise self._too_large(self._bytes_in)
+        return message
+
+    async def _counted_send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            if self._extra:
+                message = {**message, "headers": [*message.get("headers", []), *self._extra]}
+            self._forget_on_change()
+        elif message["type"] == "http.response.body":
+            self._bytes_out += len(message.get("body", b""))
+        await self._send(message)
+
+    def _forget_on_change(self) -> None:
+        # A revoked key must be refused by the next request already, not after the verdict's age.
+        if self._service == "identity" and self._method in WRITES and self._status < 400:
+            self._gateway._credentials.forget()
+
+    async def _refuse(self, problem: Problem) -> None:
+        if self._status:
+            # The head is out: only cutting the connection tells the caller that the rest is missing.
+            raise problem
+        response = problem_response(problem, instance=self._scope["path"], request_id=self._request_id)
+        response.headers["x-request-id"] = self._request_id
+        self._status = problem.status
+        await response(self._scope, self._receive, self._send)
+
+    def _finish(self) -> None:
+        milliseconds = (time.perf_counter() - self._started) * 1000
+        principal = self._principal
+        if principal is None:
+            return
+        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        key = (day, principal.org, principal.subject, self._service, f"{self._status // 100}xx")
+        self._gateway._meter.count(key, self._bytes_in, self._bytes_out, milliseconds)
+        if self._method in WRITES:
+            path = self._scope["path"]
+            self._gateway._trail.add(principal, self._method, path, self._status, self._request_id, milliseconds)
+
+
+def _request_id(given: bytes) -> str:
+    if 8 <= len(given) <= 64 and ID_CHARACTERS.issuperset(given):
+        return given.decode("ascii")
+    return new_id("req")

@@ -1,0 +1,100 @@
+"""Who calls: API keys looked up at identity and remembered, tokens verified offline."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from brain_kit.auth import CredentialsMissing, Principal, TokenExpired, principal_of
+from brain_kit.problems import Problem, Unauthenticated, Unavailable
+from brain_kit.service import Platform
+from starlette.concurrency import run_in_threadpool
+
+TOKEN_MARGIN_S = 20.0
+REFUSED_S = 1.0
+KEPT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A verified caller: the header that goes upstream, who it is, until when the verdict holds (monotonic seconds)."""
+
+    authorization: bytes
+    principal: Principal
+    looked_up: float
+    ends: float
+
+
+class Credentials:
+    """Remembers verdicts; a key that is in use is looked up again every few seconds, and at once after a change.
+
+    While identity is away, known keys go on until their token ends; unknown ones get 503, never 401.
+    """
+
+    def __init__(self, platform: Platform, age_s: float) -> None:
+        self._platform = platform
+        self._age_s = age_s
+        self._verdicts: dict[bytes, Verdict] = {}
+        self._refused: dict[bytes, tuple[float, Unauthenticated]] = {}
+
+    async def verify(self, text: str) -> Verdict:
+        """The verdict on a key or token. Raises Unauthenticated with an exact code, or Unavailable."""
+        if not text:
+            raise CredentialsMissing("缺少凭据：请在 Authorization: Bearer 或 X-API-Key 头中带上密钥或令牌")
+        digest = hashlib.sha256(text.encode()).digest()
+        now = time.monotonic()
+        known = self._verdicts.get(digest)
+        if known is not None and now < known.ends and now - known.looked_up < self._age_s:
+            return known
+        refused = self._refused.get(digest)
+        if refused is not None and now < refused[0]:
+            raise refused[1]
+        try:
+            verdict = await run_in_threadpool(self._look_up, text)
+        except Unauthenticated as problem:
+            self._verdicts.pop(digest, None)
+            self._keep_small(self._refused)
+            self._refused[digest] = (now + REFUSED_S, problem)
+            raise
+        except Unavailable:
+            if known is not None and now < known.ends:
+                return known
+            raise
+        self._keep_small(self._verdicts)
+        self._verdicts[digest] = verdict
+        return verdict
+
+    def forget(self) -> None:
+        """Drops every verdict, after a change of keys or organisations."""
+        self._verdicts.clear()
+        self._refused.clear()
+
+    def _look_up(self, text: str) -> Verdict:
+        now = time.monotonic()
+        if not text.startswith("bk_"):
+            principal = self._platform.tokens.verify(text)
+            if principal.kind == "service":
+                raise TokenExpired("服务令牌不能用于开放网关")
+            return Verdict(f"Bearer {text}".encode("latin-1"), principal, now, now + self._age_s)
+        client = self._platform.client("identity")
+        try:
+            body = client.request("POST", "/internal/credentials/verify", json={"api_key": text}, timeout_s=5).json()
+        except Problem as problem:
+            if problem.status == 401:
+                raise _unauthenticated(problem) from problem
+            raise Unavailable("身份服务暂时无法核对密钥，请稍后重试") from problem
+        ends = now + float(body["expires_in"]) - TOKEN_MARGIN_S
+        return Verdict(f"Bearer {body['token']}".encode(), principal_of(body["principal"]), now, ends)
+
+    @staticmethod
+    def _keep_small(kept: dict[bytes, Any]) -> None:
+        if len(kept) >= KEPT:
+            kept.clear()
+
+
+def _unauthenticated(problem: Problem) -> Unauthenticated:
+    kind = type("KeyRefused", (Unauthenticated,), {"code": problem.code})
+    refused: Unauthenticated = kind(problem.detail)
+    return refused

@@ -1,0 +1,1 @@
+"""Tables of the gateway and their queries."""
