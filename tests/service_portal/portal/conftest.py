@@ -18,7 +18,8 @@ from brain_kit.settings import PlatformSettings
 from service_portal.portal import create_portal
 from service_portal.portal.sessions import metadata
 
-from tests.service_portal.portal.fake_brain import FakeBrain, register
+from tests.service_portal.portal.fake.data import FakeBrain
+from tests.service_portal.portal.fake.services import register
 
 
 class Browserless:

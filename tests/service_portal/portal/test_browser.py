@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.service_portal.portal.fake_brain import FakeBrain
+from tests.service_portal.portal.fake.data import FakeBrain
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-browser")]
 

@@ -10,7 +10,7 @@ import pytest
 from openpyxl import load_workbook
 
 from tests.service_portal.portal.conftest import Browserless
-from tests.service_portal.portal.fake_brain import CONTRACTS, ENTERPRISE_ORG, FakeBrain
+from tests.service_portal.portal.fake.data import CONTRACTS, ENTERPRISE_ORG, FakeBrain
 
 OPERATOR_PAGES = ["/events", "/audit"]
 ALL_PAGES = ["/", "/panorama", "/datasets", "/pushes", "/sql", "/sources", *OPERATOR_PAGES]

@@ -177,7 +177,8 @@ def _link_paths(links: Sequence[dict[str, Any]], places: dict[str, tuple[float, 
         width = 1 + 2.2 * float(link.get("weight") or 1) / heaviest
         paths.append(
             f'<path class="link" data-from="{escape(link["from"])}" data-to="{escape(link["to"])}" '
-            f'stroke-width="{width:.1f}" d="M{x1:.1f} {y1:.1f}C{x1 + bend:.1f} {y1:.1f} {second:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"/>'
+            f'stroke-width="{width:.1f}" d="M{x1:.1f} {y1:.1f}'
+            f'C{x1 + bend:.1f} {y1:.1f} {second:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"/>'
         )
     return paths
 

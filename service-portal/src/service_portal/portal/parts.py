@@ -51,7 +51,7 @@ class Trend:
 
 
 def push_trend(pushes: Sequence[dict[str, Any]]) -> Trend | None:
-    """Accepted and rejected rows by 5 minutes, hours or days, whichever shows the given pushes in about 12 to 60 bars."""
+    """Accepted and rejected rows by 5 minutes, hours or days, whichever fits the pushes into 12 to 60 bars."""
     times = [(moment(push.get("created_at")), push) for push in pushes]
     known = [(when, push) for when, push in times if when is not None]
     if not known:

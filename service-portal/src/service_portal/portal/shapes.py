@@ -134,3 +134,16 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ".".join(str(item) for item in value.values())
     return str(value)
+
+
+def numeric_columns(items: list[dict[str, Any]]) -> set[str]:
+    """Names of the columns that hold numbers in the first rows and nothing else."""
+    found: set[str] = set()
+    other: set[str] = set()
+    for item in items[:50]:
+        for name, value in item.items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                found.add(name)
+            elif value is not None:
+                other.add(name)
+    return found - other

@@ -36,11 +36,8 @@ ROLES = {
 }
 OUTCOMES = {"ok": mark("成功"), "refused": mark("拒绝"), "failed": mark("失败")}
 STAGES = {"upstream": mark("上游"), "midstream": mark("中游"), "downstream": mark("下游")}
-# Types whose values stand right in a table.
-NUMERIC = {
-    "integer", "bigint", "int", "long", "double", "float", "decimal", "number", "hugeint", "smallint", "int64", "int32",
-    "BIGINT", "INTEGER", "DOUBLE", "FLOAT", "HUGEINT", "SMALLINT", "DECIMAL",
-}  # fmt: skip
+# Numbers that are names: written without separators.
+PLAIN_NUMBERS = frozenset({"year", "id", "row", "seq", "stage_order"})
 QUERY_STATES = {
     "running": mark("运行中"),
     "done": mark("完成"),

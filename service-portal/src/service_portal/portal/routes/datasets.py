@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from service_portal.portal.exports import as_file, disposition
 from service_portal.portal.parts import part
-from service_portal.portal.shapes import Dataset, catalogue, dataset_of
+from service_portal.portal.shapes import Dataset, catalogue, dataset_of, numeric_columns
 from service_portal.portal.visit import SignedIn
 
 router = APIRouter()
@@ -94,6 +94,7 @@ def rows(
         "rows.html",
         dataset=found,
         page=page,
+        numeric=numeric_columns((page.value or {}).get("items") or []),
         chosen=chosen,
         filter=filter,
         after=after,

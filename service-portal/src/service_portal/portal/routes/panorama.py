@@ -165,7 +165,7 @@ def chosen(nodes: list[dict[str, Any]], level: str, stage: str, text: str) -> li
 
 
 def sorted_nodes(nodes: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
-    """Nodes by a column of SORTS, numbers with the largest first and unknown last; otherwise in the order of the chain."""
+    """Nodes by a column of SORTS, numbers the largest first and unknown last; else in the order of the chain."""
     if sort not in SORTS or sort == "stage":
         return nodes
     if sort == "name":

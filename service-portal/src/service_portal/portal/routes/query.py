@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from service_portal.portal.exports import as_file, disposition
 from service_portal.portal.parts import part
-from service_portal.portal.shapes import dataset_of
+from service_portal.portal.shapes import dataset_of, numeric_columns
 from service_portal.portal.visit import Sent, SignedIn
 
 router = APIRouter()
@@ -21,7 +21,10 @@ FILE_TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "arrow": "application/vnd.apache.arrow.stream",
 }
-EXAMPLE = "SELECT month, count(*) AS enterprises, sum(revenue) AS revenue\nFROM enterprise.enterprise_monthly\nGROUP BY month\nORDER BY month"
+EXAMPLE = """SELECT month, count(*) AS enterprises, sum(revenue) AS revenue
+FROM enterprise.enterprise_monthly
+GROUP BY month
+ORDER BY month"""
 
 
 @router.get("/sql")
@@ -55,7 +58,12 @@ def run(sent: Sent) -> Response:
     body = visit.brain.query(sql, ROW_LIMIT, form.one("id"))
     items: list[dict[str, Any]] = body["items"]
     return visit.page(
-        "_result.html", sql=sql, columns=body["columns"], rows=items, more=bool(body.get("next")), body=body
+        "_result.html",
+        columns=body["columns"],
+        rows=items,
+        numeric=numeric_columns(items),
+        more=bool(body.get("next")),
+        elapsed_ms=body.get("elapsed_ms"),
     )
 
 

@@ -1,0 +1,198 @@
+"""The fake data hub: catalogue, rows, pushes, queries."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from typing import Any
+
+from brain_kit.application import add_problem_handlers
+from brain_kit.problems import InvalidInput, NotFound, RateLimited
+from fastapi import FastAPI, Request, Response
+
+from tests.service_portal.portal.fake.data import CONTRACTS, ENTERPRISE_ORG, OPERATOR_ORG, FakeBrain, months
+
+
+def hub_app(brain: FakeBrain) -> FastAPI:
+    """Every route of the fake data hub."""
+    app = FastAPI()
+    add_problem_handlers(app)
+    _catalogue(app, brain)
+    _pushes(app, brain)
+    _queries(app, brain)
+    return app
+
+
+def _catalogue(app: FastAPI, brain: FakeBrain) -> None:
+    def described(name: str) -> dict[str, Any]:
+        if name not in CONTRACTS:
+            raise NotFound(f"没有数据集 {name}")
+        return {
+            "name": name,
+            "warehouse": name.split(".")[0],
+            "version": "1.0.0",
+            "description": "",
+            "owner": OPERATOR_ORG,
+            **CONTRACTS[name],
+        }
+
+    @app.get("/v1/datasets")
+    def datasets() -> dict[str, Any]:
+        return {"items": [described(name) for name in CONTRACTS], "next": None}
+
+    @app.get("/v1/datasets/{name}")
+    def dataset(name: str) -> dict[str, Any]:
+        return described(name)
+
+    @app.get("/v1/statistics")
+    def statistics() -> dict[str, Any]:
+        if "statistics" in brain.failing:
+            raise RateLimited("统计暂不可用", retry_after_s=3)
+        sizes = {"public": 4_126_000, "industry": 19_063_000, "enterprise": 884_000}
+        return {
+            "warehouses": [
+                {
+                    "warehouse": name,
+                    "tables": 6,
+                    "rows": rows,
+                    "bytes": rows * 41,
+                    "last_commit": "2026-11-21T06:00:00Z",
+                }
+                for name, rows in sizes.items()
+            ],
+            "datasets": [
+                {"dataset": name, "rows": 2000, "bytes": 81_000, "owners": 12, "last_commit": "2026-11-21T06:00:00Z"}
+                for name in CONTRACTS
+            ],
+        }
+
+    @app.get("/v1/datasets/{name}/rows")
+    def rows(request: Request, name: str, columns: str = "", filter: str = "", after: str = "") -> Any:  # noqa: A002
+        if filter == "nonsense":
+            raise InvalidInput("筛选条件不能理解：nonsense", position=0)
+        names = columns.split(",") if columns else [column["name"] for column in described(name)["columns"]]
+        types = {column["name"]: column["type"] for column in described(name)["columns"]}
+        start = int(after or 0)
+        items = [
+            {
+                "uscc": e["id"],
+                "name": e["name"],
+                "region": "370100",
+                "month": "2026-10",
+                "revenue": 1000.5 + index,
+                "employees": None if index == 1 else index,
+                "product_id": f"P{index}",
+            }
+            for index, e in enumerate(brain.enterprises[start : start + 100])
+        ]
+        items = [{key: item[key] for key in names} for item in items]
+        if request.headers.get("accept") == "text/csv":
+            text = io.StringIO()
+            writer = csv.DictWriter(text, names)
+            writer.writeheader()
+            writer.writerows(items)
+            return Response(text.getvalue(), media_type="text/csv")
+        following = str(start + 100) if start + 100 < len(brain.enterprises) else None
+        return {
+            "columns": [{"name": n, "type": types[n]} for n in names],
+            "items": items,
+            "next": following,
+            "snapshot": "s1",
+        }
+
+
+def _pushes(app: FastAPI, brain: FakeBrain) -> None:
+    @app.get("/v1/pushes")
+    def pushes(dataset: str = "", state: str = "", after: str = "", limit: int = 50) -> dict[str, Any]:
+        found = [
+            p for p in brain.pushes if (not dataset or p["dataset"] == dataset) and (not state or p["state"] == state)
+        ]
+        start = int(after or 0)
+        return {
+            "items": found[start : start + limit],
+            "next": str(start + limit) if start + limit < len(found) else None,
+        }
+
+    @app.get("/v1/pushes/{push_id}")
+    def push(push_id: str) -> dict[str, Any]:
+        found = next((p for p in brain.pushes if p["id"] == push_id), None)
+        if found is None:
+            raise NotFound("没有这次推送")
+        return found
+
+    @app.get("/v1/pushes/{push_id}/rejects")
+    def rejects(request: Request, push_id: str) -> Any:
+        items = [
+            {
+                "row": 3,
+                "field": "uscc",
+                "value": "91370100BAD",
+                "code": "bad_uscc",
+                "reason": "统一社会信用代码应为 18 位",
+                "fix": "补全代码，校验位为 X",
+            },
+            {
+                "row": 7,
+                "field": "revenue",
+                "value": "-5",
+                "code": "below_minimum",
+                "reason": "小于最小值 0",
+                "fix": "填不小于 0 的数",
+            },
+        ]
+        if request.headers.get("accept") == "text/csv":
+            lines = [
+                "uscc,month,revenue,employees,_row,_field,_code,_reason",
+                "91370100BAD,2026-09,12.5,8,3,uscc,bad_uscc,统一社会信用代码应为 18 位",
+                f"{ENTERPRISE_ORG},2026-09,-5,8,7,revenue,below_minimum,小于最小值 0",
+            ]
+            return Response("\n".join(lines) + "\n", media_type="text/csv")
+        return {"items": items, "next": None}
+
+    @app.post("/v1/datasets/{name}/pushes")
+    async def send(request: Request, name: str, mode: str = "append") -> Any:
+        body = await request.body()
+        brain.calls.append(
+            ("push", {"dataset": name, "mode": mode, "type": request.headers["content-type"], "body": body})
+        )
+        receipt = {
+            **brain.pushes[-1],
+            "id": f"psh_new{len(brain.calls)}",
+            "dataset": name,
+            "mode": mode,
+            "rejected": 0,
+            "state": "received" if b"slow" in body else "committed",
+            "received": 2,
+            "accepted": 2,
+        }
+        brain.pushes.insert(0, receipt)
+        return receipt
+
+
+def _queries(app: FastAPI, brain: FakeBrain) -> None:
+    @app.post("/v1/queries")
+    async def query(request: Request) -> Any:
+        body = await request.json()
+        brain.calls.append(("query", body))
+        if "DROP" in body["sql"]:
+            raise InvalidInput("只允许 SELECT：第 1 行的 DROP 会改动数据。", code_position=1)
+        if request.headers.get("accept") == "text/csv":
+            return Response("month,revenue\n2026-09,10\n", media_type="text/csv")
+        values = random.Random(3)
+        items = [{"month": month, "revenue": round(values.uniform(90, 120), 2)} for month in months(24)]
+        return {
+            "id": "qry_1",
+            "columns": [{"name": "month", "type": "VARCHAR"}, {"name": "revenue", "type": "DOUBLE"}],
+            "items": items,
+            "next": None,
+        }
+
+    @app.delete("/v1/queries/{query_id}", status_code=204)
+    def cancel(query_id: str) -> None:
+        brain.calls.append(("cancel", query_id))
+
+    @app.get("/v1/queries")
+    def queries() -> dict[str, Any]:
+        item = {"id": "qry_0", "sql": "SELECT 1", "state": "done", "rows": 1, "started_at": "2026-11-21T05:59:00Z"}
+        return {"items": [item], "next": None}
