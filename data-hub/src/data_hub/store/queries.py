@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from brain_kit.database import UtcDateTime
 from sqlalchemy.orm import Session
 
+from data_hub.store.tables import datasets
+
 metadata = sa.MetaData()
 
 query_history = sa.Table(
@@ -29,6 +31,11 @@ query_history = sa.Table(
     sa.Index("query_history_recent", "subject", "started_at", "id"),
     sa.Index("query_history_age", "started_at"),
 )
+
+
+def get_version(session: Session, dataset: str) -> str | None:
+    """The version of a data set's contract; None when it is not registered."""
+    return session.execute(sa.select(datasets.c.version).where(datasets.c.name == dataset)).scalar()
 
 
 def add_queries(session: Session, rows: Sequence[dict[str, Any]]) -> None:

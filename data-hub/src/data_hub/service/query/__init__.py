@@ -1,0 +1,1 @@
+"""Use cases of the query API: run, page, export, cancel, history."""
