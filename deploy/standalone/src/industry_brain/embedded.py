@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,17 @@ def serve_app(app: Any, host: str, port: int, on_ready: Callable[[], None], **op
         **options,
     )
     server = uvicorn.Server(config)
+    # uvicorn would raise the signal again after serving, which would end the process before the workers are stopped.
+    server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _end(server))
     threading.Thread(target=_when_started, args=(server, on_ready), daemon=True, name="ready").start()
     server.run(sockets=[listener])
+
+
+def _end(server: Any) -> None:
+    server.force_exit = server.should_exit  # a second signal does not wait for requests
+    server.should_exit = True
 
 
 def stop_all(platform: Platform, workers: RunningWorkers) -> None:
@@ -111,8 +121,6 @@ def stop_all(platform: Platform, workers: RunningWorkers) -> None:
     if late:
         log.warning("workers_still_running", workers=late)
     platform.close()
-    # Worker threads are daemons; a signal that came during shutdown must not start it again.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _when_started(server: Any, on_ready: Callable[[], None]) -> None:

@@ -62,7 +62,7 @@ def _first_key() -> str | None:
         return None
 
 
-def show(data: object, as_json: bool, columns: Sequence[str] | None = None) -> None:
+def show(data: Any, as_json: bool, columns: Sequence[str] | None = None) -> None:
     """Prints rows as a table or anything as JSON."""
     if as_json:
         click.echo(json.dumps(data, ensure_ascii=False))

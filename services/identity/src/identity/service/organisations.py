@@ -37,7 +37,7 @@ def insert(session: Session, *, uscc: str, name: str, kind: str, region: str, sy
     values = {"uscc": uscc, "name": name, "kind": kind, "region": region, "synthetic": synthetic}
     if not people.insert_organisation(session, **values, plan="", state="active", created_at=utc_now()):
         raise OrganisationExists(f"机构 {uscc} 已登记，可直接为它创建密钥", uscc=uscc)
-    emit(session, OrganisationChanged(uscc=uscc, name=name, kind=kind, region=region, state="active"))  # type: ignore[arg-type]
+    emit(session, OrganisationChanged(uscc=uscc, name=name, kind=kind, region=region, state="active"))
 
 
 def change_organisation(database: Database, principal: Principal, uscc: str, **changes: Any) -> dict[str, Any]:
