@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +16,20 @@ from brain_kit.database import Database, DatabaseUnavailable, UtcDateTime
 from brain_kit.database import database as database_module
 from brain_testing.servers import Postgres
 
+ADD_IN_A_PROCESS = """
+import sys, time
+import sqlalchemy as sa
+from brain_kit.database import Database
+
+database = Database(sys.argv[1])
+for _ in range(40):
+    with database.transaction() as session:
+        lock = "" if database.is_sqlite else " FOR UPDATE"
+        before = session.execute(sa.text("SELECT value FROM counter" + lock)).scalar_one()
+        time.sleep(0.005)
+        session.execute(sa.text("UPDATE counter SET value = :value"), {"value": before + 1})
+    time.sleep(0.005)
+"""
 metadata = sa.MetaData()
 counter = sa.Table(
     "counter",
@@ -79,6 +95,15 @@ def test_writers_in_many_threads_lose_no_update(database: Database) -> None:
         thread.join()
     assert value(database) == 200
     other.close()
+
+
+@pytest.mark.fault
+def test_writers_in_several_processes_lose_no_update(database: Database) -> None:
+    """Two processes read, think and write 40 times each; none fails, nothing is lost."""
+    url = database.engine.url.render_as_string(hide_password=False)
+    processes = [subprocess.Popen([sys.executable, "-c", ADD_IN_A_PROCESS, url]) for _ in range(2)]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert value(database) == 80
 
 
 def test_readers_go_on_while_a_writer_is_at_work(database: Database) -> None:

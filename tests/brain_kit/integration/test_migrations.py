@@ -49,7 +49,7 @@ def runs(database: Database) -> list[str]:
 
 def start(url: str, packages: Path) -> subprocess.Popen[str]:
     """A process that migrates and says whether it had to load Alembic."""
-    environment = {**os.environ, "PYTHONPATH": str(packages)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), *sys.path])}
     return subprocess.Popen([sys.executable, "-c", MIGRATE, url], env=environment, stdout=subprocess.PIPE, text=True)
 
 
@@ -65,8 +65,8 @@ def test_a_new_database_is_created_with_all_tables(url: str, versions: Path) -> 
 
 @pytest.mark.fault
 def test_processes_that_start_together_run_each_script_once(url: str, versions: Path) -> None:
-    """Four real processes on a database that does not exist: one works, nobody fails."""
-    add_second(versions)
+    """Four real processes on a database that does not exist: one works (half a second), nobody fails."""
+    add_second(versions, "__import__('time').sleep(0.5)")
     processes = [start(url, versions.parents[2]) for _ in range(4)]
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
     database = Database(url)

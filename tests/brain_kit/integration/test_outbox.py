@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -118,11 +119,10 @@ def test_a_relay_killed_between_publishing_and_marking_doubles_no_effect(
 @pytest.mark.servers
 def test_only_one_relay_of_a_database_works(cluster: World, events_url: str) -> None:
     """Two processes with relays do not publish everything twice."""
-    cluster.start_relay()
-    cluster.start_relay()
-    for number in range(20):
-        cluster.emit(number)
-    assert len(messages(events_url, cluster.topic, 20)) == 20
+    cluster.emit(*range(300))
+    for _ in range(2):
+        cluster.threads.start(Relay(cluster.producer, cluster.bus, batch_size=2).run)
+    assert len(messages(events_url, cluster.topic, 300)) == 300
 
 
 @pytest.mark.servers
@@ -141,19 +141,31 @@ def test_a_message_from_elsewhere_does_not_stop_the_group(cluster: World, events
 
 @pytest.mark.servers
 def test_a_row_of_an_older_open_transaction_is_published_too(cluster: World) -> None:
-    """PostgreSQL gives out ids before the commit: the relay may see a later id first and must not skip the earlier."""
+    """PostgreSQL gives out ids before the commit: an earlier id may appear between reading and marking a later one."""
     publisher = cluster.bus.publisher()
     assert publisher is not None
-    relay = Relay(cluster.producer, cluster.bus)
-    with closing(publisher):
-        with cluster.producer.transaction() as early:
-            emit(early, counted_on(cluster.topic)(series="early", number=1))
-            thread = threading.Thread(target=cluster.emit, args=(2,), kwargs={"series": "late"})
-            thread.start()
-            thread.join()
-            assert relay.publish_batch(publisher) == 1
-        assert relay.publish_batch(publisher) == 1
-        assert relay.publish_batch(publisher) == 0
+    broker, relay = publisher, Relay(cluster.producer, cluster.bus)
+    early, late = ExitStack(), threading.Thread(target=cluster.emit, args=(2,), kwargs={"series": "late"})
+    emit(early.enter_context(cluster.producer.transaction()), counted_on(cluster.topic)(series="early", number=1))
+    late.start()
+    late.join()
+    published: list[str] = []
+
+    class Meanwhile:
+        """Publishes, and lets the earlier transaction commit before the rows are marked."""
+
+        def publish(self, events: Sequence[Event]) -> None:
+            broker.publish(events)
+            published.extend(event.key for event in events)
+            early.close()
+
+        def close(self) -> None:
+            broker.close()
+
+    with closing(Meanwhile()) as meanwhile:
+        while relay.publish_batch(meanwhile):
+            pass
+    assert published == ["late", "early"]
 
 
 @pytest.mark.servers
@@ -225,7 +237,7 @@ def test_the_inbox_forgets_after_its_time(local: World) -> None:
 
 
 def test_a_local_event_arrives_at_once(local: World) -> None:
-    """The commit wakes the consumer; it does not wait for its next look (0.5 s). The best of ten counts."""
+    """The commit wakes the consumer; it does not wait for its next look (0.5 s). The middle of ten counts."""
     arrived = threading.Event()
     reader = local.reader()
     reader.handlers[local.topic] = lambda _session, _event: arrived.set()
@@ -237,7 +249,8 @@ def test_a_local_event_arrives_at_once(local: World) -> None:
         local.emit(number)
         assert arrived.wait(10)
         waits.append((utc_now() - before).total_seconds())
-    assert min(waits) < 0.25
+        time.sleep(0.05)  # it looks once more right after an event; only then does it wait
+    assert sorted(waits)[5] < 0.25
 
 
 steps = st.lists(
