@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+
 from data_hub.domain.query.problems import SizeLimit
 from data_hub.engine.query_results.values import text_column, unique_names
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
+
 from data_hub.domain.query.problems import QueryUnknown
 from data_hub.engine.query_results.files import Format, ResultFile
 
@@ -28,10 +29,11 @@ class KeptHead:
 class KeptResults:
     """A folder of results, each bound to the credential that asked for it; old ones are removed by `tend`."""
 
-    def __init__(self, folder: Path, *, lifetime_s: float, max_bytes: int) -> None:
+    def __init__(self, folder: Path, *, lifetime_s: float, max_bytes: int, capacity_bytes: int) -> None:
         self._folder = folder
         self._lifetime_s = lifetime_s
         self._max_bytes = max_bytes
+        self._capacity_bytes = capacity_bytes
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def writer(self, subject: str, query_id: str) -> ResultFile:
@@ -48,6 +50,7 @@ class KeptResults:
         """Make a written result readable to its owner."""
         self._path(subject, query_id, ".json").write_text(json.dumps(asdict(head)), encoding="utf-8")
         self._path(subject, query_id, ".part").replace(self._path(subject, query_id, ".arrow"))
+        self._make_room()
 
     def head(self, subject: str, query_id: str) -> KeptHead:
         """What is known of a kept result. Raises QueryUnknown when it is not the caller's or no longer kept."""
@@ -85,6 +88,19 @@ class KeptResults:
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < oldest:
                     path.unlink()
+
+    def _make_room(self) -> None:
+        """Remove the oldest results while all of them together are over the capacity."""
+        entries = []
+        for path in self._folder.glob("*.arrow"):
+            with suppress(FileNotFoundError):
+                entries.append((path.stat().st_mtime_ns, path.stat().st_size, path))
+        excess = sum(size for _, size, _ in entries) - self._capacity_bytes
+        for _, size, path in sorted(entries):
+            if excess <= 0:
+                return
+            path.unlink(missing_ok=True)
+            excess -= size
 
     def _path(self, subject: str, query_id: str, suffix: str) -> Path:
         # The name binds a result to its owner: nobody else's request leads to the same file.

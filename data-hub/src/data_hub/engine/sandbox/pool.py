@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from data_hub.domain.query.problems import EngineUnavailable
 from data_hub.engine.sandbox.limits import SandboxLimits
-from data_hub.engine.sandbox.process import SandboxDied, SandboxProcess
+from data_hub.engine.sandbox.process import FOLDER_PREFIX, SandboxDied, SandboxProcess
 
 
 class SandboxPool:
@@ -24,8 +25,7 @@ class SandboxPool:
         self._idle: list[SandboxProcess] = []
         self._lock = threading.Lock()
         self._closed = False
-        # What a killed platform left behind; nobody else uses this folder.
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove_orphans(folder)
 
     @contextmanager
     def lease(self, scope_key: str = "") -> Iterator[SandboxProcess]:
@@ -87,3 +87,21 @@ class SandboxPool:
                 self._idle.append(process)
                 return
         process.kill()
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Remove what a killed platform left behind: folders carry the id of the process that made them."""
+    for path in folder.glob(f"{FOLDER_PREFIX}*"):
+        maker = path.name.removeprefix(FOLDER_PREFIX).split("-")[0]
+        if maker.isdigit() and not _is_running(int(maker)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

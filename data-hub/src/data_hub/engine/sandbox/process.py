@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from data_hub.engine.sandbox.limits import SandboxLimits
 
 START_LIMIT_S = 60.0
 END_LIMIT_S = 5.0
+FOLDER_PREFIX = "sandbox-"
 PAGE_MIB = 4096 / (1 << 20)
 
 
@@ -35,7 +37,7 @@ class SandboxProcess:
     def __init__(self, folder: Path, limits: SandboxLimits) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._limits = limits
-        self._folder = Path(tempfile.mkdtemp(prefix="sandbox-", dir=folder))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=folder))
         self._line, child = socket.socketpair()
         command = [sys.executable, "-I", "-m", "data_hub.engine.sandbox.worker"]
         with child:

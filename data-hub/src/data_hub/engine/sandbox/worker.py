@@ -22,6 +22,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+
 from data_hub.engine.sandbox import frames
 from data_hub.engine.sandbox.limits import SandboxLimits
 from data_hub.engine.sandbox.scope import Scope, scope_statements

@@ -1,0 +1,100 @@
+"""Wiring of queries, rows and statistics, for `main`."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from brain_kit.database import Database
+from brain_kit.service import Worker
+from fastapi import APIRouter
+
+from data_hub.api import queries as queries_api
+from data_hub.api import rows as rows_api
+from data_hub.api import statistics as statistics_api
+from data_hub.engine.query_admission import Admission
+from data_hub.engine.query_engine import QueryEngine
+from data_hub.engine.query_owners import OwnerCounts
+from data_hub.engine.query_results.kept import KeptResults
+from data_hub.engine.sandbox.limits import SandboxLimits
+from data_hub.engine.sandbox.pool import SandboxPool
+from data_hub.query_settings import QuerySettings
+from data_hub.service.query.history import QueryHistory
+from data_hub.service.query.queries import Queries, QueryLimits
+from data_hub.service.query.running import Runner
+from data_hub.service.readable import ReadableTables, WarehouseReading
+from data_hub.service.rows import Rows
+from data_hub.service.statistics import Statistics
+
+TEND_EVERY_S = 1.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The reading half of the data hub: its use cases, routes and workers."""
+
+    queries: Queries
+    rows: Rows
+    statistics: Statistics
+    pool: SandboxPool
+
+    def routers(self) -> Sequence[APIRouter]:
+        """Routes to include in the application."""
+        return (queries_api.routes(self.queries), rows_api.routes(self.rows), statistics_api.routes(self.statistics))
+
+    def worker(self) -> Worker:
+        """Writes the history, removes old results and idle processes; ends all processes when it stops."""
+        return Worker("queries", "periodic", self._tend)
+
+    def _tend(self, stop: threading.Event) -> None:
+        while not stop.wait(TEND_EVERY_S):
+            try:
+                self.queries.tend()
+            except Exception:
+                log.exception("query_tending_failed")
+        with contextlib.suppress(Exception):
+            self.queries.tend()
+        self.pool.close()
+
+
+def build_reading(database: Database, source: WarehouseReading, settings: QuerySettings) -> Reading:
+    """The reading half over a warehouse; `service.readable.warehouse_reading` gives the source."""
+    folder = settings.home / "data-hub"
+    limits = SandboxLimits(
+        memory_mib=settings.data_hub_query_memory_mib,
+        temp_mib=settings.data_hub_query_temp_mib,
+        threads=settings.data_hub_query_threads,
+        process_mib=settings.data_hub_query_process_mib,
+    )
+    pool = SandboxPool(folder / "sandbox", limits, idle_limit_s=settings.data_hub_query_idle_s)
+    admission = Admission(
+        total=settings.data_hub_query_concurrency,
+        per_org=settings.data_hub_query_concurrency_per_org,
+        wait_s=settings.data_hub_query_wait_s,
+    )
+    kept = KeptResults(
+        folder / "results",
+        lifetime_s=settings.data_hub_query_results_s,
+        max_bytes=settings.data_hub_query_kept_mib << 20,
+        capacity_bytes=settings.data_hub_query_results_mib << 20,
+    )
+    query_limits = QueryLimits(
+        page_rows=settings.data_hub_query_page_rows,
+        max_page_rows=settings.data_hub_query_max_page_rows,
+        kept_rows=settings.data_hub_query_kept_rows,
+        export_rows=settings.data_hub_query_export_rows,
+        export_bytes=settings.data_hub_query_export_mib << 20,
+    )
+    runner = Runner(QueryEngine(pool), admission, limit_s=settings.data_hub_query_seconds)
+    tables = ReadableTables(source)
+    history = QueryHistory(database, days=settings.data_hub_query_history_days)
+    return Reading(
+        queries=Queries(database, runner, tables, kept, history, query_limits),
+        rows=Rows(database, runner, tables, kept, query_limits),
+        statistics=Statistics(database, source, OwnerCounts(source.local_path)),
+        pool=pool,
+    )
