@@ -71,7 +71,9 @@ def node_environment() -> tuple[list[str], dict[str, str]]:
     root = Path(spec.origin).parent
     binaries = root if os.name == "nt" else root / "bin"
     environment["PATH"] = f"{binaries}{os.pathsep}{environment.get('PATH', '')}"
-    return [str(binaries / "npm")], environment
+    # The wheel flattens the link bin/npm into a file that no longer finds its library, so npm is called by its script.
+    script = (root if os.name == "nt" else root / "lib") / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(binaries / ("node.exe" if os.name == "nt" else "node")), str(script)], environment
 
 
 def install_packages(folder: Path, member: Path = MEMBER) -> Path:

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from service_portal.portal.exports import as_file
+from service_portal.portal.translations import mark
 from service_portal.portal.visit import SignedIn, Visit
 from service_portal.portal.vocabulary import LEVELS
 
@@ -200,5 +201,9 @@ def _picture(
         ],
         "links": [[link["from"], link["to"], link["weight"]] for link in links],
         "levels": {code: visit.text(word) for code, word in LEVELS.items()},
-        "words": {"enterprises": visit.text("家企业"), "none": visit.text("未分段"), "key": visit.text("关键环节")},
+        "words": {
+            "enterprises": visit.text(mark("家企业")),
+            "none": visit.text(mark("未分段")),
+            "key": visit.text(mark("关键环节")),
+        },
     }
