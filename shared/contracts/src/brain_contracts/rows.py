@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from typing import Any
 
 from brain_contracts.codes import CHECKS, CodeInvalid
 from brain_contracts.contract import Column, DatasetContract
+from brain_contracts.patterns import matches
+
+MAX_NUMBER = 1e308  # also keeps infinities out; NaN fails the comparison
 
 
 def row_errors(contract: DatasetContract, row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -46,7 +48,7 @@ def _text_errors(column: Column, value: str) -> list[str]:
             errors.append(str(error))
     if column.enum and value not in column.enum:
         errors.append(f"应为 {'、'.join(column.enum)} 之一")
-    if column.pattern and not re.fullmatch(column.pattern, value):
+    if column.pattern is not None and not matches(column.pattern, value):
         errors.append(f"应符合 {column.pattern}")
     if column.max_length is not None and len(value) > column.max_length:
         errors.append(f"不应超过 {column.max_length} 个字")
@@ -57,9 +59,9 @@ def _has_type(logical_type: str, value: Any) -> bool:
     if logical_type == "boolean":
         return isinstance(value, bool)
     if logical_type == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
     if logical_type == "number":
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
     if logical_type == "date":
         return isinstance(value, date) or _parses(date.fromisoformat, value)
     if logical_type == "timestamp":
