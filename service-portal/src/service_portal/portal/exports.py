@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
 
-from starlette.responses import Response
+from brain_kit.client import StreamedReply
+from starlette.responses import Response, StreamingResponse
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # Excel refuses longer cells.
@@ -63,3 +65,19 @@ def as_file(kind: str, name: str, columns: Sequence[str], items: Iterable[dict[s
     if kind == "xlsx":
         return Response(xlsx_bytes(columns, items, name), media_type=XLSX, headers=disposition(f"{name}.xlsx"))
     return Response(csv_bytes(columns, items), media_type="text/csv; charset=utf-8", headers=disposition(f"{name}.csv"))
+
+
+def streamed(stream: AbstractContextManager[StreamedReply], media_type: str, filename: str) -> Response:
+    """A file as the API sends it, piece by piece.
+
+    The stream is entered here, before the answer starts: a refusal becomes a page instead of a broken file.
+    """
+    reply = stream.__enter__()
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            yield from reply.iter_bytes()
+        finally:
+            stream.__exit__(None, None, None)
+
+    return StreamingResponse(chunks(), media_type=media_type, headers=disposition(filename))

@@ -56,6 +56,11 @@ class Session:
         """True for people who run the platform."""
         return "operator" in self.roles
 
+    @property
+    def is_government(self) -> bool:
+        """True for people of operators and departments, who see every row."""
+        return self.org_kind in ("operator", "department")
+
     def has(self, *roles: str) -> bool:
         """True when the person has one of the roles."""
         return bool(set(roles) & set(self.roles))

@@ -58,7 +58,7 @@ class Dataset:
         owners = known.get("owners")
         return dataclasses.replace(
             self,
-            rows=known.get("rows"),
+            rows=known.get("rows") if known.get("rows") is not None else known.get("own_rows"),
             bytes=known.get("bytes"),
             owners=len(owners) if isinstance(owners, (list, dict)) else owners,
             last_commit=known.get("last_commit") or known.get("committed_at"),

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from service_portal.portal.exports import as_file, disposition
+from service_portal.portal.exports import as_file, streamed
 from service_portal.portal.parts import part
 from service_portal.portal.shapes import Dataset, catalogue, dataset_of, numeric_columns
 from service_portal.portal.visit import SignedIn
@@ -128,15 +128,7 @@ def rows_file(
     if kind == "xlsx":
         page = visit.brain.rows(name, after=after, limit=PAGE_ROWS, **given)
         return as_file("xlsx", name, [column["name"] for column in page["columns"]], page["items"])
-    reply = visit.brain.call(
-        "data-hub",
-        "GET",
-        f"/v1/datasets/{quote(name, safe='')}/rows",
-        params=given,
-        headers={"Accept": _TYPES[kind]},
-        timeout_s=120,
-    )
-    return Response(reply.content, media_type=_TYPES[kind], headers=disposition(f"{name}.{kind}"))
+    return streamed(visit.brain.rows_stream(name, _TYPES[kind], **given), _TYPES[kind], f"{name}.{kind}")
 
 
 def _split(columns: list[str] | None) -> list[str]:

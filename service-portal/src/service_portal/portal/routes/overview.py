@@ -123,8 +123,8 @@ def _day(as_of: Any) -> str:
 
 def _own_figures(visit: Visit, statistics: dict[str, Any], pushes: list[dict[str, Any]]) -> list[Figure]:
     """What stands in the first row for somebody without the figures of government: her own data."""
-    datasets = [item for item in statistics.get("datasets") or [] if item.get("rows")]
-    rows = sum(int(item["rows"]) for item in datasets)
+    datasets = [item for item in statistics.get("datasets") or [] if item.get("rows") or item.get("own_rows")]
+    rows = sum(int(item.get("rows") or item.get("own_rows") or 0) for item in datasets)
     rejected = sum(int(push.get("rejected") or 0) for push in pushes)
     shown = (
         (mark("可见数据集"), len(datasets), mark("个"), "/datasets"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from brain_kit.problems import InvalidInput
 from fastapi import APIRouter
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from service_portal.portal.exports import as_file, disposition
+from service_portal.portal.exports import as_file, streamed
 from service_portal.portal.parts import part
 from service_portal.portal.shapes import dataset_of, numeric_columns
 from service_portal.portal.visit import Sent, SignedIn
@@ -21,7 +20,7 @@ FILE_TYPES = {
     "parquet": "application/vnd.apache.parquet",
     "arrow": "application/vnd.apache.arrow.stream",
 }
-EXAMPLE = """SELECT month, count(*) AS enterprises, sum(revenue) AS revenue
+EXAMPLE = """SELECT month, count(*) AS enterprises, sum(revenue_10k_cny) AS revenue
 FROM enterprise.enterprise_monthly
 GROUP BY month
 ORDER BY month"""
@@ -91,14 +90,5 @@ def export(sent: Sent) -> Response:
         return as_file("xlsx", "query", [column["name"] for column in body["columns"]], body["items"])
     if kind not in FILE_TYPES:
         raise InvalidInput(f"不支持的格式。可用：{'、'.join([*FILE_TYPES, 'xlsx'])}。")
-    # Entering here, before the answer starts, turns a refused query into a page instead of a broken file.
     stream = visit.brain.query_stream(sql, FILE_TYPES[kind])
-    reply = stream.__enter__()
-
-    def chunks() -> Iterator[bytes]:
-        try:
-            yield from reply.iter_bytes()
-        finally:
-            stream.__exit__(None, None, None)
-
-    return StreamingResponse(chunks(), media_type=FILE_TYPES[kind], headers=disposition(f"query.{kind}"))
+    return streamed(stream, FILE_TYPES[kind], f"query.{kind}")
