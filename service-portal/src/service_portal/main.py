@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from brain_kit.auth import require
-from brain_kit.events import Consumer, Relay
+from brain_kit.events import Consumer
 from brain_kit.events.routes import event_routes
 from brain_kit.service import Platform, ServiceRuntime, Worker, create_app
 
@@ -52,7 +52,7 @@ def build(platform: Platform) -> ServiceRuntime:
     consumed = handlers(credentials.forget)
     app.include_router(event_routes(database, platform.bus, {NAME: list(consumed)}, require("operator", "service")))
     workers = [
-        Worker("relay", "relay", Relay(database, platform.bus).run),
+        platform.relay(database),
         Worker("consumer", "consumer", Consumer(NAME, database, platform.bus, consumed).run),
         Worker("settlement", "periodic", partial(settlement.run, settings.service_portal_settle_s)),
     ]

@@ -12,8 +12,7 @@ from brain_kit.clock import utc_now
 from brain_kit.database import Database
 from brain_kit.events import Consumer, Event, Relay, ReplayFailed, dead_letters, emit, emit_all, open_bus
 from brain_kit.problems import NotFound
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import get_current_span
+from brain_kit.telemetry.tracing import current_traceparent, server_span
 from sqlalchemy.orm import Session
 
 from tests.brain_kit.eventing import Counted, World, counted_on, opened, wait_for
@@ -51,16 +50,16 @@ def test_an_event_arrives_as_it_was_emitted(world: World) -> None:
 
 def test_the_trace_of_the_request_goes_on_in_the_handler(world: World) -> None:
     """The handler runs in the trace in which the event was emitted."""
-    seen: list[int] = []
+    seen: list[str] = []
 
     def handler(_session: Session, _event: Event) -> None:
-        seen.append(get_current_span().get_span_context().trace_id)
+        seen.append(current_traceparent())
 
     world.threads.start(Consumer(world.group, world.consumer, world.bus, {world.topic: handler}).run)
-    with TracerProvider().get_tracer("test").start_as_current_span("request") as span:
+    with server_span("request", None, {}) as parent:
         world.emit(1)
     wait_for(lambda: bool(seen))
-    assert seen == [span.get_span_context().trace_id]
+    assert [trace.split("-")[1] for trace in seen] == [parent.split("-")[1]]
 
 
 def test_a_rollback_leaves_no_event(world: World) -> None:

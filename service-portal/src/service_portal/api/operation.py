@@ -9,8 +9,9 @@ from brain_kit.application import HttpShell, add_problem_handlers
 from brain_kit.auth import public
 from brain_kit.problems import NotPermitted
 from brain_kit.service import Platform
-from brain_kit.telemetry import RequestMetrics
+from brain_kit.telemetry import RequestMetrics, exposition
 from fastapi import FastAPI, Request, Response
+from prometheus_client import REGISTRY
 
 from service_portal.service import control, operation
 
@@ -60,23 +61,6 @@ def operation_app(platform: Platform, credentials: Any) -> FastAPI:
 
 
 def _metrics(platform: Platform) -> bytes:
-    from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
-
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    texts = [generate_latest(registry)]
-    seen: set[bytes] = set()
-    for name in platform.known_services():
-        runtime = platform.runtime(name)
-        if runtime is not None:
-            texts.append(generate_latest(runtime.app.state.metrics.registry))
-    lines = []
-    for line in b"".join(texts).splitlines(keepends=True):
-        # The same metric of several services has one HELP and one TYPE line.
-        if line.startswith(b"# "):
-            if line in seen:
-                continue
-            seen.add(line)
-        lines.append(line)
-    return b"".join(lines)
+    runtimes = (platform.runtime(name) for name in platform.known_services())
+    registries = [runtime.app.state.metrics.registry for runtime in runtimes if runtime is not None]
+    return exposition(REGISTRY, *registries)[0]

@@ -13,7 +13,7 @@ from government_services.clients import Warehouse
 from government_services.consumers import HANDLERS
 from government_services.service import refresh
 from government_services.settings import Settings
-from government_services.worker import consumer, relay
+from government_services.worker import consumer
 
 NAME = "government-services"
 
@@ -29,7 +29,7 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(event_routes(database, platform.bus, {NAME: list(HANDLERS)}, require("operator", "service")))
     interval_s = settings.government_services_refresh_interval_s
     workers = [
-        relay(platform, database),
+        platform.relay(database),
         consumer(platform, database),
         Worker("panorama", "periodic", partial(refresh.run, database, warehouse, interval_s)),
     ]

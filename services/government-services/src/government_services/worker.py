@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from brain_kit.database import Database
-from brain_kit.events import Consumer, Relay
+from brain_kit.events import Consumer
 from brain_kit.service import Platform, Worker
 
 from government_services.consumers import HANDLERS
 
 GROUP = "government-services"
-
-
-def relay(platform: Platform, database: Database) -> Worker:
-    """Publishes the service's own events."""
-    return Worker("relay", "relay", Relay(database, platform.bus).run)
 
 
 def consumer(platform: Platform, database: Database) -> Worker:

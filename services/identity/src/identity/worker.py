@@ -6,7 +6,7 @@ import threading
 
 import structlog
 from brain_kit.database import Database
-from brain_kit.events import Consumer, Relay
+from brain_kit.events import Consumer
 from brain_kit.problems import Problem
 from brain_kit.service import Platform, Worker
 
@@ -31,7 +31,7 @@ def workers(platform: Platform, database: Database, signer: TokenSigner) -> list
             stop.wait(ROTATION_CHECK_S)
 
     return [
-        Worker("relay", "relay", Relay(database, platform.bus).run),
+        platform.relay(database),
         Worker("consumer", "consumer", Consumer(GROUP, database, platform.bus, HANDLERS).run),
         Worker("rotation", "periodic", rotate),
     ]

@@ -12,6 +12,7 @@ import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from prometheus_client import REGISTRY
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -103,7 +104,7 @@ def add_operation_routes(
     @app.get("/metrics", include_in_schema=False)
     @public("scraped inside the cluster; the gateway shows it to operators only")
     def prometheus() -> Response:
-        body, content_type = exposition(metrics.registry)
+        body, content_type = exposition(metrics.registry, REGISTRY)
         return Response(body, media_type=content_type)
 
 

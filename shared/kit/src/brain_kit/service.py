@@ -70,7 +70,7 @@ class Platform:
             if self._bus is None:
                 from brain_kit.events import open_bus
 
-                self._bus = open_bus(self.settings.events_url)
+                self._bus = open_bus(self.settings.events_url, partitions=self.settings.events_partitions)
                 for name, database in self._databases.items():
                     self._bus.register(name, database)
             return self._bus
@@ -95,6 +95,13 @@ class Platform:
                 if self._bus is not None:
                     self._bus.register(service, database)
             return self._databases[service]
+
+    def relay(self, database: Database) -> Worker:
+        """The worker that publishes a service's events."""
+        from brain_kit.events import Relay
+
+        relay = Relay(database, self.bus, retention_days=self.settings.events_retention_days)
+        return Worker("relay", "relay", relay.run)
 
     def register(self, runtime: ServiceRuntime) -> None:
         """Makes a service of this process callable in-process."""

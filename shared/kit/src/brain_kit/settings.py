@@ -25,6 +25,8 @@ class PlatformSettings(BaseSettings):
         "postgresql://user@host:port/{service}, where {service} becomes the service's name.",
     )
     events_url: str = Field("local:", description="`local:` reads the outbox tables; kafka://host:port uses Kafka.")
+    events_partitions: int = Field(3, ge=1, le=100, description="Partitions of a Kafka topic when it is made.")
+    events_retention_days: float = Field(7.0, gt=0, description="Days that handled events stay in the outbox.")
     objects_url: str = Field(
         "",
         description="Empty: the folder objects/ in the home folder. Else "

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 
 import structlog
-from opentelemetry import propagate, trace
 from prometheus_client import Counter
 from sqlalchemy.orm import Session
 
@@ -18,6 +17,7 @@ from brain_kit.events import dead_letters, inbox
 from brain_kit.events.bus import Delivery, EventBus, Subscription
 from brain_kit.events.event import Event, from_cloudevent
 from brain_kit.problems import Conflict
+from brain_kit.telemetry.tracing import server_span
 
 Handler = Callable[[Session, Event], None]
 
@@ -29,7 +29,6 @@ MAX_BACKOFF_S = 5.0
 HANDLED, DUPLICATE, IGNORED, FAILED, DEAD = "handled", "duplicate", "ignored", "failed", "dead"
 EVENTS = Counter("brain_events", "Events by group, topic and outcome.", ["group", "topic", "outcome"])
 _log = structlog.get_logger("brain_kit.events")
-_tracer = trace.get_tracer("brain_kit.events")
 
 
 class ReplayFailed(Conflict):
@@ -193,8 +192,8 @@ class Consumer:
     def _span(self, event: Event) -> AbstractContextManager[object]:
         if not event.traceparent:
             return nullcontext()
-        parent = propagate.extract({"traceparent": event.traceparent})
-        return _tracer.start_as_current_span(f"consume {event.topic}", context=parent, kind=trace.SpanKind.CONSUMER)
+        attributes = {"messaging.destination.name": event.topic, "messaging.consumer.group.name": self.group}
+        return server_span(f"consume {event.topic}", event.traceparent, attributes, "CONSUMER")
 
     def _replay_queued(self) -> None:
         if time.monotonic() - self._looked_for_replays < REPLAY_EVERY_S:

@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from opentelemetry import propagate
 from sqlalchemy.orm import Session
 
 from brain_kit.clock import utc_now
@@ -17,6 +16,7 @@ from brain_kit.database.tables import OUTBOX
 from brain_kit.events import wakeup
 from brain_kit.events.event import Event, EventData
 from brain_kit.ids import new_id
+from brain_kit.telemetry.tracing import current_traceparent
 
 # Kafka refuses a message above 1 MiB; what it would refuse must not enter the outbox, where it would block the rest.
 MAX_DATA_BYTES = 900_000
@@ -78,9 +78,7 @@ def _write(session: Session, events: Sequence[tuple[str, str, dict[str, Any]]]) 
 
 
 def _rows(source: str, events: Sequence[tuple[str, str, dict[str, Any]]]) -> list[dict[str, Any]]:
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
-    common = {"time": utc_now(), "source": source, "traceparent": carrier.get("traceparent")}
+    common = {"time": utc_now(), "source": source, "traceparent": current_traceparent() or None}
     rows = []
     for topic, key, data in events:
         text = orjson.dumps(data)

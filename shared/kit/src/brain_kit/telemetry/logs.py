@@ -23,7 +23,11 @@ def configure_logging(level: str = "INFO", form: str = "console") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_trace,
     ]
-    final: list[Any] = [structlog.processors.dict_tracebacks, mask_event, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    final: list[Any] = [
+        structlog.processors.dict_tracebacks,
+        mask_event,
+        structlog.processors.JSONRenderer(ensure_ascii=False),
+    ]
     if form == "console":
         final = [
             structlog.processors.format_exc_info,

@@ -34,6 +34,19 @@ class RequestMetrics:
         self._seconds.labels(self._service, method, route).observe(seconds)
 
 
-def exposition(registry: CollectorRegistry) -> tuple[bytes, str]:
-    """The metrics of a registry as Prometheus text, and its content type."""
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+def exposition(*registries: CollectorRegistry) -> tuple[bytes, str]:
+    """The metrics of registries as one Prometheus text, and its content type."""
+    return merged(b"".join(generate_latest(registry) for registry in registries)), CONTENT_TYPE_LATEST
+
+
+def merged(text: bytes) -> bytes:
+    """The text with one HELP and one TYPE line a metric, also when several registries have it."""
+    seen: set[bytes] = set()
+    lines = []
+    for line in text.splitlines(keepends=True):
+        if line.startswith(b"# "):
+            if line in seen:
+                continue
+            seen.add(line)
+        lines.append(line)
+    return b"".join(lines)

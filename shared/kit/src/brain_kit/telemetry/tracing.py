@@ -36,12 +36,12 @@ def configure_tracing(service: str, endpoint: str) -> None:
 
 
 @contextmanager
-def server_span(name: str, incoming: str | None, attributes: Mapping[str, Any]) -> Iterator[str]:
-    """A span of handling a request, child of the incoming traceparent when well formed; yields its traceparent."""
+def server_span(name: str, incoming: str | None, attributes: Mapping[str, Any], kind: str = "SERVER") -> Iterator[str]:
+    """A span of handling a request or event, child of the incoming traceparent when well formed; yields its own."""
     token = _parent.set(_child(incoming))
     try:
         if _configured:
-            with _exported_span(name, incoming, attributes):
+            with _exported_span(name, incoming, attributes, kind):
                 yield _parent.get()
         else:
             yield _parent.get()
@@ -76,12 +76,13 @@ def _child(incoming: str | None) -> str:
 
 
 @contextmanager
-def _exported_span(name: str, incoming: str | None, attributes: Mapping[str, Any]) -> Iterator[None]:
+def _exported_span(name: str, incoming: str | None, attributes: Mapping[str, Any], kind: str) -> Iterator[None]:
     from opentelemetry import propagate, trace
 
     context = propagate.extract({"traceparent": incoming}) if incoming else None
     tracer = trace.get_tracer("brain_kit")
-    with tracer.start_as_current_span(name, context=context, kind=trace.SpanKind.SERVER, attributes=dict(attributes)):
+    span_kind = trace.SpanKind[kind]
+    with tracer.start_as_current_span(name, context=context, kind=span_kind, attributes=dict(attributes)):
         carrier: dict[str, str] = {}
         propagate.inject(carrier)
         _parent.set(carrier.get("traceparent", _parent.get()))
