@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from brain_kit.database import Database
+from brain_kit.problems import RateLimited
+from service_portal.portal.attempts import SignInBrake
 from service_portal.portal.security import safe_return
 from service_portal.portal.sessions import (
     LIFETIME,
@@ -126,3 +128,34 @@ def test_the_way_back_never_leads_elsewhere(target: str) -> None:
 def test_the_way_back_keeps_path_and_query() -> None:
     """A path of the portal stays as it is."""
     assert safe_return("/datasets?q=%E4%BC%81") == "/datasets?q=%E4%BC%81"
+
+
+def test_guessing_from_one_address_is_slowed_down() -> None:
+    """Ten attempts pass, the eleventh waits five seconds, whatever name it tries."""
+    now = [0.0]
+    brake = SignInBrake(lambda: now[0])
+    for attempt in range(10):
+        brake.check("10.0.0.1", f"user{attempt}")
+    with pytest.raises(RateLimited) as refused:
+        brake.check("10.0.0.1", "berta")
+    assert refused.value.members["retry_after_s"] == 5
+    brake.check("10.0.0.2", "berta")
+    now[0] += 5
+    brake.check("10.0.0.1", "berta")
+
+
+def test_guessing_one_name_from_many_addresses_is_slowed_down() -> None:
+    """Thirty attempts on a name pass, from wherever; the next waits, however the name is written."""
+    brake = SignInBrake(lambda: 0.0)
+    for attempt in range(30):
+        brake.check(f"10.0.1.{attempt}", "anna")
+    with pytest.raises(RateLimited):
+        brake.check("10.0.1.99", "ANNA")
+
+
+def test_sign_ins_that_work_are_not_counted() -> None:
+    """An office behind one address may sign in as often as it likes."""
+    brake = SignInBrake(lambda: 0.0)
+    for _ in range(50):
+        brake.check("10.0.0.1", "anna")
+        brake.forgive("10.0.0.1", "Anna")

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from service_portal.portal.attempts import SignInBrake
 from service_portal.portal.files import StaticFiles
 from service_portal.portal.pages import Pages
 from service_portal.portal.routes import all_routers
@@ -32,13 +33,14 @@ class Portal:
     sessions: SessionStore
     pages: Pages
     files: StaticFiles
+    brake: SignInBrake
 
 
 def build(platform: Platform, settings: PlatformSettings, database: Database) -> FastAPI:
     """The portal application. Raises FileNotFoundError when the browser assets were never fetched."""
     files = StaticFiles()
     app = FastAPI(title="portal", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.portal = Portal(platform, settings, SessionStore(database), Pages(files), files)
+    app.state.portal = Portal(platform, settings, SessionStore(database), Pages(files), files, SignInBrake())
     app.add_middleware(SecurityHeaders)
     for router in all_routers():
         app.include_router(router)

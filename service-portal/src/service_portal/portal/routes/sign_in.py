@@ -48,11 +48,13 @@ def sign_in(visit: Anybody, form: SentForm) -> Response:
     """Open a session, or say why not."""
     target = safe_return(form.one("next", "/"))
     user = form.one("user")
+    address = visit.request.client.host if visit.request.client else ""
     if visit.session is not None:
         return visit.go(target)
     if not comes_from_here(visit.request) or not form_token_matches(visit.secret, form.one("form_token")):
         return _form(visit, next=target, user=user, error=mark("页面已过期，请再试一次。"), status=403)
     try:
+        visit.portal.brake.check(address, user)
         tokens = visit.brain.sign_in(user, (form.get("password") or [""])[0])
     except RateLimited as problem:
         wait = problem.members.get("retry_after_s")
@@ -63,6 +65,7 @@ def sign_in(visit: Anybody, form: SentForm) -> Response:
     except (Unauthenticated, InvalidInput):
         hint = visit.text(mark("请检查大小写和输入法；忘记密码请联系运营方重置。"))
         return _form(visit, next=target, user=user, error=mark("用户名或密码不正确。"), hint=hint, status=401)
+    visit.portal.brake.forgive(address, user)
     secret = visit.portal.sessions.open(_session(tokens), utc_now())
     response = visit.go(target)
     visit.set_cookie(response, SESSION_COOKIE, secret, int(LIFETIME.total_seconds()))
