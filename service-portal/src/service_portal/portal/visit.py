@@ -143,6 +143,11 @@ def _renew(portal: Portal, secret: str, session: Session) -> Session | None:
     """The session with fresh tokens; None when the sign-in has ended. Of several requests one renews, others wait."""
     if not portal.sessions.claim_renewal(secret, utc_now()):
         return _renewed_by_another(portal, secret, session)
+    current = portal.sessions.find(secret, utc_now())
+    if current is None or current.refresh_token != session.refresh_token:
+        # Between our reading and our claim another request renewed: the token that we read is spent.
+        portal.sessions.release_renewal(secret)
+        return current
     try:
         tokens = Brain(portal.platform, None).renew(session.refresh_token)
     except Unauthenticated:

@@ -49,6 +49,9 @@ class FakeBrain:
         self.calls: list[tuple[str, Any]] = []
         self.failing: set[str] = set()
         self.revoked: set[str] = set()
+        self.stolen: set[str] = set()
+        self.issued = 0
+        self.token_life_s = 300.0
         self.enterprises = [
             {
                 "id": f"91370100MA{index:08d}"[:18],

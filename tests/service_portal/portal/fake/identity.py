@@ -35,21 +35,30 @@ def _sessions(app: FastAPI, brain: FakeBrain) -> None:
         person = PEOPLE.get(body["user"])
         if person is None or person[0] != body["password"]:
             raise Unauthenticated("用户名或密码不正确")
-        access = token_for(body["user"], *person[1:])
-        return {"access_token": access, "refresh_token": f"refresh-{body['user']}", "expires_in": 300}
+        return _tokens(brain, body["user"])
 
     @app.post("/v1/sessions/refresh")
     async def refresh(request: Request) -> dict[str, Any]:
         given = (await request.json())["refresh_token"]
+        user = given.split("-")[1]
         if given in brain.revoked:
+            # As the real one does: a token that comes twice ends the whole sign-in.
+            brain.stolen.add(user)
+        if user in brain.stolen:
             raise Unauthenticated("刷新令牌已失效")
-        user = given.removeprefix("refresh-")
-        return {"access_token": token_for(user, *PEOPLE[user][1:]), "refresh_token": given, "expires_in": 300}
+        brain.revoked.add(given)
+        return _tokens(brain, user)
 
     @app.post("/v1/sessions/revoke")
     async def revoke(request: Request) -> Response:
         brain.revoked.add((await request.json())["refresh_token"])
         return Response(status_code=204)
+
+
+def _tokens(brain: FakeBrain, user: str) -> dict[str, Any]:
+    brain.issued += 1
+    access = token_for(user, *PEOPLE[user][1:])
+    return {"access_token": access, "refresh_token": f"refresh-{user}-{brain.issued}", "expires_in": brain.token_life_s}
 
 
 def _organisations(app: FastAPI) -> None:
