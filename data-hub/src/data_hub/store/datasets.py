@@ -122,3 +122,16 @@ def _record(row: sa.Row[Any]) -> DatasetRecord:
         row.last_commit_at,
         row.created_at,
     )
+
+
+def save_commit(session: Session, name: str, *, snapshot: str, rows: int, size: int, files: int, at: datetime) -> int:
+    """Keeps the figures of a commit; returns its number, counted from 1."""
+    changed = (
+        sa.update(datasets)
+        .where(datasets.c.name == name)
+        .values(
+            sequence=datasets.c.sequence + 1, snapshot=snapshot, rows=rows, bytes=size, files=files, last_commit_at=at
+        )
+        .returning(datasets.c.sequence)
+    )
+    return int(session.execute(changed).scalar_one())

@@ -1,0 +1,50 @@
+"""Settings of the data hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from brain_kit.settings import PlatformSettings
+from pydantic import Field
+
+
+class Settings(PlatformSettings):
+    """Settings of the data hub, environment prefix BRAIN_DATA_HUB_."""
+
+    data_hub_spool: Path | None = Field(
+        None, description="Folder for bodies of pushes while they come in. Empty: spool/data-hub in the home folder."
+    )
+    data_hub_push_limit_bytes: int = Field(4 << 30, ge=1, description="Most bytes that the body of a push may have.")
+    data_hub_push_limit_rows: int = Field(100_000_000, ge=1, description="Most rows that a push may have.")
+    data_hub_unpacked_limit_bytes: int = Field(
+        8 << 30, ge=1, description="Most bytes that a compressed body may unpack to."
+    )
+    data_hub_xlsx_limit_bytes: int = Field(
+        512 << 20, ge=1, description="Most bytes that the parts of an XLSX file may unpack to."
+    )
+    data_hub_segment_bytes: int = Field(
+        64 << 20, ge=1 << 16, description="Large NDJSON and CSV bodies are typed in stretches of this size."
+    )
+    data_hub_small_push_bytes: int = Field(
+        1 << 20, ge=0, description="Bodies up to this size are checked in memory and staged in the database."
+    )
+    data_hub_memory_mb: int = Field(
+        160, ge=64, description="Memory that DuckDB may use for one large push or one commit, in MB."
+    )
+    data_hub_heavy_pushes: int = Field(1, ge=1, description="Large pushes that are typed at the same time.")
+    data_hub_push_lease_s: float = Field(
+        20, gt=0, description="Seconds after which a push counts as interrupted when its process has not been heard of."
+    )
+    data_hub_committer_poll_s: float = Field(
+        0.15, gt=0, description="Seconds between looks for validated pushes of other processes."
+    )
+    data_hub_committer_threads: int = Field(2, ge=1, description="Tables that are committed at the same time.")
+    data_hub_batch_pushes: int = Field(400, ge=1, le=2000, description="Most pushes that one commit takes together.")
+    data_hub_snapshots_kept: int = Field(
+        200, ge=2, description="Snapshots of a table that are kept whatever their age, for reading as of a time."
+    )
+
+    @property
+    def spool(self) -> Path:
+        """Where bodies lie while they come in."""
+        return self.data_hub_spool or self.home / "spool" / "data-hub"
