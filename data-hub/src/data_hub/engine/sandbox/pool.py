@@ -78,7 +78,7 @@ class SandboxPool:
 
     def _give_back(self, process: SandboxProcess) -> None:
         fit = process.ready and process.alive and not process.busy
-        if not fit or process.resident_mib() > self.limits.recycle_mib:
+        if not fit or process.has_grown():
             process.kill()
             return
         process.idle_since = time.monotonic()

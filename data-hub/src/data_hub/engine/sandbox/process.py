@@ -107,12 +107,14 @@ class SandboxProcess:
             self.busy = False
         return frame
 
-    def resident_mib(self) -> float:
-        """Resident memory; 0 where the system does not tell."""
+    def has_grown(self) -> bool:
+        """Whether so much memory stayed with the process that the next query might lack it."""
         try:
-            return int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_MIB
+            fields = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()
+            resident, private = int(fields[1]) * PAGE_MIB, int(fields[5]) * PAGE_MIB
         except (OSError, IndexError, ValueError):
-            return 0.0
+            return False
+        return resident > self._limits.recycle_mib or private > self._limits.process_mib / 2
 
     def kill(self) -> None:
         """End it at once, with its temporary files."""

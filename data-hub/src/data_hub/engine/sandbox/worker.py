@@ -86,7 +86,9 @@ class Desk:
     def reserve(self) -> None:
         """Open an empty database ahead of need: opening costs half of a small query."""
         if self._spare is None:
-            self._spare = self._open()
+            # Without room for a reserve the next query opens its own, or says that memory is short.
+            with contextlib.suppress(duckdb.Error, MemoryError):
+                self._spare = self._open()
 
     def _open(self) -> tuple[duckdb.DuckDBPyConnection, Path]:
         self._opened += 1
@@ -96,6 +98,8 @@ class Desk:
             config={
                 "memory_limit": f"{self._limits.memory_mib}MiB",
                 "threads": self._limits.threads,
+                # Eight by default, each with a stack that counts against the limit of the process.
+                "async_threads": 1,
                 "temp_directory": str(spill),
                 "max_temp_directory_size": f"{self._limits.temp_mib}MiB",
                 "autoload_known_extensions": False,
