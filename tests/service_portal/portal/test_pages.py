@@ -8,7 +8,15 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from brain_kit.auth import public_reason
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from openpyxl import load_workbook
+from service_portal.portal.routes import all_routers
+from service_portal.portal.routes.audit import auditor
+from service_portal.portal.routes.repair import received_file
+from service_portal.portal.visit import operator as operator_of_platform
+from service_portal.portal.visit import signed_in, submission
 
 from tests.service_portal.portal.conftest import Browserless
 from tests.service_portal.portal.fake.data import CONTRACTS, ENTERPRISE_ORG, FakeBrain
@@ -350,3 +358,28 @@ def test_static_files_never_leave_their_folder(visitor: Browserless) -> None:
     """Only files of the release are served."""
     for path in ("/static/x/../app.py", "/static/x/%2e%2e/app.py", "/static/x/vendor/manifest.json"):
         assert visitor.get(path).status in (303, 404)
+
+
+def test_enterprise_page_names_its_measures_with_units(operator: Browserless) -> None:
+    """The chain's own title and unit stand at the figure, in the chart and in the table behind it."""
+    text = operator.text("/enterprises/91370100MA00000003")
+    assert "营业收入（万元）" in text
+    assert '"name":"营业收入","unit":"万元"' in text
+
+
+def test_every_route_is_guarded_or_says_why_not() -> None:
+    """Each route of the portal asks for a session, or is marked public with its reason."""
+    guards = {signed_in, operator_of_platform, submission, received_file, auditor}
+
+    def calls(dependant: Dependant) -> set[object]:
+        found: set[object] = {dependant.call}
+        for inner in dependant.dependencies:
+            found |= calls(inner)
+        return found
+
+    routes = [route for router in all_routers() for route in router.routes if isinstance(route, APIRoute)]
+    assert len(routes) > 40
+    open_routes = [
+        route.path for route in routes if not (calls(route.dependant) & guards) and not public_reason(route.endpoint)
+    ]
+    assert open_routes == []

@@ -158,7 +158,6 @@ def _profiles(app: FastAPI, brain: FakeBrain) -> None:
                 }
             ],
             "series": {"revenue": [{"month": m, "value": round(values.uniform(80, 120), 1)} for m in months(36)]},
-            "measures": brain.about()["measures"],
             "sources": ["enterprise.enterprise_monthly", "industry.product", "public.enterprise"],
             "as_of": "2026-11-20T08:15:00Z",
         }

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from service_portal.portal.parts import Part, part
 from service_portal.portal.routes.panorama import node_address
-from service_portal.portal.visit import SignedIn
+from service_portal.portal.visit import SignedIn, Visit
 
 router = APIRouter()
 PRODUCTS = "industry.product"
@@ -23,6 +23,7 @@ def enterprise(visit: SignedIn, identity: str) -> Response:
     products: Part[dict[str, Any]] = part(
         lambda: visit.brain.rows(PRODUCTS, filter=f"uscc = '{quoted(identity)}'", limit=100)
     )
+    measures = _measures(visit, profile)
     series = {name: points for name, points in (profile.get("series") or {}).items() if points}
     return visit.page(
         "enterprise.html",
@@ -30,7 +31,8 @@ def enterprise(visit: SignedIn, identity: str) -> Response:
         profile=profile,
         products=products,
         series=series,
-        chart=_chart(profile, series),
+        chart=_chart(measures, series),
+        measures=measures,
         records=[(name, rows_address(name, identity)) for name in profile.get("sources") or []],
         node_address=node_address,
     )
@@ -48,7 +50,16 @@ def rows_address(dataset: str, identity: str) -> str:
     return f"/datasets/{dataset}/rows" + (f"?filter={filter_text}" if owned else "")
 
 
-def _chart(profile: dict[str, Any], series: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
+def _measures(visit: Visit, profile: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Title and unit of each measure, as the enterprise's first chain defines them; empty when they cannot be had."""
+    place = next((place for place in profile.get("chains") or [] if place["nodes"]), None)
+    if place is None:
+        return {}
+    around = part(lambda: visit.brain.panorama(place["chain"], node=place["nodes"][0]["id"], depth=1))
+    return dict((around.value or {}).get("measures") or {})
+
+
+def _chart(measures: dict[str, dict[str, Any]], series: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:
     """What charts.js draws: one line per measure over the months of all of them."""
     if not series:
         return None
@@ -56,13 +67,7 @@ def _chart(profile: dict[str, Any], series: dict[str, list[dict[str, Any]]]) -> 
     lines = []
     for name, points in series.items():
         by_month = {str(point["month"]): point.get("value") for point in points}
-        about = _measure(profile, name)
-        lines.append(
-            {"name": about["title"], "unit": about["unit"], "values": [by_month.get(month) for month in months]}
-        )
+        about = measures.get(name) or {}
+        values = [by_month.get(month) for month in months]
+        lines.append({"name": about.get("title") or name, "unit": about.get("unit") or "", "values": values})
     return {"kind": "line", "x": months, "series": lines}
-
-
-def _measure(profile: dict[str, Any], name: str) -> dict[str, str]:
-    known = (profile.get("measures") or {}).get(name) or {}
-    return {"title": str(known.get("title") or name), "unit": str(known.get("unit") or "")}
