@@ -27,6 +27,7 @@ log = structlog.get_logger()
 READY_S = 90.0
 STOP_S = 8.0
 RESTART_DELAY_S = 0.3
+INTERNAL = "127.0.0.1"
 
 
 @dataclass
@@ -42,8 +43,11 @@ class Member:
 
 
 def members(host: str, port: int, ports: dict[str, int]) -> list[Member]:
-    """The processes of a cluster: an API a service, the committer and the other workers beside, the gateway last."""
-    api = [Member(name, [name, "--host", host, "--port", str(ports[name])], ports[name]) for name in ports]
+    """The processes of a cluster: an API a service, the committer and the other workers beside, the gateway last.
+
+    Only the gateway listens on `host`; what services have for each other stays on loopback.
+    """
+    api = [Member(name, [name, "--host", INTERNAL, "--port", str(ports[name])], ports[name]) for name in ports]
     workers = [
         Member("identity-worker", ["identity", "--roles", "relay,consumer,periodic"]),
         Member("data-hub-committer", ["data-hub", "--roles", "committer"]),
@@ -106,13 +110,13 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def wait_ready(self, member: Member, host: str) -> None:
+    def wait_ready(self, member: Member) -> None:
         """Waits until a member answers /readyz. Raises ClickException with the end of its log."""
         deadline = time.monotonic() + READY_S
         pool = urllib3.PoolManager(retries=False, timeout=2.0)
         while time.monotonic() < deadline and not self.stopping.is_set():
             try:
-                if pool.request("GET", f"http://{host}:{member.port}/healthz").status == 200:
+                if pool.request("GET", f"http://{INTERNAL}:{member.port}/healthz").status == 200:
                     return
             except urllib3.exceptions.HTTPError:
                 pass
@@ -143,7 +147,7 @@ def run_cluster(
     """Runs the cluster in the foreground until a signal."""
     home.mkdir(parents=True, exist_ok=True)
     ports = dict(zip(("identity", "data-hub", "government-services"), free_ports(3), strict=True))
-    environment = cluster_environment(home, env_file, host, ports)
+    environment = cluster_environment(home, env_file, ports)
     credentials = _prepare(environment)
     supervisor = Supervisor(home, environment, members(host, port, ports))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -153,8 +157,8 @@ def run_cluster(
             supervisor.start(member)
         for member in supervisor.members:
             if member.port:
-                supervisor.wait_ready(member, host)
-        url = f"http://{host}:{port}"
+                supervisor.wait_ready(member)
+        url = f"http://{INTERNAL if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compares, does not bind
         click.echo(f"ready {url}")
         sys.stdout.flush()
         threading.Thread(target=_after_ready, args=(url, home, credentials, load_demo, greet), daemon=True).start()
@@ -163,7 +167,7 @@ def run_cluster(
         supervisor.stop()
 
 
-def cluster_environment(home: Path, env_file: Path | None, host: str, ports: dict[str, int]) -> dict[str, str]:
+def cluster_environment(home: Path, env_file: Path | None, ports: dict[str, int]) -> dict[str, str]:
     """The environment of every member: addresses of servers and services, and the secret that they share."""
     environment = dict(os.environ)
     if env_file is not None:
@@ -174,7 +178,7 @@ def cluster_environment(home: Path, env_file: Path | None, host: str, ports: dic
             file.write(secrets.token_urlsafe(32))
     environment["BRAIN_HOME"] = str(home)
     environment["BRAIN_SERVICE_SECRET"] = secret_file.read_text().strip()
-    environment["BRAIN_SERVICES"] = json.dumps({name: f"http://{host}:{number}" for name, number in ports.items()})
+    environment["BRAIN_SERVICES"] = json.dumps({name: f"http://{INTERNAL}:{number}" for name, number in ports.items()})
     environment.setdefault("BRAIN_LOG_FORMAT", "json")
     return environment
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 
+from brain_kit.objects import create_bucket
 from brain_kit.service import Platform
 from brain_kit.settings import PlatformSettings
 
 from industry_brain.embedded import write_credentials
 from industry_brain.wiring import SERVICES, build_service
+
+BUCKET_WAIT_S = 30.0
 
 
 def main() -> None:
@@ -18,6 +21,8 @@ def main() -> None:
 
     settings = PlatformSettings()
     platform = Platform(settings)
+    if settings.objects_url.startswith("s3://"):
+        create_bucket(settings.objects_url, wait_s=BUCKET_WAIT_S)
     try:
         for name, package in SERVICES.items():
             platform.database(name).migrate(package)
