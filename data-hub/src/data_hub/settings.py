@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from brain_kit.settings import PlatformSettings
 from pydantic import Field
 
+from data_hub.query_settings import QuerySettings
 
-class Settings(PlatformSettings):
+
+class Settings(QuerySettings):
     """Settings of the data hub, environment prefix BRAIN_DATA_HUB_."""
 
     data_hub_spool: Path | None = Field(

@@ -21,6 +21,8 @@ from data_hub.engine.sandbox.limits import SandboxLimits
 START_LIMIT_S = 60.0
 END_LIMIT_S = 5.0
 FOLDER_PREFIX = "sandbox-"
+# Arrow's own allocator reserves 1 GiB at its start, which would count against the limit of the process.
+ALLOCATION = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "4"}
 PAGE_MIB = 4096 / (1 << 20)
 
 
@@ -49,7 +51,7 @@ class SandboxProcess:
                 stderr=subprocess.DEVNULL,
                 cwd=self._folder,
                 # No environment: nothing secret is in reach, and no variable changes what the engine does.
-                env={"HOME": str(self._folder), "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "4"},
+                env={"HOME": str(self._folder), "LANG": "C.UTF-8", **ALLOCATION},
             )
         self._reader = frames.FrameReader(self._line)
         self.ready = False
