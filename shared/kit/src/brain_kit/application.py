@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -14,24 +13,35 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import REGISTRY
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain_kit.auth import public
 from brain_kit.ids import new_id
-from brain_kit.problems import MEDIA_TYPE, InvalidInput, Problem, problem_body
+from brain_kit.problems import MEDIA_TYPE, BadRequest, NotFound, Problem, TooLarge, problem_body
+from brain_kit.readiness import Readiness
 from brain_kit.telemetry import RequestMetrics, exposition, server_span
+from brain_kit.validation import FieldsInvalid, fields_invalid
 
-CHECK_TIMEOUT_S = 3.0
+__all__ = ["FieldsInvalid", "HttpShell", "add_operation_routes", "add_problem_handlers", "problem_response"]
+
 QUIET_PATHS = {"/healthz", "/readyz", "/metrics"}
 REQUEST_ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+CLIENT_GONE = 499
 
 log = structlog.get_logger()
 
 
-class FieldsInvalid(InvalidInput):
-    """Fields of the request do not have the form that is asked for; `errors` lists each with the reason."""
+class BodyUnreadable(BadRequest):
+    """The body cannot be parsed at all."""
 
-    code = "fields_invalid"
+    code = "body_unreadable"
+
+
+class MethodNotAllowed(Problem):
+    """The address exists but does not take this method."""
+
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
 
 
 def problem_response(problem: Problem, *, instance: str = "", request_id: str = "") -> Response:
@@ -46,27 +56,19 @@ def add_problem_handlers(app: FastAPI) -> None:
     def answer(request: Request, problem: Problem) -> Response:
         return problem_response(problem, instance=request.url.path, request_id=request.scope.get("request_id", ""))
 
-    def on_problem(request: Request, error: Exception) -> Response:
+    async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
         if error.status >= 500:
             log.warning("request_failed", code=error.code, detail=error.detail, path=request.url.path)
         return answer(request, error)
 
-    def on_invalid(request: Request, error: Exception) -> Response:
+    async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        errors = [
-            {"field": ".".join(str(part) for part in item["loc"]), "reason": item["msg"], "value": _shown(item)}
-            for item in error.errors()
-        ]
-        names = "、".join(dict.fromkeys(str(item["field"]) for item in errors))
-        return answer(request, FieldsInvalid(f"请求字段不合要求：{names}，见 errors", errors=errors))
+        return answer(request, fields_invalid(error.errors()))
 
-    def on_http(request: Request, error: Exception) -> Response:
+    async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        phrase = HTTPStatus(error.status_code).phrase
-        members = {"status": error.status_code, "code": phrase.lower().replace(" ", "_"), "title": phrase}
-        kind: type[Problem] = type("HttpProblem", (Problem,), members)
-        response = answer(request, kind(str(error.detail)))
+        response = answer(request, _problem_of(request, error))
         response.headers.update(error.headers or {})
         return response
 
@@ -75,28 +77,39 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
 
 
-def _shown(item: Mapping[str, Any]) -> Any:
-    value = item.get("input")
-    secret = any("password" in str(part) or "key" in str(part) or "token" in str(part) for part in item["loc"])
-    if secret or isinstance(value, dict | list | bytes):
-        return None
-    return str(value)[:200] if value is not None else None
+def _problem_of(request: Request, error: HTTPException) -> Problem:
+    """The problem for what the framework itself refuses."""
+    place = f"{request.method} {request.url.path}"
+    if error.status_code == 404:
+        return NotFound(f"没有这个地址：{place}；接口目录见 /openapi.json")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return MethodNotAllowed(f"该地址不支持 {request.method}，可用：{allowed}")
+    if error.status_code == 413:
+        return TooLarge("请求体超过上限，请分批发送")
+    if error.status_code == 400 and "parsing the body" in str(error.detail):
+        return BodyUnreadable("请求体无法解析，请检查 JSON 格式、嵌套层数与 UTF-8 编码")
+    phrase = HTTPStatus(error.status_code).phrase
+    members = {"status": error.status_code, "code": phrase.lower().replace(" ", "_"), "title": phrase}
+    kind: type[Problem] = type("HttpProblem", (Problem,), members)
+    return kind(str(error.detail))
 
 
 def add_operation_routes(
     app: FastAPI, service: str, metrics: RequestMetrics, checks: Mapping[str, Callable[[], None]]
 ) -> None:
     """Adds /healthz, /readyz and /metrics."""
+    readiness = Readiness(checks)
 
     @app.get("/healthz", include_in_schema=False)
     @public("liveness probe of the process, tells nothing else")
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         return {"status": "ok", "service": service}
 
     @app.get("/readyz", include_in_schema=False)
     @public("readiness probe; names parts, never data")
     def readyz(response: Response) -> dict[str, Any]:
-        parts = run_checks(checks)
+        parts = readiness.parts()
         ready = all(part["ok"] for part in parts)
         response.status_code = 200 if ready else 503
         return {"status": "ok" if ready else "unavailable", "service": service, "parts": parts}
@@ -108,35 +121,17 @@ def add_operation_routes(
         return Response(body, media_type=content_type)
 
 
-def run_checks(checks: Mapping[str, Callable[[], None]]) -> list[dict[str, Any]]:
-    """Runs every check at the same time, each with a time limit; a part that hangs counts as failing."""
-    results: dict[str, dict[str, Any]] = {
-        name: {"name": name, "ok": False, "detail": f"没有在 {CHECK_TIMEOUT_S:g} 秒内应答"} for name in checks
-    }
-
-    def run(name: str, check: Callable[[], None]) -> None:
-        try:
-            check()
-            results[name] = {"name": name, "ok": True, "detail": None}
-        except Exception as error:  # noqa: BLE001 - whatever a check raises is what is wrong with the part
-            results[name] = {"name": name, "ok": False, "detail": str(error)}
-
-    threads = [threading.Thread(target=run, args=item, daemon=True) for item in checks.items()]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + CHECK_TIMEOUT_S
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return [results[name] for name in checks]
-
-
 class HttpShell:
-    """ASGI middleware around a service: request id, trace, log line, metrics, and an answer for unexpected errors."""
+    """ASGI middleware around a service: request id, trace, log line, metrics, and an answer for unexpected errors.
 
-    def __init__(self, app: ASGIApp, service: str, metrics: RequestMetrics) -> None:
+    access_log: whether every request leaves a log line; those that fail always do.
+    """
+
+    def __init__(self, app: ASGIApp, service: str, metrics: RequestMetrics, access_log: bool = False) -> None:
         self._app = app
         self._service = service
         self._metrics = metrics
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one connection."""
@@ -146,6 +141,15 @@ class HttpShell:
         headers = {bytes(name).lower(): bytes(value) for name, value in scope["headers"]}
         request_id = _request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         scope["request_id"] = request_id
+        incoming = headers.get(b"traceparent", b"").decode("latin-1") or None
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"], "service.name": self._service}
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id, service=self._service),
+            server_span(f"{scope['method']} {scope['path']}", incoming, attributes),
+        ):
+            await self._handle(scope, receive, send, request_id)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         status = 0
         started = time.perf_counter()
 
@@ -156,30 +160,30 @@ class HttpShell:
                 message["headers"] = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
             await send(message)
 
-        incoming = headers.get(b"traceparent", b"").decode("latin-1") or None
-        attributes = {"http.request.method": scope["method"], "url.path": scope["path"], "service.name": self._service}
-        with (
-            structlog.contextvars.bound_contextvars(request_id=request_id, service=self._service),
-            server_span(f"{scope['method']} {scope['path']}", incoming, attributes),
-        ):
-            try:
+        async def answer(problem: Problem) -> None:
+            response = problem_response(problem, instance=scope["path"], request_id=request_id)
+            await response(scope, receive, send_with_id)
+
+        try:
+            if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+                await answer(BadRequest("地址中不能有 NUL 字符"))
+            else:
                 await self._app(scope, receive, send_with_id)
-            except Exception:
-                log.exception("request_crashed", method=scope["method"], path=scope["path"])
-                if status:
-                    raise
-                problem = Problem("平台内部出错，已记录；请带上 request_id 联系运营方")
-                response = problem_response(problem, instance=scope["path"], request_id=request_id)
-                await response(scope, receive, send_with_id)
-            finally:
-                self._finish(scope, status, time.perf_counter() - started)
+        except ClientDisconnect:
+            status = CLIENT_GONE
+        except Exception:
+            log.exception("request_crashed", method=scope["method"], path=scope["path"])
+            if status:
+                raise
+            await answer(Problem("平台内部出错，已记录；请带上 request_id 联系运营方"))
+        finally:
+            self._finish(scope, status or CLIENT_GONE, time.perf_counter() - started)
 
     def _finish(self, scope: Scope, status: int, seconds: float) -> None:
-        route = scope.get("route")
-        template = getattr(route, "path", "unmatched")
+        template = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.observe(scope["method"], template, status, seconds)
-        if scope["path"] not in QUIET_PATHS:
-            log.debug("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
+        if scope["path"] not in QUIET_PATHS and (self._access_log or status >= 500):
+            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
 
 
 def _request_id(given: str) -> str:

@@ -61,7 +61,7 @@ class StreamedReply(Protocol):
         ...
 
     def iter_bytes(self) -> Iterator[bytes]:
-        """Chunks of the body as they come."""
+        """Chunks of the body as they come. Raises ServiceUnreachable when it breaks off, TimedOut when it stalls."""
         ...
 
     def close(self) -> None:
@@ -74,6 +74,10 @@ class Transport(Protocol):
 
     def open(self, call: Call) -> StreamedReply:
         """Sends the call and returns when the head of the answer is there. Raises ServiceUnreachable, TimedOut."""
+        ...
+
+    def close(self) -> None:
+        """Gives back connections."""
         ...
 
 

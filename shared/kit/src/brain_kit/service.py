@@ -14,6 +14,7 @@ from brain_kit.application import HttpShell, add_operation_routes, add_problem_h
 from brain_kit.auth import TokenVerifier
 from brain_kit.client import ServiceClient, ServiceUnreachable, Transport
 from brain_kit.database import Database
+from brain_kit.openapi import describe
 from brain_kit.settings import PlatformSettings
 from brain_kit.telemetry import RequestMetrics, configure_logging, configure_tracing
 from brain_kit.transports import HttpTransport, InProcessTransport, InternalLoop
@@ -56,6 +57,7 @@ class Platform:
         self._databases: dict[str, Database] = {}
         self._transports: dict[str, Transport] = {}
         self._lock = threading.RLock()
+        self._token_lock = threading.Lock()
         self._internal: InternalLoop | None = None
         self._bus: EventBus | None = None
         self._objects: ObjectStore | None = None
@@ -128,26 +130,31 @@ class Platform:
 
     def service_token(self) -> str:
         """A token of this platform's own, renewed before it ends."""
-        expires, token = self._token
-        if time.monotonic() < expires:
-            return token
-        reply = self.client("identity").request(
-            "POST",
-            "/internal/service-tokens",
-            json={"name": self.name},
-            headers={"x-service-secret": self.settings.shared_secret()},
-            token="",
-        )
-        body = reply.json()
-        self._token = (time.monotonic() + float(body["expires_in"]) - TOKEN_MARGIN_S, str(body["token"]))
-        return self._token[1]
+        # One caller asks, the others wait for its answer.
+        with self._token_lock:
+            expires, token = self._token
+            if time.monotonic() < expires:
+                return token
+            reply = self.client("identity").request(
+                "POST",
+                "/internal/service-tokens",
+                json={"name": self.name},
+                headers={"x-service-secret": self.settings.shared_secret()},
+                token="",
+            )
+            body = reply.json()
+            self._token = (time.monotonic() + float(body["expires_in"]) - TOKEN_MARGIN_S, str(body["token"]))
+            return self._token[1]
 
     def close(self) -> None:
-        """Releases connections and threads."""
+        """Releases connections and threads; calls under way fail."""
         with self._lock:
-            for closable in (*self._databases.values(), self._bus, self._internal):
-                if closable is not None:
-                    closable.close()
+            parts = (self._internal, *self._transports.values(), self._bus, *self._databases.values())
+            self._internal = None
+            self._transports.clear()
+        for part in parts:
+            if part is not None:
+                part.close()
 
     def _transport(self, service: str) -> Transport:
         with self._lock:
@@ -177,17 +184,27 @@ def create_app(
     title: str,
     checks: Mapping[str, Callable[[], None]] | None = None,
     version: str = "1",
+    max_body_bytes: int | None = None,
 ) -> FastAPI:
     """An application with problem+json errors, request ids, health, readiness, metrics, logs and traces.
 
     checks: part name to a callable that raises when the part fails; /readyz runs them all and names those that fail.
+    max_body_bytes: larger request bodies are refused with 413; None where routes limit their own.
     """
-    app = FastAPI(title=title, version=version, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(
+        title=title,
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        max_body_size=max_body_bytes,
+    )
     metrics = RequestMetrics(name)
     app.state.service = name
     app.state.tokens = platform.tokens
     app.state.metrics = metrics
     add_problem_handlers(app)
     add_operation_routes(app, name, metrics, dict(checks or {}))
-    app.add_middleware(HttpShell, service=name, metrics=metrics)
+    describe(app)
+    app.add_middleware(HttpShell, service=name, metrics=metrics, access_log=platform.settings.access_log)
     return app

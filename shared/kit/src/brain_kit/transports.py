@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,8 +18,12 @@ from brain_kit.problems import TimedOut
 
 CHUNK_BYTES = 1 << 18
 QUEUED_CHUNKS = 8
-# Calls may nest (a page asks the gateway's service, which asks another): the pool must be deeper than any nesting.
+# Calls may nest (a page asks a service, which asks another): the pool must be deeper than any nesting.
 THREADS = 200
+BODY_READERS = 64
+RETRIES = urllib3.Retry(total=2, connect=2, read=1, redirect=0, status=0, other=0, backoff_factor=0.1)
+# The chunks of a streamed body are gone once they were sent.
+NO_RETRIES = urllib3.Retry(total=0, redirect=0, status=0)
 
 
 class InternalLoop:
@@ -25,26 +31,43 @@ class InternalLoop:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.loop.set_default_executor(ThreadPoolExecutor(BODY_READERS, "internal-bodies"))
+        self._calls: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="internal-calls", daemon=True)
         self._thread.start()
 
+    def submit(self, call: _InProcessReply, app: Any) -> None:
+        """Starts a call in the caller's context, so that its trace and log fields go along."""
+        context = contextvars.copy_context()
+        try:
+            self.loop.call_soon_threadsafe(self._start, call, app, context)
+        except RuntimeError as error:
+            raise ServiceUnreachable("平台正在停止，请稍后重试") from error
+
     def close(self) -> None:
-        """Stops the loop; calls under way are given up."""
+        """Stops the loop; calls under way fail."""
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(2.0)
+        self._thread.join(5.0)
+
+    def _start(self, call: _InProcessReply, app: Any, context: contextvars.Context) -> None:
+        task = self.loop.create_task(call.run(app), context=context)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.call_soon(self._widen)
+        self.loop.run_until_complete(_widen())
         self.loop.run_forever()
+        for call in self._calls:
+            call.cancel()
+        self.loop.run_until_complete(asyncio.gather(*self._calls, return_exceptions=True))
+        self.loop.close()
 
-    def _widen(self) -> None:
-        async def widen() -> None:
-            import anyio.to_thread
 
-            anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+async def _widen() -> None:
+    import anyio.to_thread
 
-        self._widening = self.loop.create_task(widen())
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
 
 
 class InProcessTransport:
@@ -56,75 +79,132 @@ class InProcessTransport:
         self._internal = internal
 
     def open(self, call: Call) -> _InProcessReply:
-        """Starts the application and waits for the head of its answer. Raises TimedOut."""
-        reply = _InProcessReply(self._name, self._internal, call)
-        reply.start(self._app)
+        """Starts the application and waits for the head of its answer. Raises ServiceUnreachable, TimedOut."""
+        reply = _InProcessReply(self._name, self._internal.loop, call)
+        self._internal.submit(reply, self._app)
+        reply.wait_for_head()
         return reply
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class _Pipe:
+    """Chunks on their way from the event loop to a thread, a bounded number at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._chunks: deque[bytes | BaseException | None] = deque()
+        self._changed = threading.Condition()
+        self._room = asyncio.Event()
+        self.closed = False
+
+    async def put(self, chunk: bytes) -> None:
+        """Hands over a chunk, waiting for room. Raises OSError when nobody takes any more, as a server does."""
+        with self._changed:
+            if self.closed:
+                raise OSError("the caller has gone")
+            self._chunks.append(chunk)
+            self._changed.notify()
+            if len(self._chunks) < QUEUED_CHUNKS:
+                return
+            self._room.clear()
+        await self._room.wait()
+
+    def end(self, failure: BaseException | None = None) -> None:
+        """Nothing follows; with a failure the body is not whole."""
+        with self._changed:
+            self._chunks.append(failure)
+            self._changed.notify()
+
+    def get(self, timeout_s: float) -> bytes | BaseException | None:
+        """The next chunk, a failure, or None at the end. Raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._chunks, timeout_s):
+                raise TimeoutError
+            was_full = len(self._chunks) >= QUEUED_CHUNKS
+            chunk = self._chunks.popleft()
+        if was_full:
+            self._loop.call_soon_threadsafe(self._room.set)
+        return chunk
+
+    def close(self) -> None:
+        """Takes no more; called on the loop."""
+        with self._changed:
+            self.closed = True
+            self._chunks.clear()
+        self._room.set()
 
 
 class _InProcessReply:
     status = 0
 
-    def __init__(self, name: str, internal: InternalLoop, call: Call) -> None:
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, call: Call) -> None:
         self.headers: dict[str, str] = {}
         self._name = name
-        self._loop = internal.loop
+        self._loop = loop
         self._call = call
-        self._chunks: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue(QUEUED_CHUNKS)
+        self._pipe = _Pipe(loop)
         self._head = threading.Event()
-        self._gone: asyncio.Event = asyncio.Event()
-        self._failure: BaseException | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._answered = asyncio.Event()
+        self._body_failure: BaseException | None = None
         self._over = False
 
-    def start(self, app: Any) -> None:
-        context = contextvars.copy_context()
-        self._loop.call_soon_threadsafe(self._create_task, app, context)
+    def wait_for_head(self) -> None:
         if not self._head.wait(self._call.timeout_s):
             self.close()
-            raise TimedOut(
-                f"服务 {self._name} 在 {self._call.timeout_s:g} 秒内没有应答，请稍后重试", service=self._name
-            )
-        if self._failure is not None:
-            raise ServiceUnreachable(f"服务 {self._name} 处理失败，请稍后重试", service=self._name) from self._failure
+            raise self._late()
+        if not self.status:
+            self._over = True
+            failure = self._pipe.get(0)
+            raise self._body_failure or ServiceUnreachable(
+                f"服务 {self._name} 处理失败，请稍后重试", service=self._name
+            ) from (failure if isinstance(failure, BaseException) else None)
 
     def iter_bytes(self) -> Iterator[bytes]:
         while not self._over:
-            chunk = asyncio.run_coroutine_threadsafe(self._chunks.get(), self._loop).result()
-            if chunk is None:
-                self._over = True
-            elif isinstance(chunk, BaseException):
-                self._over = True
-                raise ServiceUnreachable(f"服务 {self._name} 的应答中断，请重试", service=self._name) from chunk
-            else:
+            try:
+                chunk = self._pipe.get(self._call.timeout_s)
+            except TimeoutError:
+                self.close()
+                raise self._late() from None
+            if isinstance(chunk, bytes):
                 yield chunk
+                continue
+            self._over = True
+            if chunk is not None:
+                raise ServiceUnreachable(f"服务 {self._name} 的应答中断，请重试", service=self._name) from chunk
 
     def close(self) -> None:
         if not self._over:
             self._over = True
             self._loop.call_soon_threadsafe(self._abandon)
 
-    def _create_task(self, app: Any, context: contextvars.Context) -> None:
-        self._task = self._loop.create_task(self._run(app), context=context)
-
-    def _abandon(self) -> None:
-        self._gone.set()
-        # The application may wait to hand over a chunk that nobody takes any more.
-        while not self._chunks.empty():
-            self._chunks.get_nowait()
-
-    async def _run(self, app: Any) -> None:
+    async def run(self, app: Any) -> None:
+        """Runs the application for this call; on the loop."""
         try:
             await app(self._scope(), self._receiver(), self._send)
-            await self._hand_over(None)
-        except Exception as error:  # noqa: BLE001 - the caller gets it, in its own thread
-            self._failure = error
-            await self._hand_over(error)
+            self._pipe.end(None if self.status else RuntimeError("the application gave no answer"))
+        except BaseException as error:
+            self._pipe.end(error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
         finally:
+            self._answered.set()
             self._head.set()
+
+    def _late(self) -> TimedOut:
+        return TimedOut(f"服务 {self._name} 在 {self._call.timeout_s:g} 秒内没有应答，请稍后重试", service=self._name)
+
+    def _abandon(self) -> None:
+        self._pipe.close()
+        self._answered.set()
 
     def _scope(self) -> dict[str, Any]:
         path, _, query = self._call.path.partition("?")
+        headers = {"host": "in-process", **self._call.headers}
+        if isinstance(self._call.body, bytes):
+            headers["content-length"] = str(len(self._call.body))
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -135,9 +215,7 @@ class _InProcessReply:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "headers": [
-                (name.encode("latin-1"), value.encode("latin-1")) for name, value in self._call.headers.items()
-            ],
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
             "client": ("127.0.0.1", 0),
             "server": ("in-process", 80),
             "state": {},
@@ -145,18 +223,24 @@ class _InProcessReply:
 
     def _receiver(self) -> Any:
         body = self._call.body
-        chunks = iter((body,)) if isinstance(body, bytes) else body
+        chunks = iter((body,)) if isinstance(body, bytes) else iter(body)
         ended = False
 
         async def receive() -> dict[str, Any]:
             nonlocal ended
             if ended:
-                await self._gone.wait()
+                await self._answered.wait()
                 return {"type": "http.disconnect"}
             if isinstance(body, bytes):
                 ended = True
                 return {"type": "http.request", "body": body, "more_body": False}
-            chunk = await self._loop.run_in_executor(None, next, chunks, None)
+            try:
+                chunk = await self._loop.run_in_executor(None, next, chunks, None)
+            except Exception as error:  # noqa: BLE001 - the caller's own error, told to the caller
+                self._body_failure = error
+                ended = True
+                self._answered.set()
+                return {"type": "http.disconnect"}
             ended = chunk is None
             return {"type": "http.request", "body": chunk or b"", "more_body": not ended}
 
@@ -170,28 +254,25 @@ class _InProcessReply:
                 for name, value in message.get("headers", [])
             }
             self._head.set()
-        elif message["type"] == "http.response.body" and message.get("body"):
-            await self._hand_over(bytes(message["body"]))
-
-    async def _hand_over(self, chunk: bytes | BaseException | None) -> None:
-        if self._gone.is_set():
-            return
-        waiting = asyncio.ensure_future(self._chunks.put(chunk))
-        gone = asyncio.ensure_future(self._gone.wait())
-        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        gone.cancel()
+        elif message["type"] == "http.response.body":
+            if message.get("body"):
+                await self._pipe.put(bytes(message["body"]))
+            if not message.get("more_body"):
+                self._answered.set()
 
 
 class HttpTransport:
-    """Calls a service at its address over kept-alive connections; idempotent calls are tried twice."""
+    """Calls a service at its address over kept-alive connections.
+
+    A call that never reached the service is tried again; one that may have reached it only when it is idempotent and
+    its body can be sent once more.
+    """
 
     def __init__(self, name: str, base_url: str) -> None:
         self._name = name
         self._base = base_url.rstrip("/")
         self._pool = urllib3.PoolManager(
             maxsize=64,
-            retries=urllib3.Retry(total=2, connect=2, read=1, redirect=0, status=0, other=0, backoff_factor=0.1),
         )
 
     def open(self, call: Call) -> _HttpReply:
@@ -202,6 +283,7 @@ class HttpTransport:
                 self._base + call.path,
                 body=call.body,
                 headers=call.headers,
+                retries=RETRIES if isinstance(call.body, bytes) else NO_RETRIES,
                 timeout=urllib3.Timeout(connect=3, read=call.timeout_s),
                 preload_content=False,
                 redirect=False,
@@ -211,6 +293,10 @@ class HttpTransport:
         except urllib3.exceptions.HTTPError as error:
             raise ServiceUnreachable(f"服务 {self._name} 暂时无法访问，请稍后重试", service=self._name) from error
         return _HttpReply(self._name, response)
+
+    def close(self) -> None:
+        """Closes the idle connections."""
+        self._pool.clear()
 
 
 class _HttpReply:
@@ -223,6 +309,8 @@ class _HttpReply:
     def iter_bytes(self) -> Iterator[bytes]:
         try:
             yield from self._response.stream(CHUNK_BYTES)
+        except urllib3.exceptions.TimeoutError as error:
+            raise TimedOut(f"服务 {self._name} 的应答中途停顿，请稍后重试", service=self._name) from error
         except urllib3.exceptions.HTTPError as error:
             raise ServiceUnreachable(f"服务 {self._name} 的应答中断，请重试", service=self._name) from error
 
