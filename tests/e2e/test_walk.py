@@ -1,0 +1,107 @@
+"""Chromium walks the real platform: sign-in, panorama, drill, SQL, repair of rejected rows, at 1920 and 390 px."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from brain_testing.process import PlatformProcess
+from industry_brain.demo import load
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.e2e.journey import Journey
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+
+CHROMIUM = "/usr/bin/chromium"
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+USCC = "91370300MA3C000045"
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+    """An embedded platform with a small demonstration cluster and an enterprise whose push had a bad row."""
+    home: Path = tmp_path_factory.mktemp("walk")
+    with PlatformProcess(home / "home") as running:
+        journey = Journey(running.url, running.home)
+        load(journey.operator, running.home, enterprises=150)
+        api = journey.add_organisation("walker", USCC, "enterprise", "370303")
+        lines = (
+            f'{{"uscc":"{USCC}","month":"2026-09","revenue_10k_cny":10}}\n'
+            f'{{"uscc":"{USCC}","month":"2026-13","revenue_10k_cny":20}}\n'
+        )
+        journey.push(api, "enterprise.enterprise_monthly", lines.encode(), "application/x-ndjson", mode="upsert")
+        yield journey
+
+
+@pytest.fixture(params=[1920, 390])
+def page(request: pytest.FixtureRequest, walked: Journey) -> Iterator[Page]:
+    """An operator who signed in by hand, on a desk and on a phone."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        page = browser.new_page(viewport={"width": request.param, "height": 900})
+        page.goto(f"{walked.url}/sign-in")
+        page.fill("[name=user]", walked.user)
+        page.fill("[name=password]", walked.password)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{walked.url}/")
+        yield page
+        browser.close()
+
+
+def fits(page: Page) -> bool:
+    """Whether the page is no wider than the screen."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def test_panorama_drills_to_node_and_enterprise(page: Page, walked: Journey) -> None:
+    """From the panorama a click leads to a node, from there to one of its enterprises; 合成数据 is written everywhere."""
+    page.goto(f"{walked.url}/panorama?view=table")
+    expect(page.get_by_text("合成数据").first).to_be_visible()
+    assert fits(page)
+
+    nodes = walked.operator.get("/api/government-services/v1/chains")["items"]
+    chain = nodes[0]["id"]
+    model = walked.operator.get(f"/api/government-services/v1/chains/{chain}/panorama")
+    node = max(model["nodes"], key=lambda item: item["local_enterprises"])
+    page.locator(f'a[href*="/nodes/{node["id"]}"]').locator("visible=true").first.click()
+    page.wait_for_url(re.compile("/nodes/"))
+    expect(page.locator("h1")).to_contain_text(node["name"])
+    assert fits(page)
+
+    page.locator('a[href^="/enterprises/"]').locator("visible=true").first.click()
+    page.wait_for_url(re.compile("/enterprises/"))
+    assert fits(page)
+
+
+def test_sql_page_answers_with_a_table(page: Page, walked: Journey) -> None:
+    """A question over a data set gives the count that the API gives."""
+    sql = "SELECT count(*) AS n FROM public.enterprise"
+    expected = walked.operator.post("/api/data-hub/v1/queries", {"sql": sql})["items"][0]["n"]
+    page.goto(f"{walked.url}/sql")
+    page.fill("#sql", sql)
+    page.click("#run")
+    expect(page.locator("#result table")).to_contain_text(f"{expected:,}" if expected >= 1000 else str(expected))
+    assert fits(page)
+
+
+def test_a_rejected_row_is_repaired_in_the_page(page: Page, walked: Journey) -> None:
+    """The wrong value is marked; corrected and sent again it is committed."""
+    receipt = walked.receipts["enterprise.enterprise_monthly"]
+    page.goto(f"{walked.url}/pushes/{receipt['id']}")
+    expect(page.get_by_text("2026-13").first).to_be_attached()
+    wrong = page.locator("#repair input.wrong").first
+    wrong.fill("2026-10")
+    page.locator("#repair button[type=submit]").click()
+    page.wait_for_url(lambda url: receipt["id"] not in url and "/pushes/" in url)
+    pushed = page.url.rsplit("/", 1)[1].split("?")[0]
+    final = walked.operator.get(f"/api/data-hub/v1/pushes/{pushed}", wait=30)
+    assert (final["state"], final["accepted"], final["rejected"]) == ("committed", 1, 0)
