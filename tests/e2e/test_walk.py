@@ -63,7 +63,7 @@ def fits(page: Page) -> bool:
 
 
 def test_panorama_drills_to_node_and_enterprise(page: Page, walked: Journey) -> None:
-    """From the panorama a click leads to a node, from there to one of its enterprises; 合成数据 is written everywhere."""
+    """A click leads from the panorama to a node and on to one of its enterprises; 合成数据 is written there."""
     page.goto(f"{walked.url}/panorama?view=table")
     expect(page.get_by_text("合成数据").first).to_be_visible()
     assert fits(page)
