@@ -148,3 +148,14 @@ def test_styles_use_only_known_tokens() -> None:
     defined = set(re.findall(r"(--[a-z0-9-]+):", text))
     assert used
     assert used <= defined
+
+
+def test_chain_without_stages_is_grouped_by_level_the_worst_first() -> None:
+    """Industries that come without stages stand under missing, weak, middle and strong."""
+    nodes = [_node(f"n{index}", "", 0, level) for index, level in enumerate(("strong", "weak", "missing", "weak"))]
+    words = {"missing": "缺失", "weak": "弱", "middle": "一般", "strong": "强"}
+    assert [(stage.name, len(stage.nodes)) for stage in drawings.stages(nodes, levels=words)] == [
+        ("缺失", 1),
+        ("弱", 2),
+        ("强", 1),
+    ]

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 SPARK_WIDTH, SPARK_HEIGHT = 84.0, 30.0
 CHAIN_WIDTH, ROW_HEIGHT, TOP = 1080.0, 30.0, 34.0
 MOST_PER_STAGE = 14
+WORST_FIRST = ("missing", "weak", "middle", "strong")
 
 
 def spark(values: Sequence[float | None]) -> Markup:
@@ -80,24 +81,34 @@ class Stage:
     left_out: int
 
 
-def stages(nodes: Sequence[dict[str, Any]], most: int = MOST_PER_STAGE) -> list[Stage]:
-    """Nodes by stage in the order of the chain; of a long stage the `most` nodes with the most links stay."""
+def stages(
+    nodes: Sequence[dict[str, Any]], most: int = MOST_PER_STAGE, levels: dict[str, str] | None = None
+) -> list[Stage]:
+    """Nodes by stage in the order of the chain; of a long stage the `most` nodes with the most links stay.
+
+    A chain that names no stages is grouped by level instead, the worst first; levels gives their names.
+    """
     order: dict[str, float] = {}
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    by_level = levels is not None and all(not node.get("stage") for node in nodes)
     for node in nodes:
-        name = str(node.get("stage") or "")
+        name = str((levels or {}).get(node["level"], "") if by_level else node.get("stage") or "")
+        place = WORST_FIRST.index(node["level"]) if by_level else node.get("stage_order") or 0
         groups[name].append(node)
-        order[name] = min(order.get(name, 1e9), float(node.get("stage_order") or 0))
+        order[name] = min(order.get(name, 1e9), float(place))
     columns = []
     for name in sorted(groups, key=lambda name: (order[name], name)):
-        members = groups[name]
-        shown = members
-        if len(members) > most:
-            weight = {id(node): (node.get("key_score") or 0, _degree(node)) for node in members}
-            keep = {id(node) for node in sorted(members, key=lambda node: weight[id(node)], reverse=True)[:most]}
-            shown = [node for node in members if id(node) in keep]
-        columns.append(Stage(name, shown, len(members) - len(shown)))
+        shown = _best_linked(groups[name], most)
+        columns.append(Stage(name, shown, len(groups[name]) - len(shown)))
     return columns
+
+
+def _best_linked(members: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    if len(members) <= most:
+        return members
+    ranked = sorted(members, key=lambda node: (node.get("key_score") or 0, _degree(node)), reverse=True)
+    keep = {id(node) for node in ranked[:most]}
+    return [node for node in members if id(node) in keep]
 
 
 def _degree(node: dict[str, Any]) -> int:
@@ -115,7 +126,7 @@ def chain(
 
     address gives the page of a node id; words name the levels.
     """
-    columns = [stage for stage in stages(nodes) if stage.nodes]
+    columns = [stage for stage in stages(nodes, levels=words) if stage.nodes]
     if not columns:
         return Markup()
     ordered = _untangle([stage.nodes for stage in columns], links)

@@ -20,6 +20,7 @@ from service_portal.portal.navigation import rail
 from service_portal.portal.security import Form, comes_from_here, read_form
 from service_portal.portal.sessions import Session, form_token, form_token_matches, new_secret
 from service_portal.portal.translations import LOCALES
+from service_portal.portal.vocabulary import LEVELS
 
 if TYPE_CHECKING:
     from service_portal.portal.app import Portal
@@ -98,6 +99,7 @@ class Visit:
             rail=rail(self.session, self.request.url.path),
             form_token=form_token(self.secret) if self.secret else "",
             now=utc_now(),
+            level_words={code: self.text(word) for code, word in LEVELS.items()},
             **context,
         )
         return HTMLResponse(html, status, headers=headers)

@@ -20,6 +20,9 @@ const tooltip = () => ({
 });
 const font = () => ({ fontFamily: getComputedStyle(document.body).fontFamily });
 
+/* A place between 0 and 1 for the n-th node, evenly spread and the same at each visit (golden ratio sequence). */
+const part = (n) => (n * 0.61803398875) % 1;
+
 function graphOptions() {
   const heaviest = Math.max(1, ...data.links.map((link) => link[2] ?? 1));
   const many = data.nodes.length > 120;
@@ -33,7 +36,7 @@ function graphOptions() {
       /* Start each node in its stage's column: the forces keep up and down the chain from left to right. */
       data: data.nodes.map((node, index) => ({
         id: node.id, name: node.name, url: node.url, hint: hint(node), symbolSize: size(node), itemStyle: style(node.level),
-        x: ((stages.indexOf(node.stage ?? "") + 0.5) / stages.length) * width, y: ((index * 37) % 100) / 100 * height,
+        x: ((stages.indexOf(node.stage ?? "") + 0.2 + 0.6 * part(index)) / stages.length) * width, y: ((index * 37) % 101) / 101 * height,
         label: { show: !many || node.is_key, color: node.level === "missing" ? colour("--level-missing") : colour("--ink") },
       })),
       links: data.links.map(([source, target, weight]) => ({
