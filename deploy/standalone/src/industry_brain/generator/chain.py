@@ -86,7 +86,7 @@ def away_counts(total: int) -> Ints:
 def allot(weights: Floats, total: int) -> Ints:
     """Whole numbers proportional to the weights that add up to the total (largest remainder)."""
     exact = weights / weights.sum() * total
-    counts = np.floor(exact).astype(np.int64)
+    counts: Ints = np.floor(exact).astype(np.int64)
     left = total - int(counts.sum())
     counts[np.argsort(-(exact - counts), kind="stable")[:left]] += 1
     return counts

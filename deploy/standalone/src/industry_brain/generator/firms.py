@@ -12,7 +12,7 @@ from brain_contracts.codes import make_uscc, regions
 
 from industry_brain.generator.chain import Floats, Ints, away_counts, chain_nodes, county_points, home_counts
 from industry_brain.generator.organisations import FIRST_SERIAL, HOME_CITY
-from industry_brain.generator.tables import table_of
+from industry_brain.generator.tables import table_of, where
 
 HOME_SHARE = 0.6
 CHAIN_SHARE = 0.9
@@ -208,7 +208,7 @@ def enterprise_table(seed: int, firms: Firms) -> pa.Table:
     rng = np.random.default_rng([seed, 2])
     points = np.array([county_points()[code] for code in firms.region])
     scattered = np.round(points + rng.normal(0, 0.02, points.shape), 4)
-    cluster = np.where(firms.home & (firms.node >= 0), "示例高端装备产业集群", None)
+    cluster = where(firms.home & (firms.node >= 0), "示例高端装备产业集群")
     columns: dict[str, Any] = {
         "uscc": firms.uscc,
         "name": firms.name,
@@ -217,7 +217,7 @@ def enterprise_table(seed: int, firms: Firms) -> pa.Table:
         "industry_class": firms.industry,
         "established_on": firms.established,
         "registered_capital_10k_cny": np.round(firms.annual * rng.uniform(0.1, 0.6, len(firms)), 0),
-        "scale": np.where(firms.designated, "规上", "规下").astype(object),
+        "scale": where(firms.designated, "规上", "规下"),
         "is_chain_leader": firms.leader,
         "honour_level": firms.honour,
         "listing": firms.listing,

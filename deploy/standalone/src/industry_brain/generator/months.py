@@ -39,14 +39,14 @@ def make_panel(seed: int, firms: Firms, window: npt.NDArray[np.datetime64]) -> P
     ahead = months + ORDER_LEAD_MONTHS
     number = window[0].astype("datetime64[M]").astype(int) + np.arange(ahead)
     growth = np.array([node.growth for node in chain_nodes()] + [OTHER_GROWTH])[firms.node]
-    growth = growth + rng.normal(0, 0.08, count)
+    growth = np.asarray(growth + rng.normal(0, 0.08, count))
     level = firms.annual[:, None] / 12 * np.exp(growth[:, None] * np.arange(ahead) / 12)
     level = level * SEASON[number % 12] * rng.lognormal(0, 0.1, (count, ahead))
     level *= _chain_shock(firms.node, ahead) * _own_shocks(rng, count, ahead)
     revenue = level[:, :months]
     output = revenue * rng.normal(1.02, 0.02, (count, months))
     intensity = np.array([node.kwh_per_10k for node in chain_nodes()] + [OTHER_KWH])[firms.node]
-    intensity = intensity * rng.lognormal(0, 0.25, count)
+    intensity = np.asarray(intensity * rng.lognormal(0, 0.25, count))
     position = np.arange(months)
     return Panel(
         months=[str(month) for month in window.astype("datetime64[M]")],
@@ -83,7 +83,8 @@ def monthly_table(seed: int, firms: Firms, panel: Panel, chosen: Bools) -> pa.Ta
     rng = np.random.default_rng([seed, 4])
     count, months = panel.revenue.shape
     margin = rng.normal(0.065, 0.05, count)[:, None] + rng.normal(0, 0.02, (count, months))
-    research = np.where(firms.honour != None, rng.uniform(0.03, 0.09, count), rng.uniform(0, 0.035, count))  # noqa: E711
+    marked = np.array([honour is not None for honour in firms.honour.tolist()])
+    research = np.where(marked, rng.uniform(0.03, 0.09, count), rng.uniform(0, 0.035, count))
     export = np.where(rng.random(count) < 0.22, rng.uniform(0.05, 0.5, count), 0.0)
     heads = firms.annual / rng.lognormal(np.log(85), 0.35, count)
     people = np.maximum(3, heads[:, None] * np.exp(0.02 * np.arange(months) / 12))
@@ -124,7 +125,7 @@ def energy_table(seed: int, firms: Firms, panel: Panel) -> pa.Table:
     steam = np.where(rng.random(count) < 0.12, rng.uniform(0.0005, 0.002, count), 0.0)[:, None] * panel.electricity
     firm, month = np.nonzero(panel.active)
     electricity = np.round(panel.electricity[panel.active], 1)
-    carriers = {
+    carriers: dict[str, Floats] = {
         "gas_m3": np.round(gas[panel.active], 1),
         "coal_t": np.round(coal[panel.active], 3),
         "steam_gj": np.round(steam[panel.active], 2),

@@ -40,6 +40,13 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
     return pa.array(values, from_pandas=True).cast(kind)
 
 
+def where(mask: npt.NDArray[np.bool_], chosen: Any, other: Any = None) -> npt.NDArray[np.object_]:
+    """`chosen` where the mask holds, `other` elsewhere; either is one value for all or one a row."""
+    pair = np.empty((2, len(mask)), dtype=object)
+    pair[0], pair[1] = other, chosen
+    return np.asarray(pair[mask.astype(int), np.arange(len(mask))], dtype=object)
+
+
 def texts(values: npt.NDArray[Any], chosen: npt.NDArray[Any]) -> pa.Array:
     """One text per number in `chosen`, taken from the few different `values`; cheap for many rows."""
     return pa.array(values).take(pa.array(np.asarray(chosen)))
