@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from brain_kit.auth import Caller, Principal, require
+from brain_kit.clock import rfc3339
 from brain_kit.database import Database
 from brain_kit.problems import InvalidInput
 from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
 
 from identity.service import audit
 
@@ -25,15 +27,16 @@ def audit_routes(database: Database) -> APIRouter:
         subject: str | None = None,
         action: str | None = None,
         outcome: Literal["ok", "refused", "failed"] | None = None,
-        since: Annotated[str | None, Query(description="RFC 3339, inclusive")] = None,
-        until: Annotated[str | None, Query(description="RFC 3339, exclusive")] = None,
+        since: Annotated[AwareDatetime | None, Query(description="RFC 3339, inclusive")] = None,
+        until: Annotated[AwareDatetime | None, Query(description="RFC 3339, exclusive")] = None,
         after: Annotated[str | None, Query(description="`next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> dict[str, Any]:
         """Who did what, newest first; others than operators see their own organisation's records."""
         if after is not None and not after.isdigit():
             raise InvalidInput("after 应为上一页的 next", errors=[{"field": "after", "value": after}])
-        filters = {"org": org, "subject": subject, "action": action, "outcome": outcome, "since": since, "until": until}
+        times = {name: rfc3339(at) if at else None for name, at in (("since", since), ("until", until))}
+        filters = {"org": org, "subject": subject, "action": action, "outcome": outcome, **times}
         before = int(after) if after else None
         return audit.list_records(database, caller, before=before, limit=limit, **filters)
 

@@ -24,6 +24,9 @@ ROLES_BY_KIND = {
     "provider": frozenset({"provider", "developer"}),
 }
 
+# An analyst may make keys for its organisation, but none that can do more than it was entrusted with.
+GIVEN_BY_OPERATORS = frozenset({"operator", "auditor"})
+
 
 @dataclass(frozen=True)
 class ApiKey:

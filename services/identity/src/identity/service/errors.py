@@ -35,6 +35,12 @@ class TooManyKeys(Conflict):
     code = "too_many_keys"
 
 
+class KeyNotActive(Conflict):
+    """The key was revoked or has expired: it has no successor."""
+
+    code = "key_not_active"
+
+
 class RolesInvalid(InvalidInput):
     """Roles that this kind of organisation cannot have, or that the caller may not give."""
 

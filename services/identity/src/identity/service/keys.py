@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from identity.domain.credentials import (
     DEFAULT_ROLES,
+    GIVEN_BY_OPERATORS,
     LIVE_KEYS,
     ROLES_BY_KIND,
     key_state,
@@ -26,6 +27,7 @@ from identity.service.errors import (
     ApiKeyExpired,
     ApiKeyRevoked,
     ApiKeyUnknown,
+    KeyNotActive,
     KeyUnknown,
     OrganisationSuspended,
     OrganisationUnknown,
@@ -49,10 +51,12 @@ def add_key(
 ) -> dict[str, Any]:
     """Makes a key; the answer carries it once. Raises OrganisationUnknown, RolesInvalid, TooManyKeys."""
     with database.transaction() as session:
-        owner = people.organisation(session, org) if _may_act_for(principal, org) else None
+        # Locked: of two requests at the same moment the second must see the first one's key.
+        owner = people.organisation(session, org, lock=True) if _may_act_for(principal, org) else None
         if owner is None:
             raise OrganisationUnknown(f"没有机构 {org}，请先登记")
         given = checked_roles(owner.kind, roles)
+        check_may_give(principal, given)
         if len(people.live_keys(session, org, name, utc_now())) >= LIVE_KEYS:
             raise TooManyKeys(f"{name} 已有 {LIVE_KEYS} 个有效密钥，请先停用一个", org=org, name=name)
         made = insert(session, org=org, name=name, roles=given, expires_at=expires_at)
@@ -82,10 +86,13 @@ def insert(
 
 
 def rotate_key(database: Database, principal: Principal, key_id: str) -> dict[str, Any]:
-    """Makes the successor of a key; the old one works for seven more days. Raises KeyUnknown, TooManyKeys."""
+    """Makes the successor of a key; the old one works seven days. Raises KeyUnknown, KeyNotActive, TooManyKeys."""
     now = utc_now()
     with database.transaction() as session:
         row = _own_key(session, principal, key_id)
+        if key_state(now, row.expires_at, row.revoked_at) != "active":
+            raise KeyNotActive(f"密钥 {key_id} 已停用或过期，请创建新的密钥")
+        people.organisation(session, row.org, lock=True)
         if len(people.live_keys(session, row.org, row.name, now)) >= LIVE_KEYS:
             raise TooManyKeys(
                 f"{row.name} 正在轮换：已有 {LIVE_KEYS} 个有效密钥，请先停用旧的", org=row.org, name=row.name
@@ -171,6 +178,13 @@ def checked_roles(kind: str, roles: list[str] | None) -> list[str]:
     return sorted(set(given))
 
 
+def check_may_give(principal: Principal, roles: list[str]) -> None:
+    """Raises RolesInvalid when somebody would give, or renew, more than operators entrusted to it."""
+    wrong = sorted(GIVEN_BY_OPERATORS & set(roles))
+    if wrong and not principal.is_operator:
+        raise RolesInvalid(f"角色 {'、'.join(wrong)} 只能由平台运营方授予", roles=wrong)
+
+
 def _may_act_for(principal: Principal, org: str) -> bool:
     return principal.is_operator or (principal.org == org and principal.has("manager", "provider", "analyst"))
 
@@ -179,6 +193,7 @@ def _own_key(session: Session, principal: Principal, key_id: str) -> Any:
     row = people.key(session, key_id, lock=True)
     if row is None or not _may_act_for(principal, row.org):
         raise KeyUnknown(f"没有密钥 {key_id}")
+    check_may_give(principal, row.roles)
     return row
 
 

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from identity.store import tokens as store
 
 RELOAD_S = 60.0
+# A new key is told for this long before it signs: other processes of identity answer with keys they read before it.
+TOLD_FIRST = timedelta(seconds=2 * RELOAD_S)
 
 
 class TokenSigner:
@@ -33,8 +35,7 @@ class TokenSigner:
         self._rotation = timedelta(days=rotation_days)
         self._lock = threading.Lock()
         self._loaded = float("-inf")
-        self._kid = ""
-        self._private: Any = None
+        self._signing: tuple[str, Any] = ("", None)
         self._jwks: dict[str, Any] = {"keys": []}
 
     def sign(self, principal: Principal, audience: str = AUDIENCE) -> str:
@@ -42,7 +43,8 @@ class TokenSigner:
         self._ensure_loaded()
         now = int(time.time())
         claims = claims_of(principal) | {"iss": ISSUER, "aud": audience, "iat": now, "exp": now + self.lifetime_s}
-        return jwt.encode(claims, self._private, algorithm="EdDSA", headers={"kid": self._kid})
+        kid, private = self._signing
+        return jwt.encode(claims, private, algorithm="EdDSA", headers={"kid": kid})
 
     def jwks(self) -> dict[str, Any]:
         """The public keys, newest first."""
@@ -50,7 +52,10 @@ class TokenSigner:
         return self._jwks
 
     def rotate(self) -> str:
-        """Makes a new signing key and returns its id; tokens of the old one stay valid until they end."""
+        """Makes a new signing key and returns its id; it signs after two minutes.
+
+        Tokens of the old one stay valid until they end.
+        """
         private = Ed25519PrivateKey.generate()
         kid = new_id("sig")
         raw = private.private_bytes(
@@ -84,9 +89,10 @@ class TokenSigner:
                 self.rotate_when_due()
             with self._database.reading() as session:
                 rows = store.all_signing_keys(session)
+        told = utc_now() - TOLD_FIRST
+        row = next((row for row in rows if row.created_at <= told), rows[-1])
         with self._lock:
-            self._kid = rows[0].kid
-            self._private = Ed25519PrivateKey.from_private_bytes(self._box.decrypt(rows[0].sealed))
+            self._signing = row.kid, Ed25519PrivateKey.from_private_bytes(self._box.decrypt(row.sealed))
             self._jwks = {"keys": [row.public for row in rows]}
             self._loaded = time.monotonic()
 

@@ -17,13 +17,13 @@ def insert_organisation(session: Session, **values: Any) -> bool:
     """Stores an organisation; False when its USCC is taken."""
     if organisation(session, values["uscc"]) is not None:
         return False
-    session.execute(sa.insert(organisations).values(**values))
-    return True
+    return _inserted(session, organisations, values)
 
 
-def organisation(session: Session, uscc: str) -> Row | None:
-    """An organisation by USCC."""
-    return session.execute(sa.select(organisations).where(organisations.c.uscc == uscc)).first()
+def organisation(session: Session, uscc: str, *, lock: bool = False) -> Row | None:
+    """An organisation by USCC, optionally locked for a change of what belongs to it."""
+    query = sa.select(organisations).where(organisations.c.uscc == uscc)
+    return session.execute(query.with_for_update() if lock else query).first()
 
 
 def update_organisation(session: Session, uscc: str, **values: Any) -> None:
@@ -50,8 +50,7 @@ def insert_user(session: Session, **values: Any) -> bool:
     """Stores a user; False when the login is taken."""
     if user_by_login(session, values["login"]) is not None:
         return False
-    session.execute(sa.insert(users).values(**values))
-    return True
+    return _inserted(session, users, values)
 
 
 def user_by_login(session: Session, login: str, *, lock: bool = False) -> Row | None:
@@ -111,3 +110,13 @@ def list_keys(session: Session, *, org: str | None, after: str, limit: int) -> l
     if org is not None:
         query = query.where(keys.c.org == org)
     return list(session.execute(query.order_by(keys.c.id).limit(limit)).all())
+
+
+def _inserted(session: Session, table: sa.Table, values: dict[str, Any]) -> bool:
+    """False when somebody else stored the same key a moment before."""
+    try:
+        with session.begin_nested():
+            session.execute(sa.insert(table).values(**values))
+    except sa.exc.IntegrityError:
+        return False
+    return True
