@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -62,7 +62,7 @@ class Browserless:
         return found[1]
 
     def post(
-        self, path: str, fields: dict[str, object] | None = None, page: str = "/datasets"
+        self, path: str, fields: Mapping[str, object] | None = None, page: str = "/datasets"
     ) -> urllib3.BaseHTTPResponse:
         """Send a form with its token."""
         from urllib.parse import urlencode

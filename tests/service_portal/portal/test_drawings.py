@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from typing import Any
 from xml.etree import ElementTree
 
 from hypothesis import given
@@ -86,7 +87,7 @@ def test_bars_are_as_high_as_their_share_of_the_highest() -> None:
 
 def test_push_trend_conserves_rows() -> None:
     """Every row of every push within reach is in exactly one bar."""
-    pushes = [
+    pushes: list[dict[str, Any]] = [
         {"created_at": f"2026-11-2{day}T0{hour}:15:00Z", "accepted": 10 * day + hour, "rejected": day}
         for day in (0, 1)
         for hour in range(5)

@@ -63,7 +63,7 @@ class FakeBrain:
         self.pushes = self._pushes(rng)
 
     def _chain(self, rng: random.Random) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        nodes = []
+        nodes: list[dict[str, Any]] = []
         for order, (stage, names) in enumerate(zip(STAGES, NODE_NAMES, strict=True)):
             for place, name in enumerate(names):
                 level = rng.choices(("strong", "middle", "weak", "missing"), (4, 5, 3, 1))[0]
@@ -89,7 +89,7 @@ class FakeBrain:
                         "downstream": 0,
                     }
                 )
-        links = []
+        links: list[dict[str, Any]] = []
         by_order: dict[int, list[dict[str, Any]]] = {}
         for node in nodes:
             by_order.setdefault(node["stage_order"], []).append(node)
@@ -102,7 +102,7 @@ class FakeBrain:
         return nodes, links
 
     def _pushes(self, rng: random.Random) -> list[dict[str, Any]]:
-        pushes = []
+        pushes: list[dict[str, Any]] = []
         for index in range(60):
             rejected = rng.choice((0, 0, 0, 0, 3))
             accepted = rng.randint(50, 900)

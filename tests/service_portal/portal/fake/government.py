@@ -43,7 +43,7 @@ def _overview(app: FastAPI, brain: FakeBrain) -> None:
         missing = next((n for n in brain.nodes if n["level"] == "missing"), brain.nodes[0])
 
         def figure(**given: Any) -> dict[str, Any]:
-            base = {"change": None, "change_basis": None, "trend": [], "note": None, "as_of": "2026-10"}
+            base: dict[str, Any] = {"change": None, "change_basis": None, "trend": [], "note": None, "as_of": "2026-10"}
             return base | {"title_en": given["id"], "source": "public.enterprise", "records_url": "/datasets"} | given
 
         return {

@@ -12,7 +12,8 @@ function style(level) {
 }
 
 const largest = Math.max(1, ...data.nodes.map((node) => node.local_enterprises ?? 0));
-const size = (node) => 8 + 22 * Math.sqrt((node.local_enterprises ?? 0) / largest);
+const scale = data.nodes.length > 120 ? 0.55 : 1;
+const size = (node) => scale * (8 + 22 * Math.sqrt((node.local_enterprises ?? 0) / largest));
 const hint = (node) => `${node.name}\n${data.levels[node.level]} · ${node.local_enterprises ?? 0} ${data.words.enterprises}${node.is_key ? ` · ${data.words.key}` : ""}`;
 const tooltip = () => ({
   renderMode: "richText", confine: true, backgroundColor: colour("--card"), borderColor: colour("--line2"),
@@ -43,7 +44,7 @@ function graphOptions() {
         source, target, lineStyle: { width: 0.6 + (1.8 * (weight ?? 1)) / heaviest },
       })),
       edgeSymbol: many ? ["none", "none"] : ["none", "arrow"], edgeSymbolSize: 5,
-      lineStyle: { color: colour("--ink3"), opacity: many ? 0.12 : 0.32, curveness: 0.08 },
+      lineStyle: { color: colour("--ink3"), opacity: many ? 0.07 : 0.32, curveness: 0.08 },
       label: { position: "right", fontSize: 12, color: colour("--ink") }, labelLayout: { hideOverlap: true },
       emphasis: { focus: "adjacency", lineStyle: { color: colour("--accent"), opacity: 0.8 }, label: { show: true } },
       force: { repulsion: reach * 2.2, edgeLength: [reach * 0.45, reach * 1.1], gravity: 0.1, friction: 0.4, layoutAnimation: false },
