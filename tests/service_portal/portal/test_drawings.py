@@ -160,3 +160,20 @@ def test_chain_without_stages_is_grouped_by_level_the_worst_first() -> None:
         ("弱", 2),
         ("强", 1),
     ]
+
+
+def test_reject_file_leaves_out_columns_nobody_uses_and_lines_that_are_no_rows() -> None:
+    """A column without values stays only where an error names it; a broken line is counted, not shown."""
+    content = (
+        "uscc,month,tax,note,_row,_field,_code,_reason,_fix,_raw\r\n"
+        "A,2026-13,,,4,month,bad,甲,改,\r\n"
+        "B,2026-10,,,5,tax,missing,缺,填,\r\n"
+        ",,,,6,,unreadable,坏,改,{broken\r\n"
+    )
+    table = repair_table(content.encode())
+    assert table.columns == ["uscc", "month", "tax"]
+    assert [(row.number, row.values) for row in table.rows] == [
+        ("4", ["A", "2026-13", ""]),
+        ("5", ["B", "2026-10", ""]),
+    ]
+    assert table.left_out == 1

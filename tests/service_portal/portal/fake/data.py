@@ -164,12 +164,12 @@ class FakeBrain:
 
 
 def _column(name: str, title: str, kind: str, unit: str = "", **rules: Any) -> dict[str, Any]:
-    return {"name": name, "title_zh": title, "title_en": name, "type": kind, "unit": unit, "rules": rules}
+    return {"name": name, "title": title, "title_en": name, "type": kind, "unit": unit, "rules": rules}
 
 
 CONTRACTS: dict[str, dict[str, Any]] = {
     "public.enterprise": {
-        "title_zh": "企业",
+        "title": "企业",
         "title_en": "Enterprises",
         "key": ["uscc"],
         "access": "government",
@@ -183,7 +183,7 @@ CONTRACTS: dict[str, dict[str, Any]] = {
         "example": {"uscc": ENTERPRISE_ORG, "name": "示例机床有限公司", "region": "370100"},
     },
     "enterprise.enterprise_monthly": {
-        "title_zh": "企业月度经营",
+        "title": "企业月度经营",
         "title_en": "Monthly figures of enterprises",
         "key": ["uscc", "month"],
         "access": "owner",
@@ -198,7 +198,7 @@ CONTRACTS: dict[str, dict[str, Any]] = {
         "example": {"uscc": ENTERPRISE_ORG, "month": "2026-10", "revenue": 1234.5, "employees": 86},
     },
     "industry.product": {
-        "title_zh": "产品",
+        "title": "产品",
         "title_en": "Products",
         "key": ["uscc", "product_id"],
         "access": "government",

@@ -59,17 +59,32 @@ class RepairTable:
 def repair_table(content: bytes, most: int = REPAIR_ROWS) -> RepairTable:
     """The reject file of a push as a table: one entry per row, though a row stands in the file once per error.
 
-    Columns that begin with an underscore say what is wrong and are not data.
+    Columns that begin with an underscore say what is wrong and are not data. Columns that no row fills and no error
+    names are left out, and so are lines that could not be read as a row.
     """
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     columns = [name for name in reader.fieldnames or [] if not name.startswith("_")]
     rows: dict[str, RejectedRow] = {}
+    unreadable: set[str] = set()
     for entry in reader:
         number = entry.get("_row") or str(len(rows) + 1)
+        if entry.get("_raw"):
+            unreadable.add(number)
+            continue
         row = rows.setdefault(number, RejectedRow(number, [entry.get(name) or "" for name in columns]))
         row.errors[entry.get("_field") or ""] = (entry.get("_code") or "", entry.get("_reason") or "")
     kept = list(rows.values())[:most]
-    return RepairTable(columns, kept, len(rows) - len(kept))
+    return _without_empty_columns(RepairTable(columns, kept, len(rows) - len(kept) + len(unreadable)))
+
+
+def _without_empty_columns(table: RepairTable) -> RepairTable:
+    used = [
+        index
+        for index, name in enumerate(table.columns)
+        if any(row.values[index] or name in row.errors for row in table.rows)
+    ]
+    rows = [RejectedRow(row.number, [row.values[index] for index in used], row.errors) for row in table.rows]
+    return RepairTable([table.columns[index] for index in used], rows, table.left_out)
 
 
 @router.post("/pushes/{push_id}/repair")
