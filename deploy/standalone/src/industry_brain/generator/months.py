@@ -82,13 +82,13 @@ def monthly_table(seed: int, firms: Firms, panel: Panel, chosen: Bools) -> pa.Ta
     """enterprise.enterprise_monthly of the chosen enterprises."""
     rng = np.random.default_rng([seed, 4])
     count, months = panel.revenue.shape
-    margin = rng.normal(0.065, 0.05, count)[:, None] + rng.normal(0, 0.02, (count, months))
+    margin = rng.normal(0.065, 0.05, (count, 1)) + rng.normal(0, 0.02, (count, months))
     marked = np.array([honour is not None for honour in firms.honour.tolist()])
     research = np.where(marked, rng.uniform(0.03, 0.09, count), rng.uniform(0, 0.035, count))
     export = np.where(rng.random(count) < 0.22, rng.uniform(0.05, 0.5, count), 0.0)
     heads = firms.annual / rng.lognormal(np.log(85), 0.35, count)
     people = np.maximum(3, heads[:, None] * np.exp(0.02 * np.arange(months) / 12))
-    stock = panel.output * rng.lognormal(np.log(1.4), 0.3, count)[:, None]
+    stock = panel.output * rng.lognormal(np.log(1.4), 0.3, (count, 1))
     keep = panel.active & chosen[:, None]
     firm, month = np.nonzero(keep)
 
@@ -127,7 +127,7 @@ def energy_table(seed: int, firms: Firms, panel: Panel) -> pa.Table:
     electricity = np.round(panel.electricity[panel.active], 1)
     carriers: dict[str, Floats] = {
         "gas_m3": np.round(gas[panel.active], 1),
-        "coal_t": np.round(coal[panel.active], 3),
+        "coal_t": np.asarray(np.round(coal[panel.active], 3), dtype=np.float64),
         "steam_gj": np.round(steam[panel.active], 2),
     }
     total = (
