@@ -71,7 +71,9 @@ def _with_workspace(declared: set[str]) -> set[str]:
     for member in MEMBERS:
         if project(member)["name"] in declared:
             found |= _with_workspace({distribution(item) for item in project(member)["dependencies"]})  # type: ignore[attr-defined]
-    return found | ({"starlette", "pydantic"} if "fastapi" in found else set())
+    if "fastapi" in found:
+        found |= {"starlette", "pydantic"}
+    return found | ({"pydantic-core"} if "pydantic" in found else set()) | ({"yarl"} if "aiohttp" in found else set())
 
 
 def _imported(path: Path) -> set[str]:
