@@ -34,6 +34,7 @@ CHECK_LIMIT_S = 5.0
 KEPT_STATEMENTS = 1024
 _ABSOLUTE = re.compile(r"(?:[a-z0-9]+://|/)[^\s\"',;()]*/[^\s\"',;()]*")
 # What these say is about the engine and its files, never about the caller's query.
+_MEMORY = frozenset({"OutOfMemoryException", "MemoryError", "ArrowMemoryError"})
 _INTERNAL = frozenset({"IOException", "PermissionException", "InternalException", "FatalException", "HTTPException"})
 
 
@@ -141,7 +142,7 @@ class QueryEngine:
 def failure(error: dict[str, Any], scope: Scope) -> QueryFailed:
     """The problem behind an engine error, without any path of the platform in it."""
     kind, message = str(error.get("kind", "")), str(error.get("message", ""))
-    if kind in ("OutOfMemoryException", "MemoryError", "ArrowMemoryError") or "failed to offload" in message:
+    if kind in _MEMORY or "failed to offload" in message or "Could not write file" in message:
         return MemoryLimit("查询超出内存或临时磁盘上限，已停止：请先聚合、减少列，或用 LIMIT")
     if kind in _INTERNAL or not message:
         return QueryFailed("查询引擎无法读取所需数据，请稍后重试；若持续出现请联系运营方", engine_error=kind)
