@@ -172,8 +172,6 @@ def test_reject_file_leaves_out_columns_nobody_uses_and_lines_that_are_no_rows()
     )
     table = repair_table(content.encode())
     assert table.columns == ["uscc", "month", "tax"]
-    assert [(row.number, row.values) for row in table.rows] == [
-        ("4", ["A", "2026-13", ""]),
-        ("5", ["B", "2026-10", ""]),
-    ]
+    assert [row.number for row in table.rows] == ["4", "5"]
+    assert [row.values for row in table.rows] == [["A", "2026-13", ""], ["B", "2026-10", ""]]
     assert table.left_out == 1

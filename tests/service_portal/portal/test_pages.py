@@ -383,3 +383,15 @@ def test_every_route_is_guarded_or_says_why_not() -> None:
         route.path for route in routes if not (calls(route.dependant) & guards) and not public_reason(route.endpoint)
     ]
     assert open_routes == []
+
+
+def test_sign_in_that_the_services_no_longer_take_ends(portal_url: str, brain: FakeBrain) -> None:
+    """When an API says 401 the session is closed and the browser goes to the sign-in page."""
+    client = Browserless(portal_url)
+    client.sign_in()
+    brain.failing.add("unauthenticated")
+    try:
+        assert client.get("/datasets/public.enterprise").headers["location"].startswith("/sign-in")
+    finally:
+        brain.failing.clear()
+    assert client.get("/datasets/public.enterprise").status == 303

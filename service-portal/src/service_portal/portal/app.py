@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from brain_kit.auth import public
 from brain_kit.database import Database
-from brain_kit.problems import BadRequest, NotFound, Problem, problem_body
+from brain_kit.problems import BadRequest, NotFound, Problem, Unauthenticated, problem_body
 from brain_kit.service import Platform
 from brain_kit.settings import PlatformSettings
 from fastapi import FastAPI
@@ -21,7 +21,7 @@ from service_portal.portal.pages import Pages
 from service_portal.portal.routes import all_routers
 from service_portal.portal.security import SecurityHeaders, current_request_id
 from service_portal.portal.sessions import SessionStore
-from service_portal.portal.visit import SignInNeeded, open_visit, sign_in_address
+from service_portal.portal.visit import SESSION_COOKIE, SignInNeeded, open_visit, sign_in_address
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,10 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     def problem_page(request: Request, error: Problem) -> Response:
+        if isinstance(error, Unauthenticated):
+            # The services no longer take this person's token (a password was changed, a user disabled).
+            request.app.state.portal.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
+            return to_sign_in(request, SignInNeeded())
         return show_problem(request, error)
 
     @app.exception_handler(HTTPException)

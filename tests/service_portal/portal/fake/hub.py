@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 from brain_kit.application import add_problem_handlers
-from brain_kit.problems import InvalidInput, NotFound, RateLimited
+from brain_kit.problems import InvalidInput, NotFound, RateLimited, Unauthenticated
 from fastapi import FastAPI, Request, Response
 
 from tests.service_portal.portal.fake.data import CONTRACTS, ENTERPRISE_ORG, OPERATOR_ORG, FakeBrain, months
@@ -19,31 +19,35 @@ def hub_app(brain: FakeBrain) -> FastAPI:
     app = FastAPI()
     add_problem_handlers(app)
     _catalogue(app, brain)
+    _rows(app, brain)
     _pushes(app, brain)
     _queries(app, brain)
     return app
 
 
-def _catalogue(app: FastAPI, brain: FakeBrain) -> None:
-    def described(name: str) -> dict[str, Any]:
-        if name not in CONTRACTS:
-            raise NotFound(f"没有数据集 {name}")
-        return {
-            "name": name,
-            "warehouse": name.split(".")[0],
-            "version": "1.0.0",
-            "description": "",
-            "owner": OPERATOR_ORG,
-            **CONTRACTS[name],
-        }
+def _described(name: str) -> dict[str, Any]:
+    if name not in CONTRACTS:
+        raise NotFound(f"没有数据集 {name}")
+    return {
+        "name": name,
+        "warehouse": name.split(".")[0],
+        "version": "1.0.0",
+        "description": "",
+        "owner": OPERATOR_ORG,
+        **CONTRACTS[name],
+    }
 
+
+def _catalogue(app: FastAPI, brain: FakeBrain) -> None:
     @app.get("/v1/datasets")
     def datasets() -> dict[str, Any]:
-        return {"items": [described(name) for name in CONTRACTS], "next": None}
+        return {"items": [_described(name) for name in CONTRACTS], "next": None}
 
     @app.get("/v1/datasets/{name}")
     def dataset(name: str) -> dict[str, Any]:
-        return described(name)
+        if "unauthenticated" in brain.failing:
+            raise Unauthenticated("令牌已失效")
+        return _described(name)
 
     @app.get("/v1/statistics")
     def statistics() -> dict[str, Any]:
@@ -67,12 +71,14 @@ def _catalogue(app: FastAPI, brain: FakeBrain) -> None:
             ],
         }
 
+
+def _rows(app: FastAPI, brain: FakeBrain) -> None:
     @app.get("/v1/datasets/{name}/rows")
     def rows(request: Request, name: str, columns: str = "", filter: str = "", after: str = "") -> Any:  # noqa: A002
         if filter == "nonsense":
             raise InvalidInput("筛选条件不能理解：nonsense", position=0)
-        names = columns.split(",") if columns else [column["name"] for column in described(name)["columns"]]
-        types = {column["name"]: column["type"] for column in described(name)["columns"]}
+        names = columns.split(",") if columns else [column["name"] for column in _described(name)["columns"]]
+        types = {column["name"]: column["type"] for column in _described(name)["columns"]}
         start = int(after or 0)
         items = [
             {
