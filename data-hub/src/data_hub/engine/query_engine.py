@@ -33,8 +33,8 @@ GONE_CHECK_S = 0.25
 CHECK_LIMIT_S = 5.0
 KEPT_STATEMENTS = 1024
 _ABSOLUTE = re.compile(r"(?:[a-z0-9]+://|/)[^\s\"',;()]*/[^\s\"',;()]*")
-# What these say is about the engine and its files, never about the caller's query.
 _MEMORY = frozenset({"OutOfMemoryException", "MemoryError", "ArrowMemoryError"})
+# What these say is about the engine and its files, never about the caller's query.
 _INTERNAL = frozenset({"IOException", "PermissionException", "InternalException", "FatalException", "HTTPException"})
 
 
