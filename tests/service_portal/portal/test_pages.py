@@ -184,6 +184,8 @@ def test_missing_figure_is_a_dash_with_its_reason(operator: Browserless) -> None
 
 def test_synthetic_data_are_labelled_on_every_page_about_the_chain(operator: Browserless) -> None:
     """Overview, panorama, node and enterprise carry the badge."""
+    assert "badge-synthetic" in operator.text("/pushes/psh_00000000000000000000000060")
+    assert "badge-synthetic" not in operator.text("/audit")
     for path in ("/", "/panorama", "/panorama/equipment/nodes/n200", "/enterprises/91370100MA00000003"):
         assert "badge-synthetic" in operator.text(path), path
 

@@ -42,7 +42,6 @@ class Dataset:
     bytes: int | None = None
     owners: int | None = None
     last_commit: str | None = None
-    synthetic: bool = False
 
     @property
     def search_text(self) -> str:
@@ -83,7 +82,6 @@ def dataset_of(body: dict[str, Any], locale: str = "zh") -> Dataset:
         key=key,
         columns=tuple(_column(column, key, locale) for column in body.get("columns") or body.get("schema") or ()),
         example=body.get("example") or {},
-        synthetic=bool(body.get("synthetic")),
     )
 
 

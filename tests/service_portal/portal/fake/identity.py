@@ -62,10 +62,18 @@ def _tokens(brain: FakeBrain, user: str) -> dict[str, Any]:
 
 
 def _organisations(app: FastAPI) -> None:
-    organisations = [
+    organisations: list[dict[str, Any]] = [
         {"uscc": OPERATOR_ORG, "name": "示例运营中心", "kind": "operator", "region": "370000"},
-        {"uscc": ENTERPRISE_ORG, "name": "示例机床有限公司", "kind": "enterprise", "region": "370100"},
+        {
+            "uscc": ENTERPRISE_ORG,
+            "name": "示例机床有限公司",
+            "kind": "enterprise",
+            "region": "370100",
+            "synthetic": True,
+        },
     ]
+
+    organisations[1]["synthetic"] = True
 
     @app.get("/v1/organisations")
     def list_organisations() -> dict[str, Any]:

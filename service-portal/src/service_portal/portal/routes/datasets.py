@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from service_portal.portal.exports import as_file, streamed
 from service_portal.portal.parts import part
 from service_portal.portal.shapes import Dataset, catalogue, dataset_of, numeric_columns
-from service_portal.portal.visit import SignedIn
+from service_portal.portal.visit import SignedIn, Visit
 
 router = APIRouter()
 PAGE_ROWS = 100
@@ -68,6 +68,7 @@ def dataset(visit: SignedIn, name: str) -> Response:
         dataset=found.with_statistics(statistics.value or {}),
         statistics=statistics,
         pushes=pushes,
+        synthetic=is_synthetic(visit, pushes.value or []),
         example=json.dumps(found.example, ensure_ascii=False, default=str),
     )
 
@@ -94,6 +95,7 @@ def rows(
         "rows.html",
         dataset=found,
         page=page,
+        synthetic=is_synthetic(visit, part(lambda: visit.brain.pushes(dataset=name, limit=8)["items"]).value or []),
         numeric=numeric_columns((page.value or {}).get("items") or []),
         chosen=chosen,
         filter=filter,
@@ -129,6 +131,16 @@ def rows_file(
         page = visit.brain.rows(name, after=after, limit=PAGE_ROWS, **given)
         return as_file("xlsx", name, [column["name"] for column in page["columns"]], page["items"])
     return streamed(visit.brain.rows_stream(name, _TYPES[kind], **given), _TYPES[kind], f"{name}.{kind}")
+
+
+def is_synthetic(visit: Visit, pushes: list[dict[str, Any]]) -> bool:
+    """True when an organisation behind one of the latest pushes is registered as 合成数据.
+
+    Looks at three owners at most; those that the caller may not know count as real.
+    """
+    owners = list(dict.fromkeys(str(push["owner"]) for push in pushes if push.get("owner")))[:3]
+    known = [part(lambda owner=owner: visit.brain.organisation(owner)).value for owner in owners]  # type: ignore[misc]
+    return any(bool(organisation and organisation.get("synthetic")) for organisation in known)
 
 
 def _split(columns: list[str] | None) -> list[str]:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from service_portal.portal.exports import as_file, disposition
 from service_portal.portal.parts import part
+from service_portal.portal.routes.datasets import is_synthetic
 from service_portal.portal.routes.repair import repair_table
 from service_portal.portal.visit import SignedIn, Visit
 
@@ -67,9 +68,9 @@ def push(visit: SignedIn, push_id: str, after: str = "") -> Response:
         "push.html",
         receipt=receipt,
         is_final=receipt["state"] in FINAL,
+        synthetic=is_synthetic(visit, [receipt]),
         rejects=rejects,
         table=part(lambda: repair_table(visit.brain.rejects_csv(push_id))) if receipt.get("rejected") else None,
-        own=receipt.get("owner") in (visit.person.org, None) or visit.person.is_operator,
     )
 
 
