@@ -315,7 +315,7 @@ def with_column(**changes: Any) -> DatasetContract:
 @pytest.mark.parametrize(
     ("before", "after", "code", "compatible"),
     [
-        ({"logical_type": "integer"}, {"logical_type": "number"}, "type_widened", True),
+        ({"logical_type": "integer"}, {"logical_type": "number"}, "type_changed", False),
         ({"logical_type": "number"}, {"logical_type": "integer"}, "type_changed", False),
         ({"logical_type": "number"}, {"logical_type": "string"}, "type_changed", False),
         ({"required": True}, {"required": False}, "required_changed", True),

@@ -233,15 +233,14 @@ class Change:
     changes: tuple[Difference, ...]
 
 
-WIDENINGS = {("integer", "number")}
 OPENNESS = {name: rank for rank, name in enumerate(("owner", "government", "open"))}
 SENSITIVITY = {name: rank for rank, name in enumerate(CLASSIFICATIONS)}
 
 
 def compare(old: DatasetContract, new: DatasetContract) -> Change:
-    """What a new version changes. Compatible are: optional columns added, integer widened to number, rules relaxed,
-    access narrowed, classification raised, words changed. Everything else breaks a reader, a writer or a promise:
-    columns removed or renamed, types narrowed, required added, rules tightened, units, key or owner column changed,
+    """What a new version changes. Compatible are: optional columns added, rules relaxed, access narrowed,
+    classification raised, words changed. Everything else breaks a reader, a writer or a promise:
+    columns removed or renamed, types changed, required added, rules tightened, units, key or owner column changed,
     access widened, classification lowered.
     """
     changes = [*_policy_changes(old, new)]
@@ -278,9 +277,8 @@ def _policy_changes(old: DatasetContract, new: DatasetContract) -> Iterator[Diff
 
 def _column_changes(old: Column, new: Column) -> Iterator[Difference]:
     if old.logical_type != new.logical_type:
-        widened = (old.logical_type, new.logical_type) in WIDENINGS
         words = f"列 {new.name} 的类型由 {old.logical_type} 改为 {new.logical_type}"
-        yield Difference("type_widened" if widened else "type_changed", words, widened)
+        yield Difference("type_changed", words, False)
     if old.required != new.required:
         words = f"列 {new.name} 改为{'必填' if new.required else '可选'}"
         yield Difference("required_changed", words, not new.required)
