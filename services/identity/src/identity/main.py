@@ -15,6 +15,7 @@ from identity.settings import Settings
 from identity.worker import workers
 
 NAME = "identity"
+MAX_BODY_BYTES = 64 * 1024
 
 
 def build(platform: Platform) -> ServiceRuntime:
@@ -28,7 +29,13 @@ def build(platform: Platform) -> ServiceRuntime:
         lifetime_s=settings.token_lifetime_s,
         rotation_days=settings.identity_key_rotation_days,
     )
-    app = create_app(NAME, platform, title="身份服务 Identity", checks={"database": database.ping})
+    app = create_app(
+        NAME,
+        platform,
+        title="身份服务 Identity",
+        checks={"database": database.ping, "events": platform.bus.ping},
+        max_body_bytes=MAX_BODY_BYTES,
+    )
     for router in routes(database, signer, settings):
         app.include_router(router)
     app.include_router(event_routes(database, platform.bus, {NAME: list(HANDLERS)}, require("operator", "service")))

@@ -21,7 +21,7 @@ ServiceCaller = Annotated[Principal, Depends(require("service"))]
 class ServiceName(BaseModel):
     """Which service asks."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,60}$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,49}$")
 
 
 class ApiKeyText(BaseModel):
@@ -57,12 +57,12 @@ def internal_routes(database: Database, signer: TokenSigner, settings: Settings)
 
     @router.post("/internal/credentials/verify")
     def verify_credentials(body: ApiKeyText, caller: ServiceCaller) -> dict[str, Any]:
-        principal = keys.principal_of_key(database, body.api_key)
+        verified = keys.verify_key(database, body.api_key)
         return {
-            "token": signer.sign(principal),
-            "expires_in": signer.lifetime_s,
-            "principal": claims_of(principal),
-            "key_id": principal.subject,
+            "token": signer.sign(verified.principal, until=verified.expires_at),
+            "expires_in": signer.seconds_until(verified.expires_at),
+            "principal": claims_of(verified.principal),
+            "key_id": verified.principal.subject,
         }
 
     return router

@@ -16,16 +16,6 @@ LIVE_KEYS = 2
 MINIMUM_PASSWORD = 10
 FAILURES_BEFORE_LOCK = 5
 LOCK = timedelta(minutes=15)
-DEFAULT_ROLES = {"operator": "operator", "department": "analyst", "enterprise": "manager", "provider": "provider"}
-ROLES_BY_KIND = {
-    "operator": frozenset({"operator", "analyst", "auditor", "developer"}),
-    "department": frozenset({"analyst", "auditor"}),
-    "enterprise": frozenset({"manager", "member", "developer"}),
-    "provider": frozenset({"provider", "developer"}),
-}
-
-# An analyst may make keys for its organisation, but none that can do more than it was entrusted with.
-GIVEN_BY_OPERATORS = frozenset({"operator", "auditor"})
 
 
 @dataclass(frozen=True)
@@ -83,10 +73,14 @@ def password_faults(password: str, login: str) -> list[str]:
     return faults
 
 
-def after_failure(failures: int, now: datetime) -> tuple[int, datetime | None]:
-    """(failures, locked until) after one more wrong password."""
-    failures += 1
-    return (0, now + LOCK) if failures >= FAILURES_BEFORE_LOCK else (failures, None)
+def after_attempt(failures: int, last: datetime, now: datetime) -> tuple[int, datetime | None]:
+    """(failures, locked until) once an attempt to sign in begins; a right password clears both.
+
+    The attempt counts before the password is looked at: guesses sent side by side are counted one by one. Failures
+    older than the lock are forgotten. The fifth in a row locks.
+    """
+    failures = 1 if now - last >= LOCK else failures + 1
+    return (failures, now + LOCK) if failures >= FAILURES_BEFORE_LOCK else (failures, None)
 
 
 def key_state(now: datetime, expires_at: datetime | None, revoked_at: datetime | None) -> str:
@@ -96,3 +90,8 @@ def key_state(now: datetime, expires_at: datetime | None, revoked_at: datetime |
     if expires_at is not None and expires_at <= now:
         return "expired"
     return "active"
+
+
+def successor_expiry(now: datetime, created_at: datetime, expires_at: datetime | None) -> datetime | None:
+    """When the successor of a key ends: it lives as long as its predecessor was meant to; None is for ever."""
+    return None if expires_at is None else now + (expires_at - created_at)

@@ -41,6 +41,18 @@ class KeyNotActive(Conflict):
     code = "key_not_active"
 
 
+class ExpiryInvalid(InvalidInput):
+    """The key would have expired already."""
+
+    code = "expiry_invalid"
+
+
+class UserUnknown(NotFound):
+    """No user that the caller may know of."""
+
+    code = "user_unknown"
+
+
 class RolesInvalid(InvalidInput):
     """Roles that this kind of organisation cannot have, or that the caller may not give."""
 

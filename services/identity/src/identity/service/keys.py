@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,30 +15,38 @@ from brain_kit.events import emit
 from sqlalchemy.orm import Session
 
 from identity.domain.credentials import (
-    DEFAULT_ROLES,
-    GIVEN_BY_OPERATORS,
     LIVE_KEYS,
-    ROLES_BY_KIND,
     key_state,
     new_api_key,
     parse_api_key,
     secret_matches,
+    successor_expiry,
 )
 from identity.service.errors import (
     ApiKeyExpired,
     ApiKeyRevoked,
     ApiKeyUnknown,
+    ExpiryInvalid,
     KeyNotActive,
     KeyUnknown,
     OrganisationSuspended,
     OrganisationUnknown,
-    RolesInvalid,
     TooManyKeys,
 )
+from identity.service.principals import check_may_give, may_manage, principal_of_key, roles_for
 from identity.store import people
 
 USED_EVERY = timedelta(minutes=1)
 ROTATION_OVERLAP = timedelta(days=7)
+EXPIRED_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class VerifiedKey:
+    """Who holds a key, and until when it works; None is for ever."""
+
+    principal: Principal
+    expires_at: datetime | None
 
 
 def add_key(
@@ -49,18 +58,24 @@ def add_key(
     roles: list[str] | None = None,
     expires_at: datetime | None = None,
 ) -> dict[str, Any]:
-    """Makes a key; the answer carries it once. Raises OrganisationUnknown, RolesInvalid, TooManyKeys."""
+    """Makes a key; the answer carries it once.
+
+    Raises OrganisationUnknown, RolesInvalid, ExpiryInvalid, TooManyKeys.
+    """
+    now = utc_now()
+    if expires_at is not None and expires_at <= now:
+        error = {"field": "expires_at", "value": rfc3339(expires_at), "reason": "应晚于现在"}
+        raise ExpiryInvalid("密钥的失效时间应晚于现在", errors=[error])
     with database.transaction() as session:
-        # Locked: of two requests at the same moment the second must see the first one's key.
-        owner = people.organisation(session, org, lock=True) if _may_act_for(principal, org) else None
+        owner = people.organisation(session, org, lock=True) if may_manage(principal, org) else None
         if owner is None:
             raise OrganisationUnknown(f"没有机构 {org}，请先登记")
-        given = checked_roles(owner.kind, roles)
+        given = roles_for(owner, roles)
         check_may_give(principal, given)
-        if len(people.live_keys(session, org, name, utc_now())) >= LIVE_KEYS:
-            raise TooManyKeys(f"{name} 已有 {LIVE_KEYS} 个有效密钥，请先停用一个", org=org, name=name)
+        _check_room(session, org, name, now)
         made = insert(session, org=org, name=name, roles=given, expires_at=expires_at)
-        audit.record(session, principal, action="key.add", object=made["id"], detail={"org": org, "name": name})
+        detail = {"org": org, "name": name, "roles": given}
+        audit.record(session, principal, action="key.add", object=made["id"], detail=detail)
     return made
 
 
@@ -86,18 +101,21 @@ def insert(
 
 
 def rotate_key(database: Database, principal: Principal, key_id: str) -> dict[str, Any]:
-    """Makes the successor of a key; the old one works seven days. Raises KeyUnknown, KeyNotActive, TooManyKeys."""
+    """Makes the successor of a key, with the same roles and life; the old one works for seven more days.
+
+    Raises KeyUnknown, KeyNotActive, TooManyKeys.
+    """
     now = utc_now()
     with database.transaction() as session:
         row = _own_key(session, principal, key_id)
-        if key_state(now, row.expires_at, row.revoked_at) != "active":
-            raise KeyNotActive(f"密钥 {key_id} 已停用或过期，请创建新的密钥")
         people.organisation(session, row.org, lock=True)
-        if len(people.live_keys(session, row.org, row.name, now)) >= LIVE_KEYS:
-            raise TooManyKeys(
-                f"{row.name} 正在轮换：已有 {LIVE_KEYS} 个有效密钥，请先停用旧的", org=row.org, name=row.name
-            )
-        made = insert(session, org=row.org, name=row.name, roles=list(row.roles), expires_at=None)
+        state = key_state(now, row.expires_at, row.revoked_at)
+        if state != "active":
+            raise KeyNotActive(f"密钥 {key_id} 已不可用（{state}），不能轮换；请新建密钥", key=key_id, state=state)
+        check_may_give(principal, row.roles)
+        _check_room(session, row.org, row.name, now)
+        expires = successor_expiry(now, row.created_at, row.expires_at)
+        made = insert(session, org=row.org, name=row.name, roles=list(row.roles), expires_at=expires)
         ends = min(row.expires_at or now + ROTATION_OVERLAP, now + ROTATION_OVERLAP)
         people.update_key(session, key_id, expires_at=ends)
         audit.record(session, principal, action="key.rotate", object=key_id, detail={"successor": made["id"]})
@@ -116,10 +134,16 @@ def revoke_key(database: Database, principal: Principal, key_id: str) -> None:
             )
 
 
+def get_key(database: Database, principal: Principal, key_id: str) -> dict[str, Any]:
+    """A key without its secret. Raises KeyUnknown."""
+    with database.reading() as session:
+        return _shown(_own_key(session, principal, key_id, lock=False), utc_now())
+
+
 def list_keys(database: Database, principal: Principal, *, org: str | None, after: str, limit: int) -> dict[str, Any]:
     """A page of keys without secrets; others than operators see those of their own organisation."""
     wanted = org if principal.is_operator else principal.org
-    if org is not None and not _may_act_for(principal, org):
+    if org is not None and not may_manage(principal, org):
         return {"items": [], "next": None}
     with database.reading() as session:
         rows = people.list_keys(session, org=wanted, after=after, limit=limit + 1)
@@ -130,12 +154,13 @@ def list_keys(database: Database, principal: Principal, *, org: str | None, afte
     }
 
 
-def principal_of_key(database: Database, text: str) -> Principal:
+def verify_key(database: Database, text: str) -> VerifiedKey:
     """Who holds an API key. Raises ApiKeyUnknown, ApiKeyRevoked, ApiKeyExpired, OrganisationSuspended."""
     parsed = parse_api_key(text)
     now = utc_now()
     with database.reading() as session:
         row = people.key(session, parsed[0]) if parsed else None
+        # A wrong secret and a key that does not exist are told alike.
         if row is None or parsed is None or not secret_matches(parsed[1], row.secret_hash):
             raise ApiKeyUnknown("密钥不存在或不正确，请检查是否复制完整")
         owner = people.organisation(session, row.org)
@@ -150,50 +175,32 @@ def principal_of_key(database: Database, text: str) -> Principal:
     if row.last_used_at is None or now - row.last_used_at > USED_EVERY:
         with database.transaction() as session:
             people.update_key(session, row.id, last_used_at=now)
-    return principal(owner, subject=row.id, kind="key", roles=row.roles, name=row.name)
+    return VerifiedKey(principal_of_key(owner, row), row.expires_at)
 
 
-def principal(owner: Any, *, subject: str, kind: Any, roles: list[str], name: str) -> Principal:
-    """The principal of somebody who belongs to an organisation."""
-    return Principal(
-        subject=subject,
-        kind=kind,
-        org=owner.uscc,
-        org_kind=owner.kind,
-        org_name=owner.name,
-        roles=frozenset(roles),
-        name=name,
-        region=owner.region,
-        plan=owner.plan,
-    )
+def tell_expired(database: Database) -> int:
+    """Tells the platform of keys that have expired since the last time; how many."""
+    with database.transaction() as session:
+        rows = people.expired_keys(session, utc_now(), EXPIRED_AT_ONCE)
+        for row in rows:
+            emit(session, KeyChanged(key_id=row.id, org=row.org, state="expired"))
+            people.update_key(session, row.id, expiry_told=True)
+    return len(rows)
 
 
-def checked_roles(kind: str, roles: list[str] | None) -> list[str]:
-    """The roles asked for, or the kind's default. Raises RolesInvalid."""
-    given = roles or [DEFAULT_ROLES[kind]]
-    wrong = sorted(set(given) - ROLES_BY_KIND[kind])
-    if wrong:
-        allowed = "、".join(sorted(ROLES_BY_KIND[kind]))
-        raise RolesInvalid(f"角色 {'、'.join(wrong)} 不能用于 {kind}，可用：{allowed}", roles=wrong)
-    return sorted(set(given))
+def _check_room(session: Session, org: str, name: str, now: datetime) -> None:
+    live = people.live_keys(session, org, name, now)
+    if len(live) >= LIVE_KEYS:
+        ids = [row.id for row in live]
+        raise TooManyKeys(
+            f"{name} 已有 {LIVE_KEYS} 个有效密钥（{'、'.join(ids)}），请先停用一个", org=org, name=name, keys=ids
+        )
 
 
-def check_may_give(principal: Principal, roles: list[str]) -> None:
-    """Raises RolesInvalid when somebody would give, or renew, more than operators entrusted to it."""
-    wrong = sorted(GIVEN_BY_OPERATORS & set(roles))
-    if wrong and not principal.is_operator:
-        raise RolesInvalid(f"角色 {'、'.join(wrong)} 只能由平台运营方授予", roles=wrong)
-
-
-def _may_act_for(principal: Principal, org: str) -> bool:
-    return principal.is_operator or (principal.org == org and principal.has("manager", "provider", "analyst"))
-
-
-def _own_key(session: Session, principal: Principal, key_id: str) -> Any:
-    row = people.key(session, key_id, lock=True)
-    if row is None or not _may_act_for(principal, row.org):
+def _own_key(session: Session, principal: Principal, key_id: str, *, lock: bool = True) -> Any:
+    row = people.key(session, key_id, lock=lock)
+    if row is None or not may_manage(principal, row.org):
         raise KeyUnknown(f"没有密钥 {key_id}")
-    check_may_give(principal, row.roles)
     return row
 
 

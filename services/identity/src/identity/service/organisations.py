@@ -13,28 +13,43 @@ from brain_kit.database import Database
 from brain_kit.events import emit
 from sqlalchemy.orm import Session
 
+from identity.domain.roles import DEFAULT_ROLES
 from identity.service.errors import OrganisationExists, OrganisationInvalid, OrganisationUnknown
+from identity.service.principals import checked_roles
 from identity.store import people
 
-FIELDS = ("uscc", "name", "kind", "region", "plan", "state", "synthetic", "created_at")
+FIELDS = ("uscc", "name", "kind", "region", "plan", "state", "synthetic")
 
 
-def add_organisation(
-    database: Database, principal: Principal, *, uscc: str, name: str, kind: str, region: str, synthetic: bool = False
-) -> dict[str, Any]:
-    """Registers an organisation. Raises OrganisationInvalid naming the fields, OrganisationExists."""
-    _check(uscc, region)
+def add_organisation(database: Database, principal: Principal, fields: dict[str, Any]) -> dict[str, Any]:
+    """Registers an organisation from uscc, name, kind, region, roles and synthetic.
+
+    Raises OrganisationInvalid naming the fields, RolesInvalid, OrganisationExists.
+    """
+    _check(fields["uscc"], fields["region"])
     with database.transaction() as session:
-        insert(session, uscc=uscc, name=name, kind=kind, region=region, synthetic=synthetic)
-        audit.record(
-            session, principal, action="organisation.add", object=uscc, detail={"kind": kind, "region": region}
-        )
-        return shown(people.organisation(session, uscc))
+        insert(session, **fields)
+        detail = {"kind": fields["kind"], "region": fields["region"]}
+        audit.record(session, principal, action="organisation.add", object=fields["uscc"], detail=detail)
+        return shown(people.organisation(session, fields["uscc"]))
 
 
-def insert(session: Session, *, uscc: str, name: str, kind: str, region: str, synthetic: bool = False) -> None:
-    """Stores an organisation and tells about it. Raises OrganisationExists."""
-    values = {"uscc": uscc, "name": name, "kind": kind, "region": region, "synthetic": synthetic}
+def insert(
+    session: Session,
+    *,
+    uscc: str,
+    name: str,
+    kind: str,
+    region: str,
+    roles: list[str] | None = None,
+    synthetic: bool = False,
+) -> None:
+    """Stores an organisation and tells about it. Raises OrganisationExists, RolesInvalid.
+
+    roles: what its keys and people get when none are named; None is the default of its kind.
+    """
+    given = checked_roles(kind, roles) if roles else None
+    values = {"uscc": uscc, "name": name, "kind": kind, "region": region, "roles": given, "synthetic": synthetic}
     if not people.insert_organisation(session, **values, plan="", state="active", created_at=utc_now()):
         raise OrganisationExists(f"机构 {uscc} 已登记，可直接为它创建密钥", uscc=uscc)
     emit(session, OrganisationChanged(uscc=uscc, name=name, kind=kind, region=region, state="active"))
@@ -42,12 +57,16 @@ def insert(session: Session, *, uscc: str, name: str, kind: str, region: str, sy
 
 def change_organisation(database: Database, principal: Principal, uscc: str, **changes: Any) -> dict[str, Any]:
     """Changes name, region or state (active, suspended). Raises OrganisationUnknown, OrganisationInvalid."""
+    if not changes:
+        error = {"field": "body", "reason": "name、region、state 至少一项"}
+        raise OrganisationInvalid("没有要修改的字段，请给出 name、region 或 state", errors=[error])
     if "region" in changes:
         _check(uscc, changes["region"])
     if changes.get("state") == "suspended" and uscc == principal.org:
-        raise OrganisationInvalid("不能停用自己所在的机构", errors=[{"field": "state", "reason": "own organisation"}])
+        error = {"field": "state", "value": "suspended", "reason": "不能停用自己所在的机构"}
+        raise OrganisationInvalid("不能停用自己所在的机构", errors=[error])
     with database.transaction() as session:
-        if people.organisation(session, uscc) is None:
+        if people.organisation(session, uscc, lock=True) is None:
             raise OrganisationUnknown(f"没有机构 {uscc}")
         people.update_organisation(session, uscc, **changes)
         row = people.organisation(session, uscc)
@@ -80,7 +99,7 @@ def list_organisations(
 def shown(row: Any) -> dict[str, Any]:
     """An organisation as the API shows it."""
     body = {name: getattr(row, name) for name in FIELDS}
-    return body | {"created_at": rfc3339(row.created_at)}
+    return body | {"roles": row.roles or [DEFAULT_ROLES[row.kind]], "created_at": rfc3339(row.created_at)}
 
 
 def _check(uscc: str, region: str) -> None:

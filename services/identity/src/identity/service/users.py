@@ -11,12 +11,12 @@ from brain_kit.clock import rfc3339, utc_now
 from brain_kit.database import Database
 from brain_kit.events import emit
 from brain_kit.ids import new_id
-from brain_kit.problems import NotFound
+from sqlalchemy.orm import Session
 
-from identity.domain.credentials import password_faults
-from identity.service.errors import OrganisationUnknown, PasswordWeak, SignInRefused, UserExists
-from identity.service.keys import checked_roles
-from identity.service.sessions import HASHER, password_matches
+from identity.service.errors import OrganisationUnknown, SignInRefused, UserExists, UserUnknown
+from identity.service.passwords import checked_password_hash, password_matches
+from identity.service.principals import check_may_give, may_manage, roles_for
+from identity.service.sessions import begin_attempt
 from identity.store import people
 from identity.store import tokens as store
 
@@ -32,73 +32,94 @@ def add_user(
     roles: list[str] | None = None,
 ) -> dict[str, Any]:
     """Makes a user. Raises PasswordWeak, UserExists, RolesInvalid, OrganisationUnknown."""
-    hashed = hashed_password(password, login)
+    hashed = checked_password_hash(password, login)
     with database.transaction() as session:
-        may = principal.is_operator or (principal.org == org and principal.has("manager"))
-        owner = people.organisation(session, org) if may else None
+        owner = people.organisation(session, org) if may_manage(principal, org) else None
         if owner is None:
-            raise OrganisationUnknown(f"没有机构 {org}")
-        given = checked_roles(owner.kind, roles)
-        user_id = new_id("usr")
-        values = {"org": org, "login": login, "name": name, "password_hash": hashed, "roles": given, "state": "active"}
-        if not people.insert_user(session, id=user_id, failures=0, created_at=utc_now(), **values):
-            raise UserExists(f"登录名 {login} 已被使用，请换一个", login=login)
-        emit(session, UserChanged(user_id=user_id, org=org, roles=tuple(given), state="active"))
+            raise OrganisationUnknown(f"没有机构 {org}，请先登记")
+        given = roles_for(owner, roles)
+        check_may_give(principal, given)
+        user_id = insert(session, org=org, login=login, name=name, password_hash=hashed, roles=given)
         audit.record(session, principal, action="user.add", object=user_id, detail={"org": org, "roles": given})
         return _shown(people.user(session, user_id))
+
+
+def insert(session: Session, *, org: str, login: str, name: str, password_hash: str, roles: list[str]) -> str:
+    """Stores a user and tells about it; returns the id. Raises UserExists."""
+    user_id = new_id("usr")
+    values = {"org": org, "login": login, "name": name, "password_hash": password_hash, "roles": roles}
+    if not people.insert_user(session, id=user_id, state="active", created_at=utc_now(), **values):
+        raise UserExists(f"登录名 {login} 已被使用，请换一个", errors=[{"field": "login", "value": login}])
+    emit(session, UserChanged(user_id=user_id, org=org, roles=tuple(roles), state="active"))
+    return user_id
 
 
 def change_user(
     database: Database, principal: Principal, user_id: str, *, state: str | None, password: str | None
 ) -> dict[str, Any]:
-    """Disables or enables a user, or sets a new password; sign-ins of the user end. Raises NotFound, PasswordWeak."""
+    """Disables or enables a user, or sets a new password; sign-ins of the user end and a lock is lifted.
+
+    Raises UserUnknown, PasswordWeak.
+    """
+    with database.reading() as session:
+        found = _own_user(session, principal, user_id)
+    check_may_give(principal, found.roles)
+    changes: dict[str, Any] = {} if state is None else {"state": state}
+    if password is not None:
+        changes["password_hash"] = checked_password_hash(password, found.login)
     with database.transaction() as session:
-        row = people.user(session, user_id)
-        if row is None or not (principal.is_operator or (principal.org == row.org and principal.has("manager"))):
-            raise NotFound(f"没有用户 {user_id}")
-        changes: dict[str, Any] = {"failures": 0, "locked_until": None}
-        if state is not None:
-            changes["state"] = state
-        if password is not None:
-            changes["password_hash"] = hashed_password(password, row.login)
-        people.update_user(session, user_id, **changes)
+        if changes:
+            people.update_user(session, user_id, **changes)
+        store.clear_attempts(session, found.login)
         store.revoke_user(session, user_id, utc_now())
         changed = people.user(session, user_id)
         assert changed is not None
-        emit(session, UserChanged(user_id=user_id, org=row.org, roles=tuple(row.roles), state=changed.state))
-        audit.record(session, principal, action="user.change", object=user_id, detail={"state": changed.state})
+        event = UserChanged(user_id=user_id, org=found.org, roles=tuple(found.roles), state=changed.state)
+        emit(session, event)
+        detail = {"state": changed.state, "password": password is not None}
+        audit.record(session, principal, action="user.change", object=user_id, detail=detail)
         return _shown(changed)
 
 
 def change_own_password(database: Database, principal: Principal, old: str, new: str) -> None:
-    """Sets the caller's password; every sign-in ends. Raises SignInRefused, PasswordWeak."""
+    """Sets the caller's password; every sign-in ends. Raises SignInRefused, SignInLocked, PasswordWeak."""
     with database.reading() as session:
         row = people.user(session, principal.subject)
-    if row is None or not password_matches(row.password_hash, old):
+    if row is None:
         raise SignInRefused("原密码不正确")
-    hashed = hashed_password(new, row.login)
+    # Whoever holds a stolen token must not be able to guess the password either.
+    begin_attempt(database, row.login)
+    if not password_matches(row.password_hash, old):
+        raise SignInRefused("原密码不正确")
+    hashed = checked_password_hash(new, row.login)
     with database.transaction() as session:
+        store.clear_attempts(session, row.login)
         people.update_user(session, row.id, password_hash=hashed)
         store.revoke_user(session, row.id, utc_now())
         audit.record(session, principal, action="user.password", object=row.id)
 
 
+def get_user(database: Database, principal: Principal, user_id: str) -> dict[str, Any]:
+    """A user. Raises UserUnknown."""
+    with database.reading() as session:
+        return _shown(_own_user(session, principal, user_id))
+
+
 def list_users(database: Database, principal: Principal, *, org: str | None, after: str, limit: int) -> dict[str, Any]:
     """A page of users; others than operators see those of their own organisation."""
     wanted = org if principal.is_operator else principal.org
+    if org is not None and not may_manage(principal, org):
+        return {"items": [], "next": None}
     with database.reading() as session:
         rows = people.list_users(session, org=wanted, after=after, limit=limit + 1)
     return {"items": [_shown(row) for row in rows[:limit]], "next": rows[limit - 1].id if len(rows) > limit else None}
 
 
-def hashed_password(password: str, login: str) -> str:
-    """The Argon2id hash of a password. Raises PasswordWeak listing what is missing."""
-    faults = password_faults(password, login)
-    if faults:
-        raise PasswordWeak(
-            f"密码不符合要求：{'；'.join(faults)}", errors=[{"field": "password", "reason": item} for item in faults]
-        )
-    return HASHER.hash(password)
+def _own_user(session: Session, principal: Principal, user_id: str) -> Any:
+    row = people.user(session, user_id)
+    if row is None or not may_manage(principal, row.org):
+        raise UserUnknown(f"没有用户 {user_id}")
+    return row
 
 
 def _shown(row: Any) -> dict[str, Any]:

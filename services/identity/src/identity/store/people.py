@@ -15,8 +15,6 @@ Row = sa.Row[Any]
 
 def insert_organisation(session: Session, **values: Any) -> bool:
     """Stores an organisation; False when its USCC is taken."""
-    if organisation(session, values["uscc"]) is not None:
-        return False
     return _inserted(session, organisations, values)
 
 
@@ -48,15 +46,12 @@ def any_organisation(session: Session) -> bool:
 
 def insert_user(session: Session, **values: Any) -> bool:
     """Stores a user; False when the login is taken."""
-    if user_by_login(session, values["login"]) is not None:
-        return False
     return _inserted(session, users, values)
 
 
-def user_by_login(session: Session, login: str, *, lock: bool = False) -> Row | None:
-    """A user by login name, optionally locked for a change."""
-    query = sa.select(users).where(users.c.login == login)
-    return session.execute(query.with_for_update() if lock else query).first()
+def user_by_login(session: Session, login: str) -> Row | None:
+    """A user by login name."""
+    return session.execute(sa.select(users).where(users.c.login == login)).first()
 
 
 def user(session: Session, user_id: str) -> Row | None:
@@ -91,6 +86,12 @@ def key(session: Session, key_id: str, *, lock: bool = False) -> Row | None:
 def update_key(session: Session, key_id: str, **values: Any) -> None:
     """Changes fields of a key."""
     session.execute(sa.update(keys).where(keys.c.id == key_id).values(**values))
+
+
+def expired_keys(session: Session, now: datetime, limit: int) -> list[Row]:
+    """Keys whose time is over and of which nobody was told yet."""
+    query = sa.select(keys).where(keys.c.expires_at <= now, keys.c.revoked_at.is_(None), sa.not_(keys.c.expiry_told))
+    return list(session.execute(query.order_by(keys.c.id).limit(limit).with_for_update()).all())
 
 
 def live_keys(session: Session, org: str, name: str, now: datetime) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from brain_kit.database import UtcDateTime, event_tables
+from brain_kit.database import BigId, UtcDateTime, event_tables
 
 metadata = sa.MetaData()
 event_tables(metadata)
@@ -18,6 +18,7 @@ organisations = sa.Table(
     sa.Column("plan", sa.String(40), nullable=False, server_default=""),
     sa.Column("state", sa.String(20), nullable=False),
     sa.Column("synthetic", sa.Boolean, nullable=False),
+    sa.Column("roles", sa.JSON(none_as_null=True)),  # what its keys and people get; null: the default of its kind
     sa.Column("created_at", UtcDateTime, nullable=False),
 )
 users = sa.Table(
@@ -30,8 +31,6 @@ users = sa.Table(
     sa.Column("password_hash", sa.String(200), nullable=False),
     sa.Column("roles", sa.JSON, nullable=False),
     sa.Column("state", sa.String(20), nullable=False),
-    sa.Column("failures", sa.Integer, nullable=False),
-    sa.Column("locked_until", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
 )
 keys = sa.Table(
@@ -46,6 +45,16 @@ keys = sa.Table(
     sa.Column("expires_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
     sa.Column("last_used_at", UtcDateTime),
+    sa.Column("expiry_told", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+# By login name, also of names that nobody has: an answer must not tell which exist.
+sign_in_attempts = sa.Table(
+    "sign_in_attempt",
+    metadata,
+    sa.Column("login", sa.String(60), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("locked_until", UtcDateTime),
 )
 signing_keys = sa.Table(
     "signing_key",
@@ -69,7 +78,7 @@ refresh_tokens = sa.Table(
 audit_records = sa.Table(
     "audit_record",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", BigId, primary_key=True, autoincrement=False),
     sa.Column("event_id", sa.String(64), nullable=False, unique=True),
     sa.Column("at", sa.String(40), nullable=False),
     sa.Column("subject", sa.String(60), nullable=False),
@@ -88,6 +97,6 @@ audit_head = sa.Table(
     "audit_head",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
 )
