@@ -55,12 +55,12 @@ def chosen_form(accept: str | None, *, bom: bool = False, escape_formulas: bool 
     raise NotAcceptable(f"不支持 Accept: {accept}；可用：{'、'.join(offered)}", offered=offered)
 
 
-def wanted_form(
+async def wanted_form(
     accept: Annotated[str | None, Header()] = None,
     bom: Annotated[bool, Query(description="CSV begins with a byte order mark, for Excel")] = False,
     escape_formulas: Annotated[bool, Query(description="CSV texts never start a formula in a spreadsheet")] = False,
 ) -> ExportForm | None:
-    """`chosen_form` of a request."""
+    """`chosen_form` of a request; asynchronous so that it needs no thread of its own."""
     return chosen_form(accept, bom=bom, escape_formulas=escape_formulas)
 
 
