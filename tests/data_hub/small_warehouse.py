@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +194,12 @@ READINGS = contract("industry.readings", {"ts": "timestamp", "value": "number"},
 
 def filled(service: ReadingService) -> ReadingService:
     """Two enterprises with twelve months each, an open register, a table without key, an empty one."""
-    for made in (MONTHLY, ENTERPRISE, READINGS, contract("public.empty", {"a": "integer", "b": "date"}, ("a",), "open")):
+    for made in (
+        MONTHLY,
+        ENTERPRISE,
+        READINGS,
+        contract("public.empty", {"a": "integer", "b": "date"}, ("a",), "open"),
+    ):
         service.add(made)
     for number, owner in enumerate((STEEL, CHEM), 1):
         rows = [
@@ -212,8 +217,8 @@ def filled(service: ReadingService) -> ReadingService:
         ENTERPRISE.name,
         OPERATOR.org,
         [
-            {"uscc": STEEL, "name": "齐鲁钢铁", "founded": datetime(1998, 5, 1).date()},
-            {"uscc": CHEM, "name": "鲁中化工", "founded": datetime(2003, 9, 9).date()},
+            {"uscc": STEEL, "name": "齐鲁钢铁", "founded": date(1998, 5, 1)},
+            {"uscc": CHEM, "name": "鲁中化工", "founded": date(2003, 9, 9)},
         ],
     )
     for owner in (STEEL, CHEM):
