@@ -135,11 +135,12 @@ def test_reject_file_becomes_one_row_per_row_with_all_its_errors() -> None:
     """A row with two wrong fields stands once, with both reasons; columns that begin with _ are not data."""
     head = "\ufeffuscc,month,_row,_field,_code,_reason\n"
     content = head + "A,2026-13,4,uscc,bad,甲\nA,2026-13,4,month,bad,乙\nB,x,9,month,bad,丙\n"
-    table = repair_table(content.encode())
+    table = repair_table(content.encode(), rejected=2)
     assert table.columns == ["uscc", "month"]
     assert [(row.number, row.values) for row in table.rows] == [("4", ["A", "2026-13"]), ("9", ["B", "x"])]
     assert table.rows[0].errors == {"uscc": ("bad", "甲"), "month": ("bad", "乙")}
-    assert repair_table(content.encode(), most=1).left_out == 1
+    assert repair_table(content.encode(), rejected=2, most=1).left_out == 1
+    assert repair_table(content.encode(), rejected=900).left_out == 898
 
 
 def test_styles_use_only_known_tokens() -> None:
@@ -170,7 +171,7 @@ def test_reject_file_leaves_out_columns_nobody_uses_and_lines_that_are_no_rows()
         "B,2026-10,,,5,tax,missing,缺,填,\r\n"
         ",,,,6,,unreadable,坏,改,{broken\r\n"
     )
-    table = repair_table(content.encode())
+    table = repair_table(content.encode(), rejected=3)
     assert table.columns == ["uscc", "month", "tax"]
     assert [row.number for row in table.rows] == ["4", "5"]
     assert [row.values for row in table.rows] == [["A", "2026-13", ""], ["B", "2026-10", ""]]

@@ -134,10 +134,19 @@ class Brain:
         """A page of refused rows with reasons."""
         return _page(self.get("data-hub", f"/v1/pushes/{_part(push_id)}/rejects", **params))
 
-    def rejects_csv(self, push_id: str) -> bytes:
-        """The refused rows as pushed, plus _row, _field, _code, _reason."""
-        path = f"/v1/pushes/{_part(push_id)}/rejects"
-        return bytes(self.call("data-hub", "GET", path, headers={"Accept": "text/csv"}, timeout_s=120).content)
+    def rejects_stream(self, push_id: str) -> AbstractContextManager[StreamedReply]:
+        """Stream the refused rows as pushed, plus _row, _field, _code, _reason, as CSV."""
+        return self._stream("GET", f"/v1/pushes/{_part(push_id)}/rejects", "text/csv")
+
+    def rejects_head(self, push_id: str, most_bytes: int) -> bytes:
+        """The first lines of that CSV: whole when it is short, else cut at a line end below most_bytes."""
+        content = bytearray()
+        with self.rejects_stream(push_id) as reply:
+            for chunk in reply.iter_bytes():
+                content += chunk
+                if len(content) > most_bytes:
+                    return bytes(content[: content.rfind(b"\n", 0, most_bytes) + 1])
+        return bytes(content)
 
     def send_rows(
         self, name: str, mode: str, media_type: str, content: bytes | Iterator[bytes], wait_s: float = 2

@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # Excel refuses longer cells.
 CELL_LIMIT = 32_767
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def disposition(filename: str) -> dict[str, str]:
@@ -30,7 +31,7 @@ def csv_bytes(columns: Sequence[str], items: Iterable[dict[str, Any]]) -> bytes:
     writer.writerow(columns)
     for item in items:
         writer.writerow(["" if item.get(name) is None else item.get(name) for name in columns])
-    return b"\xef\xbb\xbf" + text.getvalue().encode()
+    return BYTE_ORDER_MARK + text.getvalue().encode()
 
 
 def xlsx_bytes(columns: Sequence[str], items: Iterable[dict[str, Any]], title: str) -> bytes:
@@ -67,8 +68,10 @@ def as_file(kind: str, name: str, columns: Sequence[str], items: Iterable[dict[s
     return Response(csv_bytes(columns, items), media_type="text/csv; charset=utf-8", headers=disposition(f"{name}.csv"))
 
 
-def streamed(stream: AbstractContextManager[StreamedReply], media_type: str, filename: str) -> Response:
-    """A file as the API sends it, piece by piece.
+def streamed(
+    stream: AbstractContextManager[StreamedReply], media_type: str, filename: str, head: bytes = b""
+) -> Response:
+    """A file as the API sends it, piece by piece, after `head`.
 
     The stream is entered here, before the answer starts: a refusal becomes a page instead of a broken file.
     """
@@ -76,6 +79,8 @@ def streamed(stream: AbstractContextManager[StreamedReply], media_type: str, fil
 
     def chunks() -> Iterator[bytes]:
         try:
+            if head:
+                yield head
             yield from reply.iter_bytes()
         finally:
             stream.__exit__(None, None, None)

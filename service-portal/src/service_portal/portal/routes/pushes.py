@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from service_portal.portal.exports import as_file, disposition
+from service_portal.portal.exports import BYTE_ORDER_MARK, as_file, streamed
 from service_portal.portal.parts import part
 from service_portal.portal.routes.datasets import is_synthetic
-from service_portal.portal.routes.repair import repair_table
+from service_portal.portal.routes.repair import REPAIR_BYTES, repair_table
 from service_portal.portal.visit import SignedIn, Visit
 
 router = APIRouter()
@@ -63,14 +62,16 @@ def _with_rejects(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def push(visit: SignedIn, push_id: str, after: str = "") -> Response:
     """A push: progress, numbers, refused rows with reasons and a form to mend them."""
     receipt = visit.brain.push(push_id)
-    rejects = part(lambda: visit.brain.rejects(push_id, after=after, limit=PAGE)) if receipt.get("rejected") else None
+    rejected = int(receipt.get("rejected") or 0)
+    rejects = part(lambda: visit.brain.rejects(push_id, after=after, limit=PAGE)) if rejected else None
+    table = part(lambda: repair_table(visit.brain.rejects_head(push_id, REPAIR_BYTES), rejected)) if rejected else None
     return visit.page(
         "push.html",
         receipt=receipt,
         is_final=receipt["state"] in FINAL,
         synthetic=is_synthetic(visit, [receipt]),
         rejects=rejects,
-        table=part(lambda: repair_table(visit.brain.rejects_csv(push_id))) if receipt.get("rejected") else None,
+        table=table,
     )
 
 
@@ -86,6 +87,5 @@ def progress(visit: SignedIn, push_id: str) -> Response:
 @router.get("/pushes/{push_id}/rejects.csv")
 def rejects_file(visit: SignedIn, push_id: str) -> Response:
     """The refused rows as they came, with row number, field, code and reason: mend and push again."""
-    content = visit.brain.rejects_csv(push_id)
-    name = f"rejects-{quote(push_id, safe='')}.csv"
-    return Response(content, media_type="text/csv; charset=utf-8", headers=disposition(name))
+    stream = visit.brain.rejects_stream(push_id)
+    return streamed(stream, "text/csv; charset=utf-8", f"rejects-{push_id}.csv", head=BYTE_ORDER_MARK)

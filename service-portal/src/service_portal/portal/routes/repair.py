@@ -26,6 +26,7 @@ UPLOAD_LIMIT_BYTES = 512_000_000
 MEMORY_BYTES = 4_000_000
 CHUNK_BYTES = 262_144
 REPAIR_ROWS = 200
+REPAIR_BYTES = 1_000_000
 MEDIA_TYPES = {
     "json": "application/json",
     "ndjson": "application/x-ndjson",
@@ -56,25 +57,24 @@ class RepairTable:
     left_out: int
 
 
-def repair_table(content: bytes, most: int = REPAIR_ROWS) -> RepairTable:
+def repair_table(content: bytes, rejected: int, most: int = REPAIR_ROWS) -> RepairTable:
     """The reject file of a push as a table: one entry per row, though a row stands in the file once per error.
 
     Columns that begin with an underscore say what is wrong and are not data. Columns that no row fills and no error
-    names are left out, and so are lines that could not be read as a row.
+    names are left out, and so are lines that could not be read as a row. rejected: refused rows of the push; those
+    not in the table are counted as left out.
     """
     reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     columns = [name for name in reader.fieldnames or [] if not name.startswith("_")]
     rows: dict[str, RejectedRow] = {}
-    unreadable: set[str] = set()
     for entry in reader:
         number = entry.get("_row") or str(len(rows) + 1)
         if entry.get("_raw"):
-            unreadable.add(number)
             continue
         row = rows.setdefault(number, RejectedRow(number, [entry.get(name) or "" for name in columns]))
         row.errors[entry.get("_field") or ""] = (entry.get("_code") or "", entry.get("_reason") or "")
     kept = list(rows.values())[:most]
-    return _without_empty_columns(RepairTable(columns, kept, len(rows) - len(kept) + len(unreadable)))
+    return _without_empty_columns(RepairTable(columns, kept, max(0, rejected - len(kept))))
 
 
 def _without_empty_columns(table: RepairTable) -> RepairTable:
