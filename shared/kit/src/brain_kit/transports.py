@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +22,10 @@ QUEUED_CHUNKS = 8
 # Calls may nest (a page asks a service, which asks another): the pool must be deeper than any nesting.
 THREADS = 200
 BODY_READERS = 64
-RETRIES = urllib3.Retry(total=2, connect=2, read=1, redirect=0, status=0, other=0, backoff_factor=0.1)
-# The chunks of a streamed body are gone once they were sent.
-NO_RETRIES = urllib3.Retry(total=0, redirect=0, status=0)
+ATTEMPTS = 3
+RETRY_PAUSE_S = 0.1
+CONNECT_S = 3.0
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 
 class InternalLoop:
@@ -271,32 +273,66 @@ class HttpTransport:
     def __init__(self, name: str, base_url: str) -> None:
         self._name = name
         self._base = base_url.rstrip("/")
-        self._pool = urllib3.PoolManager(
-            maxsize=64,
-        )
+        self._pool = urllib3.PoolManager(maxsize=64)
 
     def open(self, call: Call) -> _HttpReply:
-        """Sends the call. Raises ServiceUnreachable, TimedOut."""
-        try:
-            response = self._pool.request(
-                call.method,
-                self._base + call.path,
-                body=call.body,
-                headers=call.headers,
-                retries=RETRIES if isinstance(call.body, bytes) else NO_RETRIES,
-                timeout=urllib3.Timeout(connect=3, read=call.timeout_s),
-                preload_content=False,
-                redirect=False,
-            )
-        except urllib3.exceptions.TimeoutError as error:
-            raise TimedOut(f"服务 {self._name} 没有按时应答，请稍后重试", service=self._name) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise ServiceUnreachable(f"服务 {self._name} 暂时无法访问，请稍后重试", service=self._name) from error
-        return _HttpReply(self._name, response)
+        """Sends the call. Raises ServiceUnreachable, TimedOut, and what a streamed body raises."""
+        body = call.body if isinstance(call.body, bytes) else _SentBody(call.body)
+        attempt = 1
+        while True:
+            try:
+                return _HttpReply(self._name, self._send(call, body))
+            except urllib3.exceptions.ReadTimeoutError as error:
+                raise TimedOut(f"服务 {self._name} 没有按时应答，请稍后重试", service=self._name) from error
+            except urllib3.exceptions.HTTPError as error:
+                if isinstance(body, _SentBody) and body.failure is not None:
+                    raise body.failure from None
+                if attempt == ATTEMPTS or not _may_repeat(call, body, error):
+                    raise ServiceUnreachable(
+                        f"服务 {self._name} 暂时无法访问，请稍后重试", service=self._name
+                    ) from error
+            time.sleep(RETRY_PAUSE_S * attempt)
+            attempt += 1
+
+    def _send(self, call: Call, body: bytes | _SentBody) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            call.method,
+            self._base + call.path,
+            body=body,
+            headers=call.headers,
+            retries=False,
+            timeout=urllib3.Timeout(connect=CONNECT_S, read=call.timeout_s),
+            preload_content=False,
+            redirect=False,
+        )
 
     def close(self) -> None:
         """Closes the idle connections."""
         self._pool.clear()
+
+
+def _may_repeat(call: Call, body: bytes | _SentBody, error: urllib3.exceptions.HTTPError) -> bool:
+    if isinstance(body, _SentBody) and body.begun:
+        return False  # its chunks are gone
+    never_sent = isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+    return never_sent or call.method in IDEMPOTENT
+
+
+class _SentBody:
+    """A streamed body that remembers whether it was begun, and the error of its own that ended it."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.begun = False
+        self.failure: Exception | None = None
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.begun = True
+        try:
+            yield from self._chunks
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 class _HttpReply:
