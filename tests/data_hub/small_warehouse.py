@@ -176,8 +176,7 @@ class ReadingService:
 
     def close(self) -> None:
         """End the processes and connections."""
-        self.reading.queries.tend()
-        self.reading.pool.close()
+        self.reading.close()
         self.platform.close()
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
 from brain_kit.database import Database
 from brain_kit.service import Worker
 from fastapi import APIRouter
@@ -25,12 +23,14 @@ from data_hub.query_settings import QuerySettings
 from data_hub.service.query.history import QueryHistory
 from data_hub.service.query.queries import Queries, QueryLimits
 from data_hub.service.query.running import Runner
+from data_hub.service.query.tending import Tending
 from data_hub.service.readable import ReadableTables, WarehouseReading
 from data_hub.service.rows import Rows
 from data_hub.service.statistics import Statistics
 
-TEND_EVERY_S = 1.0
-log = structlog.get_logger()
+FLUSH_EVERY_S = 1.0
+SWEEP_EVERY_S = 10.0
+FORGET_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,23 @@ class Reading:
     rows: Rows
     statistics: Statistics
     pool: SandboxPool
+    tending: Tending
 
     def routers(self) -> Sequence[APIRouter]:
         """Routes to include in the application."""
         return (queries_api.routes(self.queries), rows_api.routes(self.rows), statistics_api.routes(self.statistics))
 
     def worker(self) -> Worker:
-        """Writes the history, removes old results and idle processes; ends all processes when it stops."""
-        return Worker("queries", "periodic", self._tend)
+        """Waits for the end of the service, then ends the query processes and writes the rest of the history."""
+        return Worker("queries", "periodic", self._run)
 
-    def _tend(self, stop: threading.Event) -> None:
-        while not stop.wait(TEND_EVERY_S):
-            try:
-                self.queries.tend()
-            except Exception:
-                log.exception("query_tending_failed")
-        with contextlib.suppress(Exception):
-            self.queries.tend()
-        self.pool.close()
+    def close(self) -> None:
+        """End the query processes and write the rest of the history."""
+        self.tending.close()
+
+    def _run(self, stop: threading.Event) -> None:
+        stop.wait()
+        self.close()
 
 
 def build_reading(database: Database, source: WarehouseReading, settings: QuerySettings) -> Reading:
@@ -89,12 +88,22 @@ def build_reading(database: Database, source: WarehouseReading, settings: QueryS
         export_rows=settings.data_hub_query_export_rows,
         export_bytes=settings.data_hub_query_export_mib << 20,
     )
-    runner = Runner(QueryEngine(pool), admission, limit_s=settings.data_hub_query_seconds)
     tables = ReadableTables(source)
     history = QueryHistory(database, days=settings.data_hub_query_history_days)
+    tending = Tending(
+        tasks=(
+            (FLUSH_EVERY_S, history.flush),
+            (FORGET_EVERY_S, history.forget),
+            (SWEEP_EVERY_S, kept.tend),
+            (SWEEP_EVERY_S, pool.tend),
+        ),
+        at_end=(history.flush, pool.close),
+    )
+    runner = Runner(QueryEngine(pool), admission, tending, limit_s=settings.data_hub_query_seconds)
     return Reading(
         queries=Queries(database, runner, tables, kept, history, query_limits),
         rows=Rows(database, runner, tables, kept, query_limits),
         statistics=Statistics(database, source, OwnerCounts(source.local_path)),
         pool=pool,
+        tending=tending,
     )

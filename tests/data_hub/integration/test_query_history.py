@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from brain_kit.database import Database
 from data_hub.service.query.history import QueryHistory
+from data_hub.service.query.tending import Tending
 from data_hub.store import queries as store
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -79,8 +81,33 @@ def test_old_queries_are_forgotten(database: Database) -> None:
     history = QueryHistory(database, days=30)
     history.add(row(1, started_at=datetime.now(UTC) - timedelta(days=31)))
     history.add(row(2, started_at=datetime.now(UTC) - timedelta(days=29)))
-    history.tend()
+    history.flush()
+    history.forget()
 
     assert [item["id"] for item in history.page("key_1", 10, None)[0]] == ["query-0002"]
     assert (history.knows("key_1", "query-0002"), history.knows("key_1", "query-0001")) == (True, False)
     assert not history.knows("key_2", "query-0002")
+
+
+def test_tasks_run_from_the_first_query_until_the_end() -> None:
+    """A task that fails is tried again; at the end everything is done once more, and only once."""
+    done: list[str] = []
+
+    def fail() -> None:
+        done.append("failed")
+        raise RuntimeError("the disk is full")
+
+    tending = Tending(tasks=((0.01, fail),), at_end=(lambda: done.append("end"),))
+    time.sleep(0.05)
+    before = list(done)
+    tending.begin()
+    tending.begin()
+    while done.count("failed") < 3:
+        time.sleep(0.01)
+    tending.close()
+    tending.close()
+    tending.begin()
+
+    assert before == []
+    assert done[-1] == "end"
+    assert done.count("end") == 1

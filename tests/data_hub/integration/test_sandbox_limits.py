@@ -250,7 +250,7 @@ def test_query_processes_have_no_environment_and_end_when_idle(service: ReadingS
     environment = sandboxes()[0].environ()
     pool = service.reading.pool
     pool._idle_limit_s, kept = -1.0, pool._idle_limit_s
-    service.reading.queries.tend()
+    pool.tend()
     pool._idle_limit_s = kept
 
     assert set(environment) <= {"HOME", "LANG", "MALLOC_ARENA_MAX", "ARROW_DEFAULT_MEMORY_POOL", "LC_CTYPE"}

@@ -15,6 +15,8 @@ from brain_kit.problems import InvalidInput
 
 from data_hub.store import queries as store
 
+MOST_WAITING = 10_000
+
 
 class CursorInvalid(InvalidInput):
     """`after` is not a value that an earlier page gave as `next`."""
@@ -48,8 +50,9 @@ class QueryHistory:
                 with self._database.transaction() as session:
                     store.add_queries(session, rows)
             except BaseException:
+                # While the database is away the newest are kept, as many as do no harm.
                 with self._lock:
-                    self._waiting = rows + self._waiting
+                    self._waiting = (rows + self._waiting)[-MOST_WAITING:]
                 raise
 
     def knows(self, subject: str, query_id: str) -> bool:
@@ -70,9 +73,8 @@ class QueryHistory:
         cursor = _cursor(rows[-1]) if more and rows else None
         return [_shown(row) for row in rows], cursor
 
-    def tend(self) -> None:
-        """Write what waits and forget what is old."""
-        self.flush()
+    def forget(self) -> None:
+        """Forget what is older than the days that the setting says."""
         with self._database.transaction() as session:
             store.forget_queries(session, utc_now() - timedelta(days=self._days))
 

@@ -140,12 +140,6 @@ class Queries:
         running = [] if after else self._running.of(caller.subject)
         return {"items": running + ended, "next": cursor}
 
-    def tend(self) -> None:
-        """Write the history; remove old history, old results and idle processes."""
-        self._history.tend()
-        self._kept.tend()
-        self._runner.engine.pool.tend()
-
     @contextmanager
     def _asked(
         self, caller: Principal, request: QueryRequest, kind: str, gone: Gone

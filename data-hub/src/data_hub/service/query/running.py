@@ -18,6 +18,7 @@ from data_hub.domain.query.problems import QueryCancelled, QueryIdInUse, QueryRe
 from data_hub.engine.query_admission import Admission
 from data_hub.engine.query_engine import Answer, QueryControl, QueryEngine, QueryJob
 from data_hub.service.query.history import QueryHistory
+from data_hub.service.query.tending import Tending
 
 Gone = Callable[[], bool]
 
@@ -59,13 +60,15 @@ class RunningQuery:
 class Runner:
     """Runs jobs one place each."""
 
-    def __init__(self, engine: QueryEngine, admission: Admission, *, limit_s: float) -> None:
+    def __init__(self, engine: QueryEngine, admission: Admission, tending: Tending, *, limit_s: float) -> None:
         self.engine = engine
         self._admission = admission
+        self._tending = tending
         self._limit_s = limit_s
 
     def control(self, gone: Gone) -> QueryControl:
         """A control whose time starts now."""
+        self._tending.begin()
         return QueryControl(time.monotonic() + self._limit_s, caller_gone=gone)
 
     @contextmanager
