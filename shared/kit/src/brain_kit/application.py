@@ -85,8 +85,8 @@ def _problem_of(request: Request, error: HTTPException) -> Problem:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         return MethodNotAllowed(f"该地址不支持 {request.method}，可用：{allowed}")
-    if error.status_code == 413:
-        return TooLarge("请求体超过上限，请分批发送")
+    if isinstance(error, _BodyOverLimit):
+        return _too_large(error.limit)
     if error.status_code == 400 and "parsing the body" in str(error.detail):
         return BodyUnreadable("请求体无法解析，请检查 JSON 格式、嵌套层数与 UTF-8 编码")
     phrase = HTTPStatus(error.status_code).phrase
@@ -124,11 +124,20 @@ def add_operation_routes(
 class HttpShell:
     """ASGI middleware around a service: request id, trace, log line, metrics, and an answer for unexpected errors.
 
-    access_log: whether every request leaves a log line; those that fail always do.
+    access_log: whether every request leaves a log line; those that fail always do. max_body_bytes: larger bodies are
+    refused, by their header or as soon as they prove to be larger.
     """
 
-    def __init__(self, app: ASGIApp, service: str, metrics: RequestMetrics, access_log: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        service: str,
+        metrics: RequestMetrics,
+        access_log: bool = False,
+        max_body_bytes: int | None = None,
+    ) -> None:
         self._app = app
+        self._max_body_bytes = max_body_bytes
         self._service = service
         self._metrics = metrics
         self._access_log = access_log
@@ -167,8 +176,12 @@ class HttpShell:
         try:
             if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
                 await answer(BadRequest("地址中不能有 NUL 字符"))
-            else:
+            elif self._max_body_bytes is None:
                 await self._app(scope, receive, send_with_id)
+            elif _announced(scope) > self._max_body_bytes:
+                await answer(_too_large(self._max_body_bytes))
+            else:
+                await self._app(scope, _limited(receive, self._max_body_bytes), send_with_id)
         except ClientDisconnect:
             status = CLIENT_GONE
         except Exception:
@@ -184,6 +197,39 @@ class HttpShell:
         self._metrics.observe(scope["method"], template, status, seconds)
         if scope["path"] not in QUIET_PATHS and (self._access_log or status >= 500):
             log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
+
+
+class _BodyOverLimit(HTTPException):
+    """Raised where the body is read; FastAPI lets an HTTPException pass there, and takes others for bad JSON."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413)
+        self.limit = limit
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"请求体超过上限 {limit} 字节，请分批发送", limit_bytes=limit)
+
+
+def _announced(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    received = 0
+
+    async def counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise _BodyOverLimit(limit)
+        return message
+
+    return counted
 
 
 def _request_id(given: str) -> str:

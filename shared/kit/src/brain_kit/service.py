@@ -191,14 +191,7 @@ def create_app(
     checks: part name to a callable that raises when the part fails; /readyz runs them all and names those that fail.
     max_body_bytes: larger request bodies are refused with 413; None where routes limit their own.
     """
-    app = FastAPI(
-        title=title,
-        version=version,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url="/openapi.json",
-        max_body_size=max_body_bytes,
-    )
+    app = FastAPI(title=title, version=version, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     metrics = RequestMetrics(name)
     app.state.service = name
     app.state.tokens = platform.tokens
@@ -206,5 +199,11 @@ def create_app(
     add_problem_handlers(app)
     add_operation_routes(app, name, metrics, dict(checks or {}))
     describe(app)
-    app.add_middleware(HttpShell, service=name, metrics=metrics, access_log=platform.settings.access_log)
+    app.add_middleware(
+        HttpShell,
+        service=name,
+        metrics=metrics,
+        access_log=platform.settings.access_log,
+        max_body_bytes=max_body_bytes,
+    )
     return app

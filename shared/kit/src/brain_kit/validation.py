@@ -65,11 +65,16 @@ def _item(error: Mapping[str, Any]) -> dict[str, Any]:
         place, names = "body", [place, *names]
     if error["type"] == "json_invalid":
         names = []
-    item: dict[str, Any] = {"field": ".".join(names) or place, "in": place, "reason": _reason(error)}
+    item: dict[str, Any] = {"field": _writable(".".join(names)) or place, "in": place, "reason": _reason(error)}
     value = error.get("input")
     if not any(SECRET_FIELDS.search(name) for name in names) and isinstance(value, str | int | float):
-        item["value"] = value[:SHOWN_CHARACTERS] if isinstance(value, str) else value
+        item["value"] = _writable(value)[:SHOWN_CHARACTERS] if isinstance(value, str) else value
     return item
+
+
+def _writable(text: str) -> str:
+    """The text without lone surrogates, which JSON can carry and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _reason(error: Mapping[str, Any]) -> str:
