@@ -348,6 +348,16 @@ def test_a_failing_cast_shows_the_callers_own_value_alone(service: ReadingServic
     assert "plain-" in reply.json()["detail"]
 
 
+@pytest.mark.parametrize("column", ["filename", "file_row_number", "file_index", "_push", "_pushed_at"])
+def test_hidden_columns_do_not_exist(service: ReadingService, column: str) -> None:
+    """Neither those of the platform nor those that the reader of files offers."""
+    for name in ("public.enterprise", M):
+        reply = service.query(STEEL_KEY, f"SELECT {column} FROM {name}")
+
+        assert reply.json()["code"] == "query_failed"
+        assert ".parquet" not in reply.content.decode()
+
+
 def test_a_broken_file_is_not_named(service: ReadingService) -> None:
     """An engine error about files tells no path."""
     service.warehouse.commit("public.enterprise", STEEL, [{"uscc": "x", "name": "y"}])

@@ -322,6 +322,8 @@ def test_shadowing_names_of_common_tables_mean_what_sql_says(service: ReadingSer
         ("SELECT a FROM (VALUES (1), (2)) t(a) QUALIFY row_number() OVER (ORDER BY a DESC) = 1", {"a": 2}),
         ("SELECT 1 AS a UNION ALL BY NAME SELECT 2 AS a ORDER BY a DESC LIMIT 1", {"a": 2}),
         ("VALUES (1)", {"col0": 1}),
+        ("SELECT count(*) <= 2 AS few FROM public.enterprise TABLESAMPLE 50.5% (bernoulli)", {"few": True}),
+        ("SELECT count(*) AS n FROM public.enterprise USING SAMPLE 2 ROWS (reservoir, 42)", {"n": 2}),
         ("TABLE public.enterprise LIMIT 0", None),
         ("SELECT list_sum([x * 2 FOR x IN range(4)]) AS s", {"s": 12}),
         ("SELECT COLUMNS('^n') FROM public.enterprise ORDER BY 1 LIMIT 1", {"name": "鲁中化工"}),

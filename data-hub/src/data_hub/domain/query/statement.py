@@ -36,6 +36,7 @@ _NODES = """
     SELECT_NODE SET_OPERATION_NODE
     BASE_TABLE EMPTY EXPRESSION_LIST JOIN PIVOT SUBQUERY TABLE_FUNCTION
     DISTINCT_MODIFIER LIMIT_MODIFIER LIMIT_PERCENT_MODIFIER ORDER_MODIFIER ORDER_DEFAULT ASCENDING DESCENDING
+    DECIMAL_TYPE_INFO
 """
 EXPRESSIONS = frozenset(_EXPRESSIONS.split())
 NODES = frozenset(_NODES.split())
@@ -145,7 +146,7 @@ class _Reader:
         self._judge(node, scope)
         for key, value in node.items():
             # The name of a literal is data, not a construct; common tables were read in their own scopes above.
-            if key not in ("cte_map", "literal", "sample"):
+            if key not in ("cte_map", "literal"):
                 yield value, scope
 
     def _judge(self, node: dict[str, Any], scope: Names) -> None:

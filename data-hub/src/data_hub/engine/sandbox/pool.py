@@ -62,15 +62,18 @@ class SandboxPool:
             process.kill()
 
     def _take(self, scope_key: str) -> SandboxProcess:
-        with self._lock:
-            self._idle = [process for process in self._idle if process.alive]
-            fitting = [process for process in self._idle if process.holds(scope_key)]
-            # The one used last is the warmest; the others grow old and are ended.
-            candidates = fitting or self._idle
-            if candidates:
+        while True:
+            with self._lock:
+                fitting = [process for process in self._idle if process.holds(scope_key)]
+                # The one used last is the warmest; the others grow old and are ended.
+                candidates = fitting or self._idle
+                if not candidates:
+                    break
                 process = candidates[-1]
                 self._idle.remove(process)
+            if process.alive:
                 return process
+            process.kill()
         try:
             return SandboxProcess(self._folder, self.limits)
         except OSError as error:
