@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from brain_kit.auth import current_principal, public_reason
+from brain_kit.openapi import routes_of
 from brain_kit.service import Platform
 from brain_kit.settings import PlatformSettings
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
 from industry_brain.wiring import SERVICES, build_service
 
 # Operation of a service itself; everything else that is public says so where it stands, with @public(reason).
@@ -38,8 +38,8 @@ def test_every_route_needs_a_principal_or_says_why_not(platform: Platform) -> No
     open_routes = []
     seen = 0
     for name in SERVICES:
-        for route in build_service(platform, name).app.routes:
-            if not isinstance(route, APIRoute) or route.path in INFRASTRUCTURE:
+        for route in routes_of(build_service(platform, name).app):
+            if route.path in INFRASTRUCTURE:
                 continue
             seen += 1
             guarded = any(

@@ -70,9 +70,17 @@ def identity_app(platform: Platform, signer: Signer, witness: Witness, lifetime_
     return app
 
 
-def echo_app(platform: Platform, witness: Witness) -> FastAPI:  # noqa: C901 - a list of small routes
+def echo_app(platform: Platform, witness: Witness) -> FastAPI:
     """The service under call."""
     app = create_app("echo", platform, title="Echo", checks={}, max_body_bytes=1_000_000)
+    answer_routes(app, witness)
+    stream_routes(app, witness)
+    patience_routes(app, platform, witness)
+    return app
+
+
+def answer_routes(app: FastAPI, witness: Witness) -> None:
+    """What a service answers: echoes, names, refusals, crashes."""
 
     @app.api_route("/v1/echo", methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False)
     @public("test")
@@ -105,6 +113,10 @@ def echo_app(platform: Platform, witness: Witness) -> FastAPI:  # noqa: C901 - a
         password = "hunter2-in-a-local"  # noqa: F841 - must not reach the log
         raise RuntimeError("cannot open postgresql://brain:hunter2@db/brain")
 
+
+def stream_routes(app: FastAPI, witness: Witness) -> None:
+    """Bodies that stream, either way."""
+
     @app.get("/v1/stream")
     @public("test")
     def stream(chunks: int = 3, size: int = 1000, stall_after: int = -1, crash_after: int = -1) -> ClosingStream:
@@ -130,6 +142,10 @@ def echo_app(platform: Platform, witness: Witness) -> FastAPI:  # noqa: C901 - a
                 witness.received.append(chunk)
         return {"size": sum(map(len, witness.received))}
 
+
+def patience_routes(app: FastAPI, platform: Platform, witness: Witness) -> None:
+    """Answers that take their time or need other calls."""
+
     @app.get("/v1/slow")
     @public("test")
     def slow(seconds: float = 3) -> str:
@@ -144,8 +160,6 @@ def echo_app(platform: Platform, witness: Witness) -> FastAPI:  # noqa: C901 - a
             return 0
         reply = platform.client("echo").request("GET", "/v1/nested", params={"depth": depth - 1}, token="")
         return int(reply.json()) + 1
-
-    return app
 
 
 @contextmanager
