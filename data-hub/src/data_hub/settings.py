@@ -15,13 +15,16 @@ class Settings(QuerySettings):
     data_hub_spool: Path | None = Field(
         None, description="Folder for bodies of pushes while they come in. Empty: spool/data-hub in the home folder."
     )
+    data_hub_spool_reserve_mb: int = Field(
+        64, ge=0, description="The service is not ready while the disk of the spool has less room than this, in MB."
+    )
     data_hub_push_limit_bytes: int = Field(4 << 30, ge=1, description="Most bytes that the body of a push may have.")
     data_hub_push_limit_rows: int = Field(100_000_000, ge=1, description="Most rows that a push may have.")
     data_hub_unpacked_limit_bytes: int = Field(
         8 << 30, ge=1, description="Most bytes that a compressed body may unpack to."
     )
     data_hub_xlsx_limit_bytes: int = Field(
-        512 << 20, ge=1, description="Most bytes that the parts of an XLSX file may unpack to."
+        200 << 20, ge=1, description="Most bytes that the parts of an XLSX file may unpack to."
     )
     data_hub_segment_bytes: int = Field(
         64 << 20, ge=1 << 16, description="Large NDJSON and CSV bodies are typed in stretches of this size."

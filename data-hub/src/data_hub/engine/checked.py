@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 from brain_contracts.contract import DatasetContract
 
-from data_hub.domain.push import Mode, Reject
+from data_hub.domain.push import Reject
 from data_hub.domain.row_check import Key, RowChecker
+from data_hub.domain.stamp import PushStamp
 from data_hub.engine.readers import Entry, dumper
 
 ARROW_TYPES: dict[str, pa.DataType] = {
@@ -23,18 +23,6 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
 }
 BATCH_ROWS = 50_000
-
-
-@dataclass(frozen=True)
-class PushStamp:
-    """What every row of a push carries beside its own values, and who may say so."""
-
-    push_id: str
-    owner: str
-    pushed_at: datetime
-    mode: Mode
-    # The only value that the owner column may have; None when the caller may push for anybody.
-    only_owner: str | None
 
 
 @dataclass
@@ -49,6 +37,11 @@ class CheckedRows:
     def accepted(self) -> int:
         """Rows that are right."""
         return sum(table.num_rows for table in self.tables)
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows that are right, as one table."""
+        return pa.concat_tables(self.tables)
 
 
 def table_schema(contract: DatasetContract, names: tuple[str, ...], *, with_row: bool) -> pa.Schema:

@@ -75,7 +75,10 @@ class Warehouse:
             if isinstance(as_of, int):
                 raise _unknown(dataset, as_of)
             return TableState(dataset, ())
-        snapshot = _snapshot_at(table, dataset, as_of)
+        return self.state_of(dataset, table, _snapshot_at(table, dataset, as_of))
+
+    def state_of(self, dataset: str, table: Table, snapshot: Snapshot | None) -> TableState:
+        """The state of a loaded table at one of its snapshots; None means before the first."""
         known_as = (table.metadata_location, None if snapshot is None else snapshot.snapshot_id)
         with self._lock:
             state = self._states.get(known_as)

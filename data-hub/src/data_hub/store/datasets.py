@@ -45,6 +45,11 @@ def get_contract(session: Session, name: str, version: str | None = None) -> Dat
     return None if body is None else contract_from(body)
 
 
+def current_version(session: Session, name: str) -> str | None:
+    """The version of a data set's contract that counts; None when it is not registered."""
+    return session.execute(sa.select(datasets.c.version).where(datasets.c.name == name)).scalar()
+
+
 def get_dataset(session: Session, name: str) -> DatasetRecord | None:
     """A data set; None when it is not registered."""
     row = session.execute(sa.select(datasets).where(datasets.c.name == name)).one_or_none()

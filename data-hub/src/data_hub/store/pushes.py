@@ -138,7 +138,7 @@ def drop_staged_bytes(session: Session, push_ids: Sequence[str]) -> None:
     session.execute(sa.delete(staged_bytes).where(staged_bytes.c.push.in_(push_ids)))
 
 
-def mark_committed(session: Session, push_ids: Sequence[str], snapshot: str, at: datetime) -> int:
+def mark_committed(session: Session, push_ids: Sequence[str], snapshot: str | None, at: datetime) -> int:
     """Marks validated pushes as part of a snapshot; returns how many were still waiting."""
     changed = (
         sa.update(pushes)

@@ -1,0 +1,57 @@
+"""Which validated pushes one commit takes, and which files of a table it should fold together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from data_hub.domain.tables import DataFileRef
+
+BATCH_ROWS = 200_000
+TIER_FACTOR = 8
+SMALLEST_TIER_BYTES = 64 << 10
+FOLDED_BELOW_BYTES = 32 << 20
+FOLDED_FROM_FILES = 16
+
+
+class Sized(Protocol):
+    """A push with its number of good rows."""
+
+    @property
+    def accepted(self) -> int:
+        """Rows that are right."""
+
+
+AnyPush = TypeVar("AnyPush", bound=Sized)
+
+
+def take_batch(queue: Sequence[AnyPush]) -> list[AnyPush]:
+    """The first pushes of the queue, up to BATCH_ROWS rows together; a larger push goes alone."""
+    taken: list[AnyPush] = []
+    rows = 0
+    for push in queue:
+        rows += push.accepted
+        if taken and rows > BATCH_ROWS:
+            break
+        taken.append(push)
+    return taken
+
+
+def files_to_fold(files: Sequence[DataFileRef]) -> list[DataFileRef]:
+    """Small files worth writing into one, so that a table fed by many small pushes stays quick to read.
+
+    Files fall into tiers by size, each TIER_FACTOR times the one below; a tier that has FOLDED_FROM_FILES files is
+    folded. So each row is rewritten once a tier, a handful of times in all, however many pushes there are.
+    """
+    tiers: dict[int, list[DataFileRef]] = {}
+    for file in files:
+        if file.bytes < FOLDED_BELOW_BYTES:
+            tiers.setdefault(_tier(file.bytes), []).append(file)
+    return [file for tier in tiers.values() if len(tier) >= FOLDED_FROM_FILES for file in tier]
+
+
+def _tier(size: int) -> int:
+    tier, bound = 0, SMALLEST_TIER_BYTES
+    while size >= bound:
+        tier, bound = tier + 1, bound * TIER_FACTOR
+    return tier

@@ -1,0 +1,276 @@
+"""Typing large pushes: SQL takes whole stretches that are right, the row checker takes those that are not.
+
+A stretch goes to a typed Parquet file in one DuckDB pass. If a value cannot be read as its type, the census differs
+or a rule is broken, the stretch is cut into pieces, and only the pieces with something wrong are read row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+from brain_contracts.contract import DatasetContract
+
+from data_hub.domain.push import columns_of
+from data_hub.domain.refusals import ContentRefused
+from data_hub.domain.row_check import RowChecker
+from data_hub.domain.stamp import PushStamp
+from data_hub.domain.tables import SYSTEM_NAMES, ColumnField
+from data_hub.engine.census import agrees, take_census
+from data_hub.engine.checked import RowCollector
+from data_hub.engine.detect import breaks_rules, prepare_codes
+from data_hub.engine.duck import copy_to_parquet, file_list, literal, quoted
+from data_hub.engine.readers import MAX_ROW_BYTES, Entry, Header, read_lines, read_records
+from data_hub.engine.rejects import RejectFile
+from data_hub.engine.segments import line_pieces
+
+PIECE_BYTES = 2 << 20
+
+
+@dataclass(frozen=True)
+class TypedFile:
+    """A typed Parquet file of a push; rows are numbered from first_row on unless it has a column `_row`."""
+
+    path: Path
+    rows: int
+    first_row: int
+    has_row: bool
+
+
+@dataclass
+class BulkResult:
+    """What has been typed so far."""
+
+    files: list[TypedFile] = field(default_factory=list)
+    received: int = 0
+
+    @property
+    def accepted(self) -> int:
+        """Rows that are right so far."""
+        return sum(file.rows for file in self.files)
+
+
+class BulkTyper:
+    """Types the stretches of one push in order. fields: the columns of the table, with their Iceberg ids."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        contract: DatasetContract,
+        stamp: PushStamp,
+        fields: Sequence[ColumnField],
+        folder: Path,
+        rejects: RejectFile,
+    ) -> None:
+        self.duck = connection
+        self.contract = contract
+        self.stamp = stamp
+        self.wanted = columns_of(contract, stamp.mode)
+        self.rejects = rejects
+        self.result = BulkResult()
+        used = {*SYSTEM_NAMES, *self.wanted.used}
+        self.schema = [column for column in fields if column.name in used]
+        self._folder = folder
+        self._number = 0
+        prepare_codes(connection, contract)
+
+    def type_lines(self, path: Path) -> TypedFile | None:
+        """A stretch of NDJSON; None when no row of it is right."""
+
+        def strict(source: Path, out: Path) -> int | None:
+            rows = self.copy(json_source(source, self.wanted.used, self._types()), out)
+            if rows is not None and not agrees(take_census(source.read_bytes()), self._filled(out)):
+                return None
+            return rows
+
+        return self._type(path, strict, read_lines, is_csv=False)
+
+    def type_csv(self, path: Path, header: Header) -> TypedFile | None:
+        """A stretch of CSV without header; None when no row of it is right."""
+
+        def strict(source: Path, out: Path) -> int | None:
+            return self.copy(csv_source(source, header, self._types()), out, set(header.names))
+
+        def rows(data: bytes) -> Iterable[Entry]:
+            return read_records(data.decode(), header)
+
+        return self._type(path, strict, rows, is_csv=True)
+
+    def copy(self, source: str, out: Path, present: set[str] | None = None) -> int | None:
+        """Types a source in one pass and looks for broken rules; None when anything is wrong with it."""
+        columns = ", ".join(self._expression(column, present) for column in self.schema)
+        try:
+            rows = copy_to_parquet(self.duck, f"SELECT {columns} FROM {source}", out, self.schema)
+            names = [name for name in self.wanted.used if present is None or name in present]
+            wrong = breaks_rules(self.duck, self.contract, names, self.wanted.required, self.stamp.only_owner, out)
+        except duckdb.Error:
+            return None
+        return None if wrong else rows
+
+    def check_rows(self, entries: Iterable[Entry], first_row: int, *, is_text: bool) -> list[TypedFile]:
+        """Judges rows one by one; the good ones go to files with `_row`, the others to the rejects."""
+        checker = RowChecker(self.contract, self.stamp.mode, owner=self.stamp.only_owner, is_text=is_text)
+        collector = RowCollector(checker, self.stamp, first_row, None)
+        files = []
+        for entry in entries:
+            collector.add(entry)
+            if collector.result.tables or len(collector.result.rejects) > 1000:
+                files += self._drain(collector)
+        collector.flush()
+        files += self._drain(collector)
+        self.result.received += collector.result.received
+        return files
+
+    def keep(self, rows: int, out: Path) -> TypedFile:
+        """Takes a file that SQL typed whole."""
+        typed = TypedFile(out, rows, self.result.received + 1, has_row=False)
+        self.result.received += rows
+        self.result.files.append(typed)
+        return typed
+
+    def keep_mixed(self, files: list[TypedFile]) -> TypedFile | None:
+        """Takes several files as one with `_row`."""
+        files = [file for file in files if file.rows]
+        if not files:
+            return None
+        joined = self.join(files) if len(files) > 1 or not files[0].has_row else files[0]
+        self.result.files.append(joined)
+        return joined
+
+    def join(self, files: Sequence[TypedFile], condition: str = "true") -> TypedFile:
+        """One file with `_row` of the rows of several that meet a condition."""
+        out = self.new_path()
+        query = f"SELECT * FROM ({rows_of(files)}) WHERE {condition}"
+        rows = copy_to_parquet(self.duck, query, out, self.schema)
+        for file in files:
+            file.path.unlink()
+        return TypedFile(out, rows, files[0].first_row, has_row=True)
+
+    def new_path(self) -> Path:
+        """Where the next file goes."""
+        self._number += 1
+        return self._folder / f"typed-{self._number:05d}.parquet"
+
+    def _type(
+        self,
+        path: Path,
+        strict: Callable[[Path, Path], int | None],
+        rows_in: Callable[[bytes], Iterable[Entry]],
+        *,
+        is_csv: bool,
+    ) -> TypedFile | None:
+        out = self.new_path()
+        rows = strict(path, out)
+        if rows is not None:
+            return self.keep(rows, out) if rows else None
+        out.unlink(missing_ok=True)
+        files: list[TypedFile] = []
+        piece_path = self._folder / "piece.txt"
+        for piece in line_pieces(path, PIECE_BYTES, quotes=is_csv):
+            piece_path.write_bytes(piece)
+            out = self.new_path()
+            rows = strict(piece_path, out)
+            if rows is None:
+                out.unlink(missing_ok=True)
+                files += self.check_rows(rows_in(piece), self.result.received + 1, is_text=is_csv)
+            else:
+                files.append(TypedFile(out, rows, self.result.received + 1, has_row=False))
+                self.result.received += rows
+        return self.keep_mixed(files)
+
+    def _drain(self, collector: RowCollector) -> list[TypedFile]:
+        self.rejects.add(collector.result.rejects)
+        files = []
+        for table in collector.result.tables:
+            out = self.new_path()
+            pq.write_table(table, out, compression="zstd")
+            files.append(TypedFile(out, table.num_rows, 0, has_row=True))
+        collector.result.rejects = []
+        collector.result.tables = []
+        return files
+
+    def _types(self) -> dict[str, str]:
+        return {name: self.contract.column(name).duckdb_type for name in self.wanted.used}
+
+    def _expression(self, column: ColumnField, present: set[str] | None) -> str:
+        name = quoted(column.name)
+        fixed = {
+            "_owner": literal(self.stamp.owner),
+            "_push": literal(self.stamp.push_id),
+            "_pushed_at": f"TIMESTAMPTZ {literal(self.stamp.pushed_at.isoformat())}",
+        }
+        if column.name in fixed:
+            return f"{fixed[column.name]} AS {name}"
+        if present is not None and column.name not in present:
+            return f"NULL::{column.duckdb_type} AS {name}"
+        return typed_expression(name, column.duckdb_type)
+
+    def _filled(self, path: Path) -> dict[str, int]:
+        """Values that are not null by DuckDB type, from the footer of a typed file."""
+        footer = pq.read_metadata(path)
+        types = {column.name: column.duckdb_type for column in self.schema if column.name not in SYSTEM_NAMES}
+        filled: dict[str, int] = {}
+        for group in range(footer.num_row_groups):
+            for place in range(footer.num_columns):
+                chunk = footer.row_group(group).column(place)
+                kind = types.get(chunk.path_in_schema)
+                if kind is not None:
+                    nulls = chunk.statistics.null_count if chunk.statistics is not None else 0
+                    filled[kind] = filled.get(kind, 0) + chunk.num_values - (nulls or 0)
+        return filled
+
+
+def typed_expression(name: str, duckdb_type: str) -> str:
+    """A column of a source as its type. Whole numbers come as floating ones, since DuckDB would round 1.5 to 2."""
+    if duckdb_type == "BIGINT":
+        whole = f"{name} = trunc({name}) AND abs({name}) <= 9007199254740992"
+        return f"CASE WHEN {whole} OR {name} IS NULL THEN CAST({name} AS BIGINT) ELSE error('whole') END AS {name}"
+    return f"CAST({name} AS {duckdb_type}) AS {name}"
+
+
+def source_type(duckdb_type: str) -> str:
+    """The type as which a column is read."""
+    return "DOUBLE" if duckdb_type == "BIGINT" else duckdb_type
+
+
+def json_source(path: Path, names: Sequence[str], types: dict[str, str]) -> str:
+    """NDJSON as a typed table function."""
+    columns = ", ".join(f"{literal(name)}: {literal(source_type(types[name]))}" for name in names)
+    return (
+        f"read_json({literal(str(path))}, format = 'newline_delimited', columns = {{{columns}}},"
+        f" maximum_object_size = {MAX_ROW_BYTES})"
+    )
+
+
+def csv_source(path: Path, header: Header, types: dict[str, str]) -> str:
+    """CSV without header as a typed table function."""
+    columns = ", ".join(f"{literal(name)}: {literal(source_type(types.get(name, 'VARCHAR')))}" for name in header.names)
+    return (
+        f"read_csv({literal(str(path))}, header = false, auto_detect = false, columns = {{{columns}}},"
+        f" delim = {literal(header.delimiter)}, quote = '\"', escape = '\"', nullstr = '',"
+        f" max_line_size = {MAX_ROW_BYTES})"
+    )
+
+
+def rows_of(files: Sequence[TypedFile]) -> str:
+    """Typed files as one query with `_row`."""
+    parts = []
+    for file in files:
+        path = file_list([file.path])
+        if file.has_row:
+            parts.append(f"SELECT * FROM read_parquet({path})")
+        else:
+            number = f"file_row_number + {file.first_row} AS _row"
+            parts.append(
+                f"SELECT * EXCLUDE (file_row_number), {number} FROM read_parquet({path}, file_row_number = true)"
+            )
+    return " UNION ALL BY NAME ".join(parts)
+
+
+def refuse_too_many(rows: int, limit: int) -> None:
+    """Raises ContentRefused above the limit of rows."""
+    if rows > limit:
+        raise ContentRefused("too_many_rows", f"超过 {limit} 行；请分成几次推送")

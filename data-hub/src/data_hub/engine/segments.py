@@ -1,0 +1,190 @@
+"""Cutting a body into stretches that begin and end with a row, while it is still coming in."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from data_hub.domain.push import Columns
+from data_hub.domain.refusals import ContentRefused
+from data_hub.engine.duck import disk_errors
+from data_hub.engine.readers import BOM, MAX_ROW_BYTES, Header, parse_header
+
+OnSegment = Callable[[Path], None]
+
+
+class LineSegments:
+    """NDJSON: a stretch ends at a line end."""
+
+    def __init__(self, folder: Path, size: int, on_segment: OnSegment) -> None:
+        self._folder = folder
+        self._size = size
+        self._on_segment = on_segment
+        self._number = 0
+        self._held = bytearray()
+        self._written = 0
+        self._file = self._open()
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        """Takes the next piece of the body."""
+        if not self._begun:
+            data, self._begun = data.removeprefix(BOM), True
+        end = self._cut(data)
+        if end < 0:
+            self._hold(data)
+            return
+        self._put(bytes(self._held) + data[: end + 1])
+        self._held = bytearray(data[end + 1 :])
+        if self._written >= self._size:
+            self._finish_segment()
+            self._file = self._open()
+
+    def close(self) -> None:
+        """Takes what is left as the last row."""
+        if self._held:
+            self._put(bytes(self._held) + b"\n")
+            self._held.clear()
+        self._finish_segment()
+
+    def _cut(self, data: bytes) -> int:
+        """Where the last whole row of the piece ends; -1 when none does."""
+        return data.rfind(b"\n")
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) > 2 * MAX_ROW_BYTES:
+            raise ContentRefused(
+                "row_too_large", f"一行超过 {MAX_ROW_BYTES >> 20} MiB；请检查是否每行一个对象，或改用 Parquet"
+            )
+
+    def _open(self) -> Path:
+        self._number += 1
+        self._written = 0
+        return self._folder / f"segment-{self._number:05d}.txt"
+
+    def _put(self, data: bytes) -> None:
+        with disk_errors(), self._file.open("ab", buffering=0) as out:
+            out.write(data)
+        self._written += len(data)
+
+    def _finish_segment(self) -> None:
+        if self._written:
+            self._on_segment(self._file)
+
+
+class CsvSegments(LineSegments):
+    """CSV: a stretch ends at a line end outside quotes; the header is read and left out, text becomes UTF-8.
+
+    Without a charset the body counts as UTF-8 until a byte says otherwise; it is then GB18030 from its beginning when
+    all before was plain ASCII, which both share, and refused when it was not.
+    """
+
+    def __init__(self, folder: Path, size: int, on_segment: OnSegment, wanted: Columns, charset: str | None) -> None:
+        super().__init__(folder, size, on_segment)
+        self.header: Header | None = None
+        self._wanted = wanted
+        self._charset = charset or "utf-8"
+        self._may_switch = charset is None
+        self._all_ascii = True
+        self._decoder = codecs.getincrementaldecoder(self._charset)()
+        self._head = b""
+        self._in_quotes = False
+
+    def write(self, data: bytes) -> None:
+        """Takes the next piece of the body."""
+        if not self._begun:
+            data = data.removeprefix(BOM)
+        data = self._utf8(data)
+        if self.header is None:
+            data = self._take_header(data)
+        if data:
+            self._begun = True
+            super().write(data)
+
+    def close(self) -> None:
+        """Takes what is left as the last row. Raises ContentRefused when there was not even a header."""
+        rest = self._utf8(b"", final=True)
+        if rest:
+            super().write(rest)
+        if self.header is None:
+            self._take_header(b"\n")
+        super().close()
+
+    def _utf8(self, data: bytes, *, final: bool = False) -> bytes:
+        if data.isascii() and self._all_ascii and not final:
+            return data
+        try:
+            text = self._decoder.decode(data, final)
+        except UnicodeDecodeError as error:
+            if not (self._may_switch and self._all_ascii):
+                raise ContentRefused(
+                    "charset_unknown", f"内容不是合法的 {self._charset}；请注明 charset=utf-8 或 gb18030"
+                ) from error
+            self._charset, self._may_switch = "gb18030", False
+            self._decoder = codecs.getincrementaldecoder("gb18030")()
+            return self._utf8(data, final=final)
+        if not text.isascii():
+            self._all_ascii = False
+        return text.encode()
+
+    def _take_header(self, data: bytes) -> bytes:
+        """Reads the header once its line is complete; gives back what follows it."""
+        self._head += data
+        if len(self._head) > MAX_ROW_BYTES and b"\n" not in self._head[:MAX_ROW_BYTES]:
+            raise ContentRefused("row_too_large", f"表头超过 {MAX_ROW_BYTES >> 20} MiB；请检查换行")
+        line, found, rest = self._head.partition(b"\n")
+        if not found:
+            return b""
+        if not line.strip():
+            raise ContentRefused("empty_body", "内容是空的；请至少提供表头和一行数据")
+        self.header = parse_header(line.decode().rstrip("\r"), self._wanted)
+        self._head = b""
+        return rest
+
+    def _cut(self, data: bytes) -> int:
+        """The last line end outside quotes. A doubled quote inside quotes leaves and enters again, which is equal."""
+        was_in_quotes = self._in_quotes
+        if data.count(b'"') % 2:
+            self._in_quotes = not was_in_quotes
+        end = data.rfind(b"\n")
+        while end >= 0:
+            quotes_after = data.count(b'"', end)
+            if (quotes_after % 2 == 1) == self._in_quotes:
+                return end
+            end = data.rfind(b"\n", 0, end)
+        return -1
+
+
+class WholeBody:
+    """Formats that are read as one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, data: bytes) -> None:
+        """Takes the next piece of the body."""
+        with disk_errors(), self.path.open("ab", buffering=0) as out:
+            out.write(data)
+
+    def close(self) -> None:
+        """The body has come in whole."""
+
+
+def line_pieces(path: Path, size: int, *, quotes: bool) -> Iterator[bytes]:
+    """A stretch in smaller pieces that begin and end with a row."""
+    held = b""
+    with path.open("rb") as source:
+        while chunk := source.read(size):
+            data = held + chunk
+            end = data.rfind(b"\n")
+            while quotes and end >= 0 and data.count(b'"', 0, end) % 2:
+                end = data.rfind(b"\n", 0, end)
+            if end < 0:
+                held = data
+                continue
+            yield data[: end + 1]
+            held = data[end + 1 :]
+    if held:
+        yield held

@@ -1,0 +1,402 @@
+"""The committer: takes validated pushes of a table in order and makes them part of it, each exactly once.
+
+The table's pointer and the pushes live in one database. A commit moves the pointer from the metadata it has read (M)
+to the new ones and marks its pushes committed in one transaction, on two conditions: the pointer is still M, and each
+push is still `validated`. So whatever dies whenever, and however many committers believe to hold the lease, a push is
+in the table if and only if it is marked committed, once. The push ids also stand in the snapshot's summary, for
+anybody who looks at the table alone. The lease only saves work.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from brain_contracts.contract import DatasetContract
+from brain_contracts.events import CommittedPush, PushChanged, WarehouseCommitted
+from brain_kit.clock import utc_now
+from brain_kit.database import Database
+from brain_kit.events import emit
+from brain_kit.ids import new_id
+from brain_kit.problems import Problem
+from sqlalchemy.orm import Session
+
+from data_hub import store
+from data_hub.domain.batch import files_to_fold, take_batch
+from data_hub.domain.push import SHOWN_REJECTS
+from data_hub.domain.retention import snapshots_to_expire
+from data_hub.domain.row_check import key_reject
+from data_hub.domain.tables import TableState
+from data_hub.engine.warehouse import Warehouse, table_folder
+from data_hub.service.metrics import HubMetrics
+from data_hub.service.waiting import PushWaiters
+from data_hub.settings import Settings
+from data_hub.store import PushRecord
+
+if TYPE_CHECKING:
+    import duckdb
+    from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
+
+    from data_hub.engine.applying import Applied
+    from data_hub.engine.rejects import RejectFile
+    from data_hub.engine.staged import StagedPush
+
+log = structlog.get_logger()
+LEASE = timedelta(seconds=30)
+RENEW_BEFORE = timedelta(seconds=10)
+PAUSE_AFTER_ERROR_S = 1.0
+
+
+class PushesTaken(Exception):
+    """Another committer has committed one of the pushes; the transaction must not count."""
+
+
+@dataclass
+class _Outcome:
+    """What a commit means for its pushes: worked out before it, kept with it."""
+
+    records: list[PushRecord]
+    # Rejects of this commit by push, and the object with all rejects of the push.
+    rejects: dict[str, RejectFile] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    final: list[PushRecord] = field(default_factory=list)
+
+    def decide(self, snapshot: str | None) -> list[PushRecord]:
+        """The pushes as they are after the commit."""
+        now = utc_now()
+        self.final = [self._final(record, snapshot, now) for record in self.records]
+        return self.final
+
+    def _final(self, record: PushRecord, snapshot: str | None, now: datetime) -> PushRecord:
+        if record.id not in self.rejects:
+            return replace(record, state="committed", snapshot=snapshot, committed_at=now)
+        file = self.rejects[record.id]
+        shown = [*(record.rejects or []), *(reject.shown() for reject in file.first)][:SHOWN_REJECTS]
+        accepted = record.accepted - file.count
+        changed = replace(
+            record,
+            accepted=accepted,
+            rejected=record.rejected + file.count,
+            rejects=shown,
+            rejects_key=self.keys[record.id],
+        )
+        if accepted:
+            return replace(changed, state="committed", snapshot=snapshot, committed_at=now)
+        problem = {"code": "nothing_accepted", "detail": "所有行的主键都已存在；要更新请用 mode=upsert 重新推送"}
+        return replace(changed, state="refused", problems=[problem])
+
+
+class Committer:
+    """Commits tables; `run` is the worker, `commit_once` one batch of one table."""
+
+    def __init__(
+        self, database: Database, warehouse: Warehouse, settings: Settings, waiters: PushWaiters, metrics: HubMetrics
+    ) -> None:
+        self._database = database
+        self._warehouse = warehouse
+        self._settings = settings
+        self._waiters = waiters
+        self._metrics = metrics
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{new_id('cmt')[-8:].lower()}"
+        self._wake = threading.Event()
+        self._leases: dict[str, Any] = {}
+        self._folder = settings.spool / f"commit-{os.getpid()}-{new_id('d')[-6:].lower()}"
+        self._local = threading.local()
+
+    def wake(self) -> None:
+        """Says that there may be something to commit."""
+        self._wake.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Commits whatever is validated until told to stop."""
+        self._waiters.committer_is_here()
+        running: dict[str, Future[None]] = {}
+        pool = ThreadPoolExecutor(self._settings.data_hub_committer_threads, thread_name_prefix="committer")
+        try:
+            while not stop.is_set():
+                self._wake.wait(self._settings.data_hub_committer_poll_s)
+                self._wake.clear()
+                self._start_waiting_tables(pool, running, stop)
+        finally:
+            pool.shutdown(wait=True)
+            self.close()
+
+    def close(self) -> None:
+        """Gives back leases and scratch space."""
+        try:
+            with self._database.transaction() as session:
+                store.drop_leases(session, self.holder)
+        except Problem as error:
+            log.info("leases_kept", reason=error.detail)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start_waiting_tables(
+        self, pool: ThreadPoolExecutor, running: dict[str, Future[None]], stop: threading.Event
+    ) -> None:
+        try:
+            with self._database.reading() as session:
+                waiting = store.waiting_datasets(session)
+        except Problem as error:
+            log.warning("committer_cannot_look", code=error.code)
+            stop.wait(PAUSE_AFTER_ERROR_S)
+            return
+        for dataset in waiting:
+            if dataset not in running or running[dataset].done():
+                running[dataset] = pool.submit(self._drain, dataset, stop)
+
+    def _drain(self, dataset: str, stop: threading.Event) -> None:
+        """Commits batches of a table until nothing waits."""
+        try:
+            while not stop.is_set() and self.commit_once(dataset):
+                pass
+        except Problem as error:
+            log.warning("commit_failed", dataset=dataset, code=error.code, detail=error.detail)
+            stop.wait(PAUSE_AFTER_ERROR_S)
+        except Exception:
+            log.exception("commit_failed", dataset=dataset)
+            stop.wait(PAUSE_AFTER_ERROR_S)
+
+    def commit_once(self, dataset: str) -> bool:
+        """Commits one batch; False when there was nothing to do or another committer has the table.
+
+        Raises the problems of database and object store; the pushes then stay validated.
+        """
+        if not self._has_lease(dataset):
+            return False
+        # Loaded here and not at the top: pyiceberg takes a second, and starts should not wait for it.
+        from pyiceberg.exceptions import CommitFailedException
+
+        with self._database.reading() as session:
+            contract = store.get_contract(session, dataset)
+            records = take_batch(store.queue(session, dataset, self._settings.data_hub_batch_pushes))
+            inline = store.load_staged_bytes(session, [record.id for record in records if not record.staged])
+        if contract is None or not records:
+            return False
+        with self._metrics.commits.time():
+            try:
+                self._commit(contract, records, inline)
+            except (CommitFailedException, PushesTaken) as error:
+                self._metrics.conflicts.inc()
+                log.info("commit_conflict", dataset=dataset, reason=str(error))
+        return True
+
+    def _has_lease(self, dataset: str) -> bool:
+        now = utc_now()
+        if self._leases.get(dataset, now) - RENEW_BEFORE > now:
+            return True
+        with self._database.transaction() as session:
+            held = store.take_lease(session, dataset, self.holder, now, LEASE)
+        if held:
+            self._leases[dataset] = now + LEASE
+        else:
+            self._leases.pop(dataset, None)
+        return held
+
+    def _commit(self, contract: DatasetContract, records: list[PushRecord], inline: dict[str, bytes]) -> None:
+        table = self._warehouse.ready_table(contract)
+        state = self._warehouse.state_of(contract.name, table, table.current_snapshot())
+        pushes = _staged(records, inline)
+        folder = self._folder / f"{contract.name}-{threading.get_ident()}"
+        folder.mkdir(parents=True, exist_ok=True)
+        outcome = _Outcome(records)
+        try:
+            applied = self._apply(contract, state, pushes, outcome, folder)
+            self._store_rejects(outcome)
+            if applied.changes_table:
+                self._commit_files(contract, table, applied, outcome)
+            else:
+                with self._database.transaction() as session:
+                    self._keep(session, outcome.decide(None if state.snapshot_id is None else str(state.snapshot_id)))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._after(outcome.final, pushes, applied)
+
+    def _apply(
+        self,
+        contract: DatasetContract,
+        state: TableState,
+        pushes: Sequence[StagedPush],
+        outcome: _Outcome,
+        folder: Path,
+    ) -> Applied:
+        from data_hub.engine.applying import Applier
+        from data_hub.engine.rejects import RejectFile
+
+        def on_key_exists(push_id: str, number: int, key: tuple[Any, ...], original: str) -> None:
+            if push_id not in outcome.rejects:
+                outcome.rejects[push_id] = RejectFile(folder / f"{push_id}.parquet", SHOWN_REJECTS)
+            outcome.rejects[push_id].add([key_reject("key_exists", contract, number, key, original)])
+
+        local = self._warehouse.objects.local_path
+        applier = Applier(self._duck(), contract, state.schema, state.files, local, on_key_exists)
+        return applier.apply(pushes, files_to_fold(state.files), folder / f"{new_id('dat')}.parquet")
+
+    def _commit_files(self, contract: DatasetContract, table: Table, applied: Applied, outcome: _Outcome) -> None:
+        from data_hub.engine import icecommit
+
+        objects = self._warehouse.objects
+        added = [icecommit.NewFile(part.key, objects.local_path(part.key)) for part in applied.direct]
+        if applied.written is not None:
+            key = f"{table_folder(contract.name)}/data/{applied.written.name}"
+            objects.put_file(key, applied.written)
+            added.append(icecommit.NewFile(key, applied.written))
+        files = icecommit.current_files(table) if applied.removed_files else {}
+        removed = [files[objects.location(file.key)] for file in applied.removed_files]
+
+        def also(session: Session, metadata: TableMetadata) -> None:
+            self._committed(session, contract, metadata, applied, outcome)
+
+        snapshots = [(item.snapshot_id, item.timestamp_ms) for item in table.metadata.snapshots]
+        icecommit.commit_files(
+            self._warehouse.catalogue,
+            table,
+            [icecommit.data_file(table.metadata, objects, new) for new in added],
+            removed,
+            also,
+            summary={icecommit.PUSHES: ",".join(record.id for record in outcome.records)},
+            expire=snapshots_to_expire(
+                snapshots, int(utc_now().timestamp() * 1000), self._settings.data_hub_snapshots_kept
+            ),
+        )
+        self._warehouse.catalogue.keep(table)
+
+    def _committed(
+        self,
+        session: Session,
+        contract: DatasetContract,
+        metadata: TableMetadata,
+        applied: Applied,
+        outcome: _Outcome,
+    ) -> None:
+        """Runs in the transaction that moves the table's pointer."""
+        from data_hub.engine.icecommit import total_of
+
+        snapshot = metadata.current_snapshot()
+        assert snapshot is not None
+        final = outcome.decide(str(snapshot.snapshot_id))
+        self._keep(session, final)
+        rows = total_of(metadata, "total-records")
+        now = utc_now()
+        sequence = store.save_commit(
+            session,
+            contract.name,
+            snapshot=str(snapshot.snapshot_id),
+            rows=rows,
+            size=total_of(metadata, "total-files-size"),
+            files=total_of(metadata, "total-data-files"),
+            at=now,
+        )
+        committed = [record for record in final if record.state == "committed"]
+        modes = [record.mode for record in committed]
+        emit(
+            session,
+            WarehouseCommitted(
+                dataset=contract.name,
+                snapshot=str(snapshot.snapshot_id),
+                sequence=sequence,
+                mode_counts={mode: modes.count(mode) for mode in sorted(set(modes))},
+                pushes=tuple(
+                    CommittedPush(push_id=item.id, owner=item.owner, mode=item.mode, accepted=item.accepted)
+                    for item in committed
+                ),
+                rows_added=applied.rows_added,
+                rows_removed=applied.rows_removed,
+                total_rows=rows,
+                committed_at=now,
+            ),
+        )
+
+    def _keep(self, session: Session, final: Sequence[PushRecord]) -> None:
+        """Marks the pushes; raises PushesTaken when one of them is no longer waiting."""
+        plain = [record for record in final if record.state == "committed" and record.rejected == 0]
+        if plain:
+            at, snapshot = plain[0].committed_at, plain[0].snapshot
+            assert at is not None
+            if store.mark_committed(session, [record.id for record in plain], snapshot, at) != len(plain):
+                raise PushesTaken("some pushes were committed by another committer")
+        for record in final:
+            if record.state == "committed" and record.rejected == 0:
+                continue
+            names = ("accepted", "rejected", "rejects", "rejects_key", "problems", "snapshot", "committed_at")
+            values = {name: getattr(record, name) for name in names}
+            if not store.advance(session, record.id, record.state, **values):  # type: ignore[arg-type]
+                raise PushesTaken(f"push {record.id} was committed by another committer")
+            if record.state == "refused":
+                emit(session, changed_event(record))
+        store.drop_staged_bytes(session, [record.id for record in final])
+
+    def _store_rejects(self, outcome: _Outcome) -> None:
+        """Stores the reject files of pushes with keys that exist, those of validation included."""
+        from data_hub.engine.rejects import read_rejects
+
+        objects = self._warehouse.objects
+        known = {record.id: record for record in outcome.records}
+        for push_id, file in outcome.rejects.items():
+            before = known[push_id].rejects_key
+            if before is not None:
+                counted, first = file.count, list(file.first)
+                file.add(list(read_rejects(objects.local_path(before))))
+                file.count, file.first = counted, first
+            file.close()
+            outcome.keys[push_id] = f"rejects/{push_id}-{new_id('rej')[-8:].lower()}.parquet"
+            objects.put_file(outcome.keys[push_id], file.path)
+
+    def _after(self, final: Sequence[PushRecord], pushes: Sequence[StagedPush], applied: Applied) -> None:
+        self._waiters.settle(final)
+        for record in final:
+            self._metrics.pushes.labels(record.state).inc()
+            self._metrics.rows.labels("committed").inc(record.accepted if record.state == "committed" else 0)
+        used = {part.key for part in applied.direct}
+        for push in pushes:
+            for part in push.parts:
+                if part.key not in used:
+                    self._warehouse.objects.delete(part.key)
+
+    def _duck(self) -> duckdb.DuckDBPyConnection:
+        """The database of this thread: opening one costs more than a small commit needs it for."""
+        from data_hub.engine.duck import open_duck
+
+        if not hasattr(self._local, "duck"):
+            folder = self._folder / f"duck-{threading.get_ident()}"
+            self._local.duck = open_duck(folder, self._settings.data_hub_memory_mb)
+        found: duckdb.DuckDBPyConnection = self._local.duck
+        return found
+
+
+def changed_event(record: PushRecord) -> PushChanged:
+    """The event that tells of a validated or refused push."""
+    return PushChanged(
+        push_id=record.id,
+        dataset=record.dataset,
+        owner=record.owner,
+        state="refused" if record.state == "refused" else "validated",
+        accepted=record.accepted,
+        rejected=record.rejected,
+    )
+
+
+def _staged(records: Sequence[PushRecord], inline: dict[str, bytes]) -> list[StagedPush]:
+    from data_hub.engine.checked import from_ipc
+    from data_hub.engine.staged import StagedPush, staged_parts
+
+    return [
+        StagedPush(
+            record.id,
+            record.owner,
+            record.mode,
+            record.accepted,
+            from_ipc(inline[record.id]) if record.id in inline else None,
+            staged_parts(record.staged),
+        )
+        for record in records
+    ]

@@ -1,0 +1,239 @@
+"""Registering contracts and showing data sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from brain_contracts.contract import Change, Column, ContractInvalid, DatasetContract, compare
+from brain_contracts.events import ContractRegistered
+from brain_contracts.odcs import canonical_contracts, load_contract, to_yaml
+from brain_kit.audit import record as record_audit
+from brain_kit.auth import Principal
+from brain_kit.clock import rfc3339, utc_now
+from brain_kit.database import Database
+from brain_kit.events import emit
+from brain_kit.problems import Conflict, InvalidInput
+
+from data_hub.domain.refusals import DatasetUnknown
+from data_hub.engine.patterns import pattern_error
+from data_hub.store import (
+    DatasetRecord,
+    add_datasets,
+    contract_history,
+    get_contract,
+    get_dataset,
+    list_datasets,
+    save_contract,
+)
+
+log = structlog.get_logger()
+PLATFORM = "platform"
+
+
+class ContractRefused(InvalidInput):
+    """The document is not a usable contract; `errors` lists each wrong field."""
+
+    code = "contract_invalid"
+
+
+class BreakingChange(Conflict):
+    """The version would break readers or writers; `changes` says how."""
+
+    code = "breaking_change"
+    title = "Breaking change"
+
+
+class VersionTaken(Conflict):
+    """The version exists with other content."""
+
+    code = "version_taken"
+    title = "Version taken"
+
+
+def register_canonical(database: Database) -> None:
+    """Registers the contracts that ship with the platform and are not known yet."""
+    shipped = canonical_contracts()
+    with database.reading() as session:
+        known = {record.name for record in list_datasets(session)}
+    missing = [contract for name, contract in shipped.items() if name not in known]
+    if not missing:
+        return
+    with database.transaction() as session:
+        known = {record.name for record in list_datasets(session)}
+        missing = [contract for contract in missing if contract.name not in known]
+        add_datasets(session, missing, utc_now(), PLATFORM)
+        for contract in missing:
+            emit(session, _registered(contract, compatible=True))
+
+
+def put_contract(
+    database: Database, caller: Principal, name: str, text: bytes, *, allow_breaking: bool
+) -> dict[str, Any]:
+    """Registers a version of a contract.
+
+    Raises ContractRefused, BreakingChange unless that is allowed, VersionTaken when the version is not new.
+    """
+    contract = _loaded(name, text)
+    with database.transaction() as session:
+        old = get_contract(session, name)
+        if old == contract:
+            return _answer(contract, Change(True, ()), created=False)
+        change = Change(True, ()) if old is None else compare(old, contract)
+        if old is not None:
+            _check_version(old, contract, get_contract(session, name, contract.version), change, allow_breaking)
+            save_contract(session, contract, change, utc_now(), caller.subject)
+        else:
+            add_datasets(session, [contract], utc_now(), caller.subject)
+        emit(session, _registered(contract, compatible=change.compatible))
+        detail = {"version": contract.version, "compatible": change.compatible}
+        record_audit(session, caller, action="contract.put", object=name, detail=detail)
+    log.info("contract_registered", dataset=name, version=contract.version, compatible=change.compatible)
+    return _answer(contract, change, created=old is None)
+
+
+def _loaded(name: str, text: bytes) -> DatasetContract:
+    try:
+        contract = load_contract(text)
+    except ContractInvalid as error:
+        errors = [{"field": field, "reason": reason} for field, reason in error.errors]
+        raise ContractRefused(f"合同不合要求：{error}", errors=errors) from error
+    errors = [] if contract.name == name else [{"field": "name", "reason": f"与路径不一致：{contract.name}"}]
+    for column in contract.columns:
+        reason = None if column.pattern is None else pattern_error(column.pattern)
+        if reason is not None:
+            errors.append({"field": f"schema.properties.{column.name}", "reason": f"pattern 不能用：{reason}"})
+    if errors:
+        raise ContractRefused(f"合同不合要求：{errors[0]['field']} {errors[0]['reason']}", errors=errors)
+    return contract
+
+
+def _check_version(
+    old: DatasetContract, new: DatasetContract, same: DatasetContract | None, change: Change, allow_breaking: bool
+) -> None:
+    if same is not None:
+        raise VersionTaken(
+            f"{old.name} 的版本 {new.version} 已登记且内容不同，请使用新的版本号",
+            version=new.version,
+            current=old.version,
+        )
+    if not change.compatible and not allow_breaking:
+        words = "；".join(text for _, text, compatible in change.changes if not compatible)
+        raise BreakingChange(
+            f"这一版本与 {old.version} 不兼容：{words}。确需如此请加 ?breaking=allow", changes=_changes(change)
+        )
+
+
+def _registered(contract: DatasetContract, *, compatible: bool) -> ContractRegistered:
+    return ContractRegistered(dataset=contract.name, version=contract.version, compatible=compatible, state="active")
+
+
+def _answer(contract: DatasetContract, change: Change, *, created: bool) -> dict[str, Any]:
+    kind = "compatible" if change.compatible else "breaking"
+    return {
+        "name": contract.name,
+        "version": contract.version,
+        "created": created,
+        "compatibility": kind,
+        "changes": _changes(change),
+    }
+
+
+def _changes(change: Change) -> list[dict[str, Any]]:
+    return [{"code": code, "text": text, "compatible": compatible} for code, text, compatible in change.changes]
+
+
+def contract_yaml(database: Database, name: str, version: str | None) -> str:
+    """The ODCS document of a contract. Raises DatasetUnknown."""
+    with database.reading() as session:
+        contract = get_contract(session, name, version)
+    if contract is None:
+        what = name if version is None else f"{name} 的版本 {version}"
+        raise DatasetUnknown(f"没有数据集 {what}")
+    return to_yaml(contract)
+
+
+def page_of_datasets(
+    database: Database, caller: Principal, *, after: str, limit: int, warehouse: str | None
+) -> dict[str, Any]:
+    """Registered data sets by name."""
+    with database.reading() as session:
+        found = list_datasets(session, after=after)
+    found = [record for record in found if warehouse is None or record.contract.warehouse == warehouse]
+    items = [_summary(record, caller) for record in found[:limit]]
+    return {"items": items, "next": found[limit - 1].name if len(found) > limit else None}
+
+
+def dataset_detail(database: Database, caller: Principal, name: str) -> dict[str, Any]:
+    """A data set with schema, key, rules, owner, example and figures. Raises DatasetUnknown."""
+    with database.reading() as session:
+        record = get_dataset(session, name)
+        if record is None:
+            raise DatasetUnknown(f"没有数据集 {name[:130]}，可用的见 GET /v1/datasets")
+        versions = contract_history(session, name)
+    contract = record.contract
+    schema = [_column(contract, column) for column in contract.columns]
+    return _summary(record, caller) | {
+        "description": contract.description,
+        "schema": schema,
+        "rules": {column["name"]: column["rules"] for column in schema if column["rules"]},
+        "example": contract.example,
+        "owner_column": contract.owner_column,
+        "versions": [
+            {
+                "version": item["version"],
+                "compatible": item["compatible"],
+                "changes": [change[1] for change in item["changes"]],
+                "created_at": rfc3339(item["created_at"]),
+            }
+            for item in versions
+        ],
+        "snapshot": record.snapshot,
+    }
+
+
+def _summary(record: DatasetRecord, caller: Principal) -> dict[str, Any]:
+    contract = record.contract
+    # How much others have is not for everybody; statistics give each caller the own part.
+    shown = caller.is_government or contract.access == "open"
+    committed = record.last_commit_at if shown else None
+    return {
+        "name": contract.name,
+        "title": contract.title_zh,
+        "title_en": contract.title_en,
+        "warehouse": contract.warehouse,
+        "library": contract.library,
+        "classification": contract.classification,
+        "access": contract.access,
+        "owner": contract.owner,
+        "version": contract.version,
+        "key": list(contract.key),
+        "rows": record.rows if shown else None,
+        "bytes": record.bytes if shown else None,
+        "last_commit": None if committed is None else rfc3339(committed),
+    }
+
+
+def _column(contract: DatasetContract, column: Column) -> dict[str, Any]:
+    rules = {
+        "required": column.required or None,
+        "code_type": column.code_type,
+        "enum": list(column.enum) or None,
+        "pattern": column.pattern,
+        "minimum": column.minimum,
+        "maximum": column.maximum,
+        "max_length": column.max_length,
+        "references": column.references,
+    }
+    return {
+        "name": column.name,
+        "type": column.logical_type,
+        "title": column.title_zh,
+        "title_en": column.title_en,
+        "description": column.description,
+        "unit": column.unit,
+        "is_key": column.name in contract.key,
+        "required": column.required,
+        "classification": column.classification,
+        "rules": {name: value for name, value in rules.items() if value is not None},
+    }

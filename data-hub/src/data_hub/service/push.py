@@ -1,0 +1,287 @@
+"""Receiving a push: who may, what it is, checking it, keeping it.
+
+A small push is one database transaction: its checked rows are stored with its receipt, so an answer is given once
+they are safe, and a process that dies earlier leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NoReturn
+
+import sqlalchemy as sa
+import structlog
+from brain_contracts.contract import DatasetContract
+from brain_kit.audit import record as record_audit
+from brain_kit.auth import Principal
+from brain_kit.clock import utc_now
+from brain_kit.database import Database
+from brain_kit.events import emit
+from brain_kit.ids import new_id
+from brain_kit.objects import ObjectStore
+from sqlalchemy.orm import Session
+
+from data_hub import store
+from data_hub.domain.push import SHOWN_REJECTS, Mode, Reject
+from data_hub.domain.refusals import (
+    ContentRefused,
+    DatasetUnknown,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
+    ModeImpossible,
+    PushInProgress,
+    PushNotPermitted,
+)
+from data_hub.domain.stamp import PushStamp
+from data_hub.engine.media import MediaType
+from data_hub.service.commit import changed_event
+from data_hub.service.metrics import HubMetrics
+from data_hub.settings import Settings
+from data_hub.store import PushRecord
+
+log = structlog.get_logger()
+PUSHING_ROLES = ("operator", "analyst", "provider", "manager", "member", "developer", "service")
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A push that may come in: what it is for, and from whom."""
+
+    push_id: str
+    caller: Principal
+    contract: DatasetContract
+    mode: Mode
+    media: MediaType
+    idempotency_key: str | None
+    created_at: datetime
+    # The push that has used the same Idempotency-Key.
+    earlier: PushRecord | None
+
+    @property
+    def only_owner(self) -> str | None:
+        """The only value the owner column may have; None when the caller may push for anybody."""
+        return self.caller.org if self.caller.org_kind == "enterprise" else None
+
+
+@dataclass(frozen=True)
+class Received:
+    """What came of a push; is_replay: an earlier push with the same Idempotency-Key and content."""
+
+    record: PushRecord
+    is_replay: bool = False
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What checking found: counts, the first rejects, where all of them are, what is wrong with the whole."""
+
+    received: int
+    accepted: int
+    rejected: int
+    first: tuple[Reject, ...] = ()
+    rejects_key: str | None = None
+    problem: ContentRefused | None = None
+
+
+class Pushes:
+    """The use cases of receiving pushes."""
+
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        settings: Settings,
+        metrics: HubMetrics,
+        on_validated: Callable[[], None],
+    ) -> None:
+        self.database = database
+        self.objects = objects
+        self.settings = settings
+        self._metrics = metrics
+        self._on_validated = on_validated
+        self._contract_of = lru_cache(maxsize=512)(self._load_contract)
+
+    def intend(
+        self, caller: Principal, dataset: str, mode: Mode, media: MediaType, idempotency_key: str | None
+    ) -> Intent:
+        """Decides whether a push may come in.
+
+        Raises PushNotPermitted, DatasetUnknown, ModeImpossible, IdempotencyKeyInvalid.
+        """
+        if not caller.has(*PUSHING_ROLES):
+            raise PushNotPermitted(
+                f"推送数据需要其中一个角色：{'、'.join(PUSHING_ROLES)}", required=list(PUSHING_ROLES)
+            )
+        if idempotency_key is not None and not IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+            raise IdempotencyKeyInvalid("Idempotency-Key 应为 1 到 200 个可见的 ASCII 字符")
+        earlier = None
+        with self.database.reading() as session:
+            version = store.current_version(session, dataset)
+            if version is not None and idempotency_key is not None:
+                earlier = store.find_by_key(session, caller.org, dataset, idempotency_key)
+        if version is None:
+            raise DatasetUnknown(f"没有数据集 {dataset[:130]}，可用的见 GET /v1/datasets")
+        contract = self._contract_of(dataset, version)
+        if mode != "append" and not contract.key:
+            raise ModeImpossible(f"{dataset} 没有主键，只能 mode=append", dataset=dataset)
+        return Intent(new_id("psh"), caller, contract, mode, media, idempotency_key, utc_now(), earlier)
+
+    def receive_small(self, intent: Intent, body: bytes) -> Received:
+        """Checks a body that lies in memory and keeps the outcome, in one transaction.
+
+        Raises IdempotencyKeyReused, PushInProgress.
+        """
+        digest = hashlib.sha256(body).hexdigest()
+        if intent.earlier is not None:
+            return self.replay(intent, intent.earlier, digest)
+        from data_hub.engine.checked import to_ipc
+        from data_hub.engine.small import check_small
+
+        data = None
+        try:
+            checked = check_small(body, intent.media, intent.contract, stamp_of(intent))
+            findings = self._findings(intent, checked.received, checked.accepted, checked.rejects)
+            data = to_ipc(checked.table) if checked.accepted else None
+        except ContentRefused as problem:
+            findings = Findings(0, 0, 0, problem=problem)
+        record = concluded(new_record(intent, digest, len(body)), findings)
+        try:
+            with self.database.transaction() as session:
+                store.insert_push(session, record, data)
+                self.announce(session, intent.caller, record)
+        except sa.exc.IntegrityError:
+            # Another request with the same key was faster.
+            return self.replay(intent, self._by_key(intent), digest)
+        self.after(record)
+        return Received(record)
+
+    def refuse(self, intent: Intent, problem: ContentRefused) -> Received:
+        """Keeps the refusal of a push whose body could not be read; its Idempotency-Key stays free."""
+        record = concluded(
+            new_record(replace(intent, idempotency_key=None), None, 0), Findings(0, 0, 0, problem=problem)
+        )
+        with self.database.transaction() as session:
+            store.insert_push(session, record)
+            self.announce(session, intent.caller, record)
+        self.after(record)
+        return Received(record)
+
+    def in_progress(self, intent: Intent) -> NoReturn:
+        """Raises PushInProgress: another push with the same Idempotency-Key came first."""
+        raise PushInProgress(f"带 Idempotency-Key {intent.idempotency_key} 的推送还在接收，请稍后重试", retry_after_s=2)
+
+    def replay(self, intent: Intent, earlier: PushRecord, digest: str) -> Received:
+        """The earlier push with the same Idempotency-Key. Raises IdempotencyKeyReused, PushInProgress."""
+        key = intent.idempotency_key
+        if earlier.state == "received":
+            raise PushInProgress(f"带 Idempotency-Key {key} 的推送 {earlier.id} 还在接收，请稍后重试", retry_after_s=2)
+        if earlier.content_sha256 != digest or earlier.mode != intent.mode:
+            raise IdempotencyKeyReused(
+                f"Idempotency-Key {key} 已用于推送 {earlier.id}，内容或 mode 不同；新的内容请用新的键", push=earlier.id
+            )
+        return Received(earlier, is_replay=True)
+
+    def announce(self, session: Session, caller: Principal, record: PushRecord) -> None:
+        """Event and audit of a push that was validated or refused, in the transaction that says so."""
+        emit(session, changed_event(record))
+        record_audit(
+            session,
+            caller,
+            action="dataset.push",
+            object=record.dataset,
+            outcome="refused" if record.state == "refused" else "ok",
+            detail={
+                "push": record.id,
+                "mode": record.mode,
+                "accepted": record.accepted,
+                "rejected": record.rejected,
+            },
+        )
+
+    def after(self, record: PushRecord) -> None:
+        """What follows once the outcome is kept."""
+        self._metrics.pushes.labels(record.state).inc()
+        self._metrics.rows.labels("accepted").inc(record.accepted)
+        self._metrics.rows.labels("rejected").inc(record.rejected)
+        if record.state == "validated":
+            self._on_validated()
+
+    def _findings(self, intent: Intent, received: int, accepted: int, rejects: list[Reject]) -> Findings:
+        if not rejects:
+            return Findings(received, accepted, 0)
+        from data_hub.engine.rejects import rejects_bytes
+
+        key = f"rejects/{intent.push_id}.parquet"
+        self.objects.put(key, rejects_bytes(rejects))
+        return Findings(received, accepted, received - accepted, tuple(rejects[:SHOWN_REJECTS]), key)
+
+    def _by_key(self, intent: Intent) -> PushRecord:
+        assert intent.idempotency_key is not None
+        with self.database.reading() as session:
+            found = store.find_by_key(session, intent.caller.org, intent.contract.name, intent.idempotency_key)
+        if found is None:
+            raise PushInProgress("同一 Idempotency-Key 的推送刚被中断，请重试", retry_after_s=1)
+        return found
+
+    def _load_contract(self, dataset: str, version: str) -> DatasetContract:
+        with self.database.reading() as session:
+            contract = store.get_contract(session, dataset, version)
+        if contract is None:
+            raise DatasetUnknown(f"没有数据集 {dataset[:130]}")
+        return contract
+
+
+def stamp_of(intent: Intent) -> PushStamp:
+    """What every row of the push carries."""
+    return PushStamp(intent.push_id, intent.caller.org, intent.created_at, intent.mode, intent.only_owner)
+
+
+def new_record(intent: Intent, digest: str | None, size: int) -> PushRecord:
+    """A push that has just come in."""
+    return PushRecord(
+        id=intent.push_id,
+        dataset=intent.contract.name,
+        owner=intent.caller.org,
+        subject=intent.caller.subject,
+        mode=intent.mode,
+        state="received",
+        contract_version=intent.contract.version,
+        media_type=intent.media.text,
+        created_at=intent.created_at,
+        idempotency_key=intent.idempotency_key,
+        content_sha256=digest,
+        bytes=size,
+    )
+
+
+def concluded(record: PushRecord, findings: Findings) -> PushRecord:
+    """The push with what checking found: validated when at least one row is right, else refused."""
+    problems = _problems(findings)
+    return replace(
+        record,
+        state="refused" if problems else "validated",
+        received=findings.received,
+        accepted=findings.accepted,
+        rejected=findings.rejected,
+        rejects=[reject.shown() for reject in findings.first],
+        rejects_key=findings.rejects_key,
+        problems=problems,
+        validated_at=utc_now(),
+    )
+
+
+def _problems(findings: Findings) -> list[dict[str, Any]] | None:
+    if findings.problem is not None:
+        return [findings.problem.stored()]
+    if findings.accepted:
+        return None
+    if not findings.received:
+        return [{"code": "empty_body", "detail": "内容里没有数据行；请至少提供一行"}]
+    detail = f"{findings.received} 行都不合合同；请按 rejects 改正后重新推送"
+    return [{"code": "nothing_accepted", "detail": detail}]
