@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import yaml
 
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 CHAIN = "shenwan"
 METER_USCC = "91370300MA3C000032"
 
@@ -49,6 +51,14 @@ class RealInput:
             kept.setdefault(tuple(row[name] for name in key), row)
         return list(kept.values())
 
+    def dated_companies(self) -> Rows:
+        """Companies whose date of listing is a date or empty; some rows of the file carry another column there."""
+        return [row for row in self.companies if row["listed_on"] is None or DATE.fullmatch(row["listed_on"])]
+
+    def good_companies(self) -> Rows:
+        """Companies that keep the contract, the first of each code."""
+        return self.first_by(self.dated_companies(), "stock_code")
+
     def meter_rows(self) -> Rows:
         """Energy rows in the shape of enterprise.meter_15min: local time as UTC+8, energy in kWh."""
         rows = []
@@ -73,7 +83,7 @@ class RealInput:
     def companies_of(self) -> dict[str, set[str]]:
         """Industry code to stock codes of the companies that name it."""
         found: dict[str, set[str]] = defaultdict(set)
-        for row in self.first_by(self.companies, "stock_code"):
+        for row in self.good_companies():
             if row["sw_industry_code"]:
                 found[row["sw_industry_code"]].add(row["stock_code"])
         return found

@@ -175,7 +175,7 @@ def test_a_body_over_the_limit_is_refused(journey: Journey, counted: bool) -> No
     headers = {"Authorization": f"Bearer {journey.keys['own']}", "Content-Type": NDJSON}
     if counted:
         headers["Transfer-Encoding"] = "chunked"
-        chunk = b" " * 65536
+        chunk = b" " * 65535 + b"\n"
         body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for _ in range(LIMIT // len(chunk) + 4)) + b"0\r\n\r\n"
     else:
         headers["Content-Length"] = str(LIMIT + 1)
