@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 ID_CHARACTERS = string.ascii_letters + string.digits
-KEY_FORM = re.compile(r"^bk_([A-Za-z0-9]{12})_([A-Za-z0-9_-]{43})$")
+KEY_FORM = re.compile(r"bk_([A-Za-z0-9]{12})_([A-Za-z0-9_-]{43})")
 LIVE_KEYS = 2
 MINIMUM_PASSWORD = 10
 FAILURES_BEFORE_LOCK = 5
@@ -36,7 +36,7 @@ def new_api_key() -> ApiKey:
 
 def parse_api_key(text: str) -> tuple[str, str] | None:
     """(id, secret) of a text that has the form of a key, else None."""
-    match = KEY_FORM.match(text)
+    match = KEY_FORM.fullmatch(text)
     return (match[1], match[2]) if match else None
 
 

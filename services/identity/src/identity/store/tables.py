@@ -97,6 +97,6 @@ audit_head = sa.Table(
     "audit_head",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("seq", BigId, nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
 )
