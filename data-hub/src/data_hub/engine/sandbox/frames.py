@@ -20,18 +20,30 @@ class Hangup(ConnectionError):
     """The other side is gone."""
 
 
-def send_frame(line: socket.socket, kind: bytes, payload: bytes) -> None:
-    """Send one frame; waits while the other side does not read. Raises OSError when it is gone."""
-    if len(payload) < _CHUNK:
-        line.sendall(_HEAD.pack(kind, len(payload)) + payload)
-    else:
-        line.sendall(_HEAD.pack(kind, len(payload)))
-        line.sendall(payload)
-
-
 def send_json(line: socket.socket, kind: bytes, value: object) -> None:
-    """`send_frame` of a JSON value."""
-    send_frame(line, kind, json.dumps(value, ensure_ascii=False).encode())
+    """Send one frame with a JSON value; waits while the other side does not read. Raises OSError when it is gone."""
+    payload = json.dumps(value, ensure_ascii=False).encode()
+    line.sendall(_HEAD.pack(kind, len(payload)) + payload)
+
+
+class FrameWriter:
+    """Writes frames to a socket, small ones together: every send wakes the other side."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._buffer = bytearray()
+
+    def write(self, kind: bytes, payload: bytes) -> None:
+        """Add a frame; the last one of an answer sends all. Raises OSError when the other side is gone."""
+        self._buffer += _HEAD.pack(kind, len(payload))
+        self._buffer += payload
+        if kind in FINAL or len(self._buffer) >= _CHUNK:
+            self._line.sendall(self._buffer)
+            self._buffer.clear()
+
+    def write_json(self, kind: bytes, value: object) -> None:
+        """`write` of a JSON value."""
+        self.write(kind, json.dumps(value, ensure_ascii=False).encode())
 
 
 class FrameReader:

@@ -23,7 +23,7 @@ START_LIMIT_S = 60.0
 END_LIMIT_S = 5.0
 FOLDER_PREFIX = "sandbox-"
 # Arrow's own allocator reserves 1 GiB at its start, which would count against the limit of the process.
-ALLOCATION = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+ALLOCATION = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "4"}
 PAGE_MIB = 4096 / (1 << 20)
 
 

@@ -28,7 +28,6 @@ from data_hub.engine.sandbox.limits import SandboxLimits
 from data_hub.engine.sandbox.scope import Scope, scope_statements
 
 BATCH_ROWS = 20_000
-NICENESS = 5
 PARENT_CHECK_S = 1.0
 # After these the database is as it was; after any other error it is closed.
 HARMLESS = (
@@ -117,36 +116,36 @@ class Desk:
         shutil.rmtree(database[1], ignore_errors=True)
 
 
-def answer(desk: Desk, line: socket.socket, kind: bytes, request: dict[str, Any]) -> None:
+def answer(desk: Desk, line: frames.FrameWriter, kind: bytes, request: dict[str, Any]) -> None:
     """Do what a request asks and send the frames of its answer, the last of which is TREE, DONE or ERROR."""
     try:
         if kind == frames.CHECK:
-            frames.send_frame(line, frames.TREE, desk.tree(request["sql"]).encode())
+            line.write(frames.TREE, desk.tree(request["sql"]).encode())
             return
         _run(desk, line, request)
     except (duckdb.Error, MemoryError, pa.ArrowException, RuntimeError, ValueError) as error:
         if kind == frames.RUN and not isinstance(error, HARMLESS):
             desk.forget(request["scope"]["key"])
-        frames.send_json(line, frames.ERROR, {"kind": type(error).__name__, "message": str(error)})
+        line.write_json(frames.ERROR, {"kind": type(error).__name__, "message": str(error)})
 
 
-def _run(desk: Desk, line: socket.socket, request: dict[str, Any]) -> None:
+def _run(desk: Desk, line: frames.FrameWriter, request: dict[str, Any]) -> None:
     started = time.perf_counter()
     connection = desk.database(Scope.of(request["scope"]))
     relation = connection.sql(request["sql"], params=request["parameters"] or None)
     columns = [{"name": name, "type": str(kind)} for name, kind in zip(relation.columns, relation.types, strict=True)]
-    frames.send_json(line, frames.SCHEMA, {"columns": columns})
+    line.write_json(frames.SCHEMA, {"columns": columns})
     rows, more = 0, False
     reader = relation.to_arrow_reader(min(BATCH_ROWS, request["max_rows"] + 1))
     # An empty result has columns too.
-    frames.send_frame(line, frames.BATCH, _ipc(pa.RecordBatch.from_pylist([], schema=reader.schema)))
+    line.write(frames.BATCH, _ipc(pa.RecordBatch.from_pylist([], schema=reader.schema)))
     for batch, more in _limited(reader, request["max_rows"]):
         rows += batch.num_rows
-        frames.send_frame(line, frames.BATCH, _ipc(batch))
+        line.write(frames.BATCH, _ipc(batch))
         if more:
             break
     elapsed_ms = (time.perf_counter() - started) * 1000
-    frames.send_json(line, frames.DONE, {"rows": rows, "more": more, "elapsed_ms": round(elapsed_ms, 3)})
+    line.write_json(frames.DONE, {"rows": rows, "more": more, "elapsed_ms": round(elapsed_ms, 3)})
 
 
 def _limited(reader: pa.RecordBatchReader, max_rows: int) -> Iterator[tuple[pa.RecordBatch, bool]]:
@@ -175,8 +174,6 @@ def _confine(limits: SandboxLimits) -> None:
     for name, value in wanted.items():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(name, (value, value))
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
 
 
 def _end_with(parent: int) -> None:
@@ -193,12 +190,12 @@ def main(arguments: list[str]) -> None:
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _confine(limits)
     desk = Desk(Path(arguments[1]), limits)
-    reader = frames.FrameReader(line)
+    reader, writer = frames.FrameReader(line), frames.FrameWriter(line)
     frames.send_json(line, frames.READY, {"pid": os.getpid()})
     desk.reserve()
     with contextlib.suppress(frames.Hangup, OSError):
         while (frame := reader.read()) is not None:
-            answer(desk, line, frame[0], frames.parse(frame[1]))
+            answer(desk, writer, frame[0], frames.parse(frame[1]))
             desk.reserve()
 
 
