@@ -86,13 +86,16 @@ def serve_app(app: Any, host: str, port: int, on_ready: Callable[[], None], **op
     """Runs an ASGI application in this thread until a signal; `on_ready` runs in a thread of its own once it serves."""
     import uvicorn
 
+    from industry_brain.protocol import GuardedProtocol
+
     listener = _listen(host, port)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=GuardedProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=DRAIN_REQUESTS_S,

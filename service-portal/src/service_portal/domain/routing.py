@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 API = "/api/"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -13,7 +14,7 @@ FORBIDDEN = (b"%2f", b"%5c", b"%00", b"%2e", b"\\", b"//", b"/../", b"/./", b"\x
 
 @dataclass(frozen=True)
 class Target:
-    """Where a request goes."""
+    """Where a request goes: `path` is decoded, `raw_path` as it came."""
 
     service: str
     path: str
@@ -48,7 +49,10 @@ def target_of(raw_path: bytes) -> Target | None:
     rest = b"/" + parts[3]
     if not (rest.startswith(b"/v1/") or rest == b"/.well-known/jwks.json"):
         return None
-    return Target(parts[2].decode("latin-1"), rest.decode("latin-1"), rest)
+    try:
+        return Target(parts[2].decode("ascii"), unquote_to_bytes(rest).decode("utf-8"), rest)
+    except UnicodeDecodeError as error:
+        raise PathRefused(raw_path.decode("latin-1")) from error
 
 
 def is_push(target: Target, method: str) -> bool:

@@ -69,7 +69,7 @@ class Meter:
 
     def month(self, organisation: str, month: str) -> tuple[int, int]:
         """(requests, bytes) of an organisation in a month, settled and open."""
-        done = self._settled.get((organisation, month), (0, 0))
         with self._lock:
+            done = self._settled.get((organisation, month), (0, 0))
             more = self._unsettled.get((organisation, month), [0, 0])
             return done[0] + more[0], done[1] + more[1]

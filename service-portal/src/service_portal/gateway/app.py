@@ -47,6 +47,7 @@ REPLACED = frozenset({b"authorization", b"x-api-key", b"x-request-id", b"x-forwa
 ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 SIGN_INS_PER_S, SIGN_IN_BURST = 0.2, 10
 MOST_ADDRESSES = 10_000
+CLIENT_GONE = 499  # what is counted and recorded of a request whose caller did not wait for the answer
 
 log = structlog.get_logger()
 
@@ -131,8 +132,8 @@ class _Exchange:
     """One request through the gateway and its answer."""
 
     __slots__ = (
-        "_bytes_in", "_bytes_out", "_extra", "_gateway", "_headers", "_limit", "_method", "_principal", "_receive",
-        "_request_id", "_scope", "_send", "_service", "_started", "_status",
+        "_bytes_in", "_bytes_out", "_extra", "_gateway", "_headers", "_limit", "_method", "_over_limit", "_principal",
+        "_receive", "_request_id", "_scope", "_send", "_service", "_started", "_status",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,6 +149,7 @@ class _Exchange:
         self._status = 0
         self._bytes_in = self._bytes_out = 0
         self._limit = 0
+        self._over_limit: BodyTooLarge | None = None
         self._extra: list[tuple[bytes, bytes]] = []
         self._started = time.perf_counter()
 
@@ -164,8 +166,10 @@ class _Exchange:
                 self._extra = self._gateway._limits.admit(verdict.principal)
             upstream = self._upstream_scope(target, verdict.authorization if verdict else None, client[0])
             await self._gateway._upstreams.handle(target.service, upstream, self._counted_receive, self._counted_send)
+            if self._over_limit is not None:
+                await self._refuse(self._over_limit)
         except Problem as problem:
-            await self._refuse(problem)
+            await self._refuse(self._over_limit or problem)
         except Exception:
             log.exception("gateway_failed", path=self._scope["path"], request_id=self._request_id)
             await self._refuse(Problem("网关内部出错，已记录；请带上 request_id 联系运营方"))
@@ -209,14 +213,20 @@ class _Exchange:
         return {**self._scope, **changes}
 
     async def _counted_receive(self) -> Message:
+        """The next part of the body; over the limit the service sees a caller that went away."""
+        if self._over_limit is not None:
+            return {"type": "http.disconnect"}
         message = await self._receive()
         if message["type"] == "http.request":
             self._bytes_in += len(message.get("body", b""))
             if self._bytes_in > self._limit:
-                raise self._too_large(self._bytes_in)
+                self._over_limit = self._too_large(self._bytes_in)
+                return {"type": "http.disconnect"}
         return message
 
     async def _counted_send(self, message: Message) -> None:
+        if self._over_limit is not None and not self._status:
+            return  # what the service says of a body that it did not get whole
         if message["type"] == "http.response.start":
             self._status = message["status"]
             if self._extra:
@@ -237,6 +247,7 @@ class _Exchange:
             raise problem
         response = problem_response(problem, instance=self._scope["path"], request_id=self._request_id)
         response.headers["x-request-id"] = self._request_id
+        response.raw_headers.extend(self._extra)
         self._status = problem.status
         await response(self._scope, self._receive, self._send)
 
@@ -246,11 +257,12 @@ class _Exchange:
         if principal is None:
             return
         day = datetime.now(UTC).strftime("%Y-%m-%d")
-        key = (day, principal.org, principal.subject, self._service, f"{self._status // 100}xx")
+        status = self._status or CLIENT_GONE
+        key = (day, principal.org, principal.subject, self._service, f"{status // 100}xx")
         self._gateway._meter.count(key, self._bytes_in, self._bytes_out, milliseconds)
         if self._method in WRITES:
             path = self._scope["path"]
-            self._gateway._trail.add(principal, self._method, path, self._status, self._request_id, milliseconds)
+            self._gateway._trail.add(principal, self._method, path, status, self._request_id, milliseconds)
 
 
 def _request_id(given: bytes) -> str:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from brain_kit.auth import CredentialsMissing, Principal, TokenExpired, principal_of
+from brain_kit.auth import CredentialsMissing, Principal, TokenInvalid, principal_of
 from brain_kit.problems import Problem, Unauthenticated, Unavailable
 from brain_kit.service import Platform
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +15,9 @@ from starlette.concurrency import run_in_threadpool
 TOKEN_MARGIN_S = 20.0
 REFUSED_S = 1.0
 KEPT = 20_000
+LONGEST_KEY = 100
+# What identity says of a key. Any other 401 is about this gateway's own credentials and not the caller's fault.
+ABOUT_KEYS = frozenset({"key_unknown", "key_expired", "key_revoked", "organisation_suspended"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Credentials:
         self._age_s = age_s
         self._verdicts: dict[bytes, Verdict] = {}
         self._refused: dict[bytes, tuple[float, Unauthenticated]] = {}
+        self._changes = 0
 
     async def verify(self, text: str) -> Verdict:
         """The verdict on a key or token. Raises Unauthenticated with an exact code, or Unavailable."""
@@ -51,6 +55,7 @@ class Credentials:
         refused = self._refused.get(digest)
         if refused is not None and now < refused[0]:
             raise refused[1]
+        changes = self._changes
         try:
             verdict = await run_in_threadpool(self._look_up, text)
         except Unauthenticated as problem:
@@ -62,12 +67,15 @@ class Credentials:
             if known is not None and now < known.ends:
                 return known
             raise
-        self._keep_small(self._verdicts)
-        self._verdicts[digest] = verdict
+        # A verdict that was asked for before a change may already be wrong: good for this request, not for the next.
+        if changes == self._changes:
+            self._keep_small(self._verdicts)
+            self._verdicts[digest] = verdict
         return verdict
 
     def forget(self) -> None:
         """Drops every verdict, after a change of keys or organisations."""
+        self._changes += 1
         self._verdicts.clear()
         self._refused.clear()
 
@@ -76,14 +84,16 @@ class Credentials:
         if not text.startswith("bk_"):
             principal = self._platform.tokens.verify(text)
             if principal.kind == "service":
-                raise TokenExpired("服务令牌不能用于开放网关")
+                raise TokenInvalid("服务令牌不能用于开放网关")
             return Verdict(f"Bearer {text}".encode("latin-1"), principal, now, now + self._age_s)
+        if len(text) > LONGEST_KEY:
+            raise _unauthenticated("key_unknown", "密钥不存在或不正确，请检查是否复制完整")
         client = self._platform.client("identity")
         try:
             body = client.request("POST", "/internal/credentials/verify", json={"api_key": text}, timeout_s=5).json()
         except Problem as problem:
-            if problem.status == 401:
-                raise _unauthenticated(problem) from problem
+            if problem.code in ABOUT_KEYS:
+                raise _unauthenticated(problem.code, problem.detail) from problem
             raise Unavailable("身份服务暂时无法核对密钥，请稍后重试") from problem
         ends = now + float(body["expires_in"]) - TOKEN_MARGIN_S
         return Verdict(f"Bearer {body['token']}".encode(), principal_of(body["principal"]), now, ends)
@@ -94,7 +104,7 @@ class Credentials:
             kept.clear()
 
 
-def _unauthenticated(problem: Problem) -> Unauthenticated:
-    kind = type("KeyRefused", (Unauthenticated,), {"code": problem.code})
-    refused: Unauthenticated = kind(problem.detail)
+def _unauthenticated(code: str, detail: str) -> Unauthenticated:
+    kind = type("KeyRefused", (Unauthenticated,), {"code": code})
+    refused: Unauthenticated = kind(detail)
     return refused

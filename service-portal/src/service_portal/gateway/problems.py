@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brain_kit.problems import BadRequest, NotFound, Problem, RateLimited, TooLarge, Unavailable
+from brain_kit.problems import BadRequest, NotFound, Problem, RateLimited, TimedOut, TooLarge, Unavailable
 
 
 class PathAmbiguous(BadRequest):
@@ -51,6 +51,12 @@ class UpstreamDown(Unavailable):
     """A service does not answer."""
 
     code = "upstream_unavailable"
+
+
+class UpstreamSlow(TimedOut):
+    """A service did not answer in time."""
+
+    code = "upstream_timed_out"
 
 
 class UpstreamBroken(Problem):

@@ -90,11 +90,11 @@ def merged_openapi(platform: Platform) -> dict[str, Any]:
 
 
 def _renamed(value: Any, names: dict[str, str]) -> Any:
+    # Not only `$ref` refers: so do the values of a discriminator's mapping.
+    if isinstance(value, str):
+        return names.get(value, value)
     if isinstance(value, dict):
-        return {
-            key: names.get(item, item) if key == "$ref" and isinstance(item, str) else _renamed(item, names)
-            for key, item in value.items()
-        }
+        return {key: _renamed(item, names) for key, item in value.items()}
     if isinstance(value, list):
         return [_renamed(item, names) for item in value]
     return value

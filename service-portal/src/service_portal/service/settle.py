@@ -39,18 +39,17 @@ class Settlement:
         """One round. Raises what the database raises, with nothing lost."""
         taken, records = self._meter.take(), self._take()
         try:
-            if taken or records:
-                with self._database.transaction() as session:
-                    control.add_usage(session, taken)
-                    emit_all(session, records)
+            # Totals are read where the counts are written: once they are in, nothing may fail that would count again.
+            with self._database.transaction() if taken or records else self._database.reading() as session:
+                control.add_usage(session, taken)
+                emit_all(session, records)
+                plans = DEFAULT_PLANS | control.load_plans(session)
+                assigned = control.load_assignments(session)
+                months = control.month_totals(session, datetime.now(UTC).strftime("%Y-%m"))
         except Exception:
             self._meter.give_back(taken)
             self._give_back(records)
             raise
-        with self._database.reading() as session:
-            plans = DEFAULT_PLANS | control.load_plans(session)
-            assigned = control.load_assignments(session)
-            months = control.month_totals(session, datetime.now(UTC).strftime("%Y-%m"))
         self._meter.settled(months, taken)
         self._replace_plans(plans, assigned)
 

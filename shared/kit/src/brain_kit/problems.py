@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 MEDIA_TYPE = "application/problem+json"
@@ -27,7 +28,7 @@ class Problem(Exception):
     def headers(self) -> dict[str, str]:
         """Headers that belong to the answer, such as Retry-After from the member `retry_after_s`."""
         wait = self.members.get("retry_after_s")
-        return {"Retry-After": str(max(1, round(float(wait))))} if wait is not None else {}
+        return {"Retry-After": str(max(1, math.ceil(float(wait))))} if wait is not None else {}
 
 
 class InvalidInput(Problem):
