@@ -33,6 +33,7 @@ def part(load: Callable[[], T]) -> Part[T]:
 
 
 _STEPS = (
+    (timedelta(minutes=1), timedelta(minutes=20), "%H:%M"),
     (timedelta(minutes=5), timedelta(hours=2), "%H:%M"),
     (timedelta(hours=1), timedelta(hours=36), "%d 日 %H 时"),
     (timedelta(days=1), timedelta(days=60), "%m-%d"),
@@ -51,7 +52,7 @@ class Trend:
 
 
 def push_trend(pushes: Sequence[dict[str, Any]]) -> Trend | None:
-    """Accepted and rejected rows by 5 minutes, hours or days, whichever fits the pushes into 12 to 60 bars."""
+    """Accepted and rejected rows by minutes, hours or days, whichever fits the pushes into 12 to 60 bars."""
     times = [(moment(push.get("created_at")), push) for push in pushes]
     known = [(when, push) for when, push in times if when is not None]
     if not known:

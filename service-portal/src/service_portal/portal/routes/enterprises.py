@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from service_portal.portal.parts import Part, part
 from service_portal.portal.routes.panorama import node_address
+from service_portal.portal.shapes import dataset_of, numeric_columns
 from service_portal.portal.visit import SignedIn, Visit
 
 router = APIRouter()
-PRODUCTS = "industry.product"
+ENTERPRISES, PRODUCTS = "public.enterprise", "industry.product"
 
 
 @router.get("/enterprises/{identity}")
@@ -30,9 +31,11 @@ def enterprise(visit: SignedIn, identity: str) -> Response:
         identity=identity,
         profile=profile,
         products=products,
+        product_numbers=numeric_columns((products.value or {}).get("items") or []),
         series=series,
         chart=_chart(measures, series),
         measures=measures,
+        titles=_titles(visit),
         records=[(name, rows_address(name, identity)) for name in profile.get("sources") or []],
         node_address=node_address,
     )
@@ -57,6 +60,18 @@ def _measures(visit: Visit, profile: dict[str, Any]) -> dict[str, dict[str, Any]
         return {}
     around = part(lambda: visit.brain.panorama(place["chain"], node=place["nodes"][0]["id"], depth=1))
     return dict((around.value or {}).get("measures") or {})
+
+
+def _titles(visit: Visit) -> dict[str, str]:
+    """Titles of the columns that profiles and products show, by name; a column without one keeps its name."""
+    found: dict[str, str] = {}
+    for dataset in (ENTERPRISES, PRODUCTS):
+        contract = part(lambda dataset=dataset: visit.brain.dataset(dataset)).value  # type: ignore[misc]
+        if contract:
+            found |= {
+                column.name: column.title for column in dataset_of(contract, visit.locale).columns if column.title
+            }
+    return found
 
 
 def _chart(measures: dict[str, dict[str, Any]], series: dict[str, list[dict[str, Any]]]) -> dict[str, Any] | None:

@@ -29,8 +29,8 @@ export function options({ kind, x, series }) {
       trigger: kind === "scatter" ? "item" : "axis", renderMode: "richText", confine: true,
       backgroundColor: colour("--card"), borderColor: colour("--line2"), textStyle: { color: colour("--ink"), fontSize: 12 },
     },
-    legend: series.length > 1 ? { top: 0, left: 0, itemGap: 16, textStyle: { color: colour("--ink2") } } : undefined,
-    grid: units.map((_, index) => ({ left: 8, right: 16, top: `${index * share + (index ? 6 : 10)}%`, height: `${share - 18}%`, containLabel: true })),
+    legend: series.length > 1 ? { top: 0, right: 8, itemGap: 16, textStyle: { color: colour("--ink2") } } : undefined,
+    grid: units.map((_, index) => ({ left: 8, right: 16, top: `${index * share + 10}%`, height: `${share - 14}%`, containLabel: true })),
     xAxis: units.map((_, index) => axis({
       gridIndex: index, type: numeric ? "value" : "category", data: numeric ? undefined : x, scale: numeric, splitLine: { show: false },
       axisLabel: { show: index === units.length - 1, color: colour("--ink2"), hideOverlap: true },
