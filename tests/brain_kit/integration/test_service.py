@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from brain_kit.client import Reply
+from brain_kit.database import Database
 from brain_kit.openapi import routes_of
 from brain_kit.service import Platform, ServiceRuntime, create_app
 from brain_kit.settings import PlatformSettings
@@ -237,3 +239,18 @@ def test_the_routes_of_included_routers_are_listed(platform: Platform) -> None:
     app.include_router(router)
 
     assert "/v1/inner" in {route.path for route in routes_of(app)}
+
+
+def test_the_text_of_a_database_error_carries_no_values(tmp_path: Path) -> None:
+    """It goes into logs; the values are rows of enterprises and hashes of passwords."""
+    database = Database(f"sqlite:///{tmp_path}/x.db")
+    with database.transaction() as session:
+        session.execute(sa.text("CREATE TABLE firm (name TEXT UNIQUE)"))
+    insert = sa.text("INSERT INTO firm (name) VALUES (:name)")
+
+    with pytest.raises(sa.exc.IntegrityError) as failure, database.transaction() as session:
+        session.execute(insert, [{"name": "秘密机床厂"}, {"name": "秘密机床厂"}])
+    database.close()
+
+    assert "秘密机床厂" not in str(failure.value)
+    assert "firm" in str(failure.value)

@@ -120,7 +120,7 @@ def test_a_remembered_token_ends_too(verifier: TokenVerifier, signer: Signer, mo
     token = signer.token()
     verifier.verify(token)
     later = time.time() + 400
-    monkeypatch.setattr(auth.time, "time", lambda: later)
+    monkeypatch.setattr("brain_kit.auth.time.time", lambda: later)
 
     with pytest.raises(TokenExpired):
         verifier.verify(token)

@@ -35,7 +35,12 @@ def parse_url(url: str) -> URL:
 
 def open_engine(url: URL) -> sa.Engine:
     """A lazily connecting engine for the parsed URL; the folder of a SQLite file is created."""
-    options: dict[str, Any] = {"json_serializer": _dumps, "json_deserializer": orjson.loads}
+    # Without hide_parameters the text of every database error carries row values and hashes into the logs.
+    options: dict[str, Any] = {
+        "json_serializer": _dumps,
+        "json_deserializer": orjson.loads,
+        "hide_parameters": True,
+    }
     if url.get_backend_name() == "sqlite":
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **options)
