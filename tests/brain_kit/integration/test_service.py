@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from brain_kit.openapi import routes_of
 from brain_kit.service import Platform, ServiceRuntime, create_app
 from brain_kit.settings import PlatformSettings
 
-from tests.brain_kit.echo import in_process
+from tests.brain_kit.echo import in_process, register
 
 STANDARD = {"type", "title", "status", "detail", "code", "instance", "request_id"}
 JSON_TYPE = {"content-type": "application/json"}
@@ -203,6 +204,23 @@ def test_requests_are_counted_by_route_and_never_by_what_callers_make_up(platfor
     assert any('method="GET",route="unmatched",service="echo",status="404"' in line for line in lines)
     assert any('method="other"' in line for line in lines)
     assert not [line for line in lines if "made-up" in line or "MADE" in line]
+
+
+@pytest.mark.parametrize(("access_log", "lines"), [(True, 2), (False, 1)])
+def test_requests_are_logged_when_asked_for_and_failures_always(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], access_log: bool, lines: int
+) -> None:
+    """One line each with method, path, status and time; probes leave none."""
+    platform = Platform(PlatformSettings(home=tmp_path, log_format="json", access_log=access_log))
+    register(platform)
+    for path in ("/v1/echo", "/v1/crash", "/healthz"):
+        call(platform, "GET", path)
+    platform.close()
+    written = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+
+    requests = [line for line in written if line["event"] == "request"]
+    assert [(line["path"], line["status"]) for line in requests] == [("/v1/echo", 200), ("/v1/crash", 500)][-lines:]
+    assert all(line["service"] == "echo" and line["ms"] >= 0 and line["request_id"] for line in requests)
 
 
 def test_two_services_of_one_process_count_apart(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_metrics_of_two_services_make_one_text() -> None:
 
 EXPORT = """
 import sys
-from brain_kit.telemetry import configure_tracing, server_span
+from brain_kit.telemetry import configure_tracing, name_span, server_span
 configure_tracing("demo", sys.argv[1])
 if not sys.argv[1]:
     with server_span("GET /x", None, {}) as made:
@@ -207,7 +207,8 @@ if not sys.argv[1]:
     print([name for name in sys.modules if name.startswith("opentelemetry.sdk")])
 else:
     from opentelemetry import trace
-    with server_span("GET /x", sys.argv[2], {"http.request.method": "GET"}) as made:
+    with server_span("GET /x/17", sys.argv[2], {"http.request.method": "GET"}) as made:
+        name_span("GET /x/{id}", {"http.response.status_code": 500})
         print(made)
     trace.get_tracer_provider().force_flush()
 """
@@ -246,4 +247,5 @@ def test_spans_go_to_the_endpoint() -> None:
     assert ran.stdout.split("-")[1] == TRACE_ID
     assert received[0][0] == "/v1/traces"
     assert bytes.fromhex(TRACE_ID) in received[0][1]
-    assert b"GET /x" in received[0][1]
+    assert b"GET /x/{id}" in received[0][1]
+    assert b"/x/17" not in received[0][1]  # spans of one route have one name

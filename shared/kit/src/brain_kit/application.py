@@ -20,7 +20,7 @@ from brain_kit.auth import public
 from brain_kit.ids import new_id
 from brain_kit.problems import MEDIA_TYPE, BadRequest, NotFound, Problem, TooLarge, problem_body
 from brain_kit.readiness import Readiness
-from brain_kit.telemetry import RequestMetrics, exposition, server_span
+from brain_kit.telemetry import RequestMetrics, exposition, name_span, server_span
 from brain_kit.validation import FieldsInvalid, fields_invalid
 
 __all__ = ["FieldsInvalid", "HttpShell", "add_operation_routes", "add_problem_handlers", "problem_response"]
@@ -195,6 +195,7 @@ class HttpShell:
     def _finish(self, scope: Scope, status: int, seconds: float) -> None:
         template = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.observe(scope["method"], template, status, seconds)
+        name_span(f"{scope['method']} {template}", {"http.route": template, "http.response.status_code": status})
         if scope["path"] not in QUIET_PATHS and (self._access_log or status >= 500):
             log.info("request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1000, 1))
 

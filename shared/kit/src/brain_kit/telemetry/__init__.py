@@ -3,7 +3,7 @@
 from brain_kit.telemetry.logs import configure_logging
 from brain_kit.telemetry.masking import mask_event, mask_text
 from brain_kit.telemetry.metrics import RequestMetrics, exposition
-from brain_kit.telemetry.tracing import configure_tracing, current_headers, server_span
+from brain_kit.telemetry.tracing import configure_tracing, current_headers, name_span, server_span
 
 __all__ = [
     "RequestMetrics",
@@ -13,5 +13,6 @@ __all__ = [
     "exposition",
     "mask_event",
     "mask_text",
+    "name_span",
     "server_span",
 ]

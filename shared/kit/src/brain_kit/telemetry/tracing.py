@@ -49,6 +49,18 @@ def server_span(name: str, incoming: str | None, attributes: Mapping[str, Any], 
         _parent.reset(token)
 
 
+def name_span(name: str, attributes: Mapping[str, Any]) -> None:
+    """Gives the span at hand the name and attributes that are known only afterwards, such as route and status."""
+    if _configured:
+        from opentelemetry import trace
+
+        span = trace.get_current_span()
+        span.update_name(name)
+        span.set_attributes(dict(attributes))
+        if int(attributes.get("http.response.status_code", 0)) >= 500:
+            span.set_status(trace.StatusCode.ERROR)
+
+
 def current_traceparent() -> str:
     """The traceparent of the work at hand, empty outside any."""
     return _parent.get()
