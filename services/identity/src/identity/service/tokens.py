@@ -87,7 +87,6 @@ class TokenSigner:
             # A process that missed the moment signs with the old key for RELOAD_S more.
             store.delete_retired(session, now - timedelta(seconds=self.lifetime_s + LEEWAY_S + RELOAD_S + MARGIN_S))
         self._loaded = float("-inf")
-        log.info("signing_key_made", kid=kid)
         return kid
 
     def rotate_when_due(self) -> None:
@@ -95,7 +94,7 @@ class TokenSigner:
         with self._database.exclusive("signing-key", timeout_s=LOCK_S) as held:
             rows = self._rows() if held else []
             if rows and utc_now() - rows[0].created_at > self._rotation:
-                self.rotate()
+                log.info("signing_key_rotated", kid=self.rotate())
 
     def _signing(self) -> tuple[str, Ed25519PrivateKey]:
         with self._lock:
