@@ -134,7 +134,12 @@ class Hub:
         suffix = "?" + "&".join(f"{k}={v}" for k, v in query.items()) if query else ""
         headers = {"Content-Type": "application/yaml"}
         return self.call(
-            "PUT", f"/v1/contracts/{name}{suffix}", org=OPERATOR, kind="operator", body=document.encode(), headers=headers
+            "PUT",
+            f"/v1/contracts/{name}{suffix}",
+            org=OPERATOR,
+            kind="operator",
+            body=document.encode(),
+            headers=headers,
         )
 
     def rows(self, dataset: str) -> list[dict[str, Any]]:
@@ -171,11 +176,15 @@ def contract(
     return str(
         yaml.safe_dump(
             {
-                "apiVersion": "v3.1.0", "kind": "DataContract", "id": name, "name": name, "version": version,
+                "apiVersion": "v3.1.0",
+                "kind": "DataContract",
+                "id": name,
+                "name": name,
+                "version": version,
                 "status": "active",
                 "customProperties": [{"property": k, "value": v} for k, v in own.items() if v is not None],
                 "schema": [{"name": name.split(".")[1], "logicalType": "object", "properties": properties}],
-            },  # fmt: skip
+            },
             allow_unicode=True,
         )
     )

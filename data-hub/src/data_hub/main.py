@@ -15,6 +15,7 @@ from data_hub.engine.warehouse import Warehouse
 from data_hub.reading import build_reading
 from data_hub.service.commit import Committer
 from data_hub.service.contracts import register_canonical
+from data_hub.service.known_contracts import KnownContracts
 from data_hub.service.large import LargePushes
 from data_hub.service.metrics import HubMetrics
 from data_hub.service.push import Pushes
@@ -46,9 +47,10 @@ def build(platform: Platform) -> ServiceRuntime:
     warehouse = Warehouse(database, objects)
     waiters = PushWaiters()
     committing = Committer(database, warehouse, settings, waiters, metrics)
-    pushes = Pushes(database, objects, settings, metrics, committing.wake)
+    known = KnownContracts(database)
+    pushes = Pushes(database, objects, settings, metrics, known, committing.wake)
     reading = build_reading(database, warehouse_reading(database, warehouse, objects), settings)
-    app.include_router(contracts_api.routes(database))
+    app.include_router(contracts_api.routes(database, known))
     app.include_router(pushes_api.routes(pushes, LargePushes(pushes, warehouse), waiters, settings))
     for router in reading.routers():
         app.include_router(router)

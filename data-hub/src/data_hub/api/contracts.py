@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from data_hub.api.body import body_chunks
 from data_hub.service import contracts
+from data_hub.service.known_contracts import KnownContracts
 
 Operator = Annotated[Principal, Depends(require("operator"))]
 MAX_CONTRACT_BYTES = 1 << 20
@@ -21,7 +22,7 @@ async def contract_body(request: Request) -> bytes:
     return b"".join([chunk async for chunk in body_chunks(request, MAX_CONTRACT_BYTES, MAX_CONTRACT_BYTES)])
 
 
-def routes(database: Database) -> APIRouter:
+def routes(database: Database, known: KnownContracts) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1", tags=["datasets"])
 
@@ -50,7 +51,7 @@ def routes(database: Database) -> APIRouter:
     ) -> dict[str, Any]:
         """Registers a version of an ODCS v3.1 document; answers whether it is compatible or breaking."""
         answer = await run_in_threadpool(
-            contracts.put_contract, database, caller, name, body, allow_breaking=breaking == "allow"
+            contracts.put_contract, database, known, caller, name, body, allow_breaking=breaking == "allow"
         )
         response.status_code = 201 if answer["created"] else 200
         return answer

@@ -6,6 +6,7 @@ Everything that touches the database, files or rows runs in the thread pool.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -69,11 +70,11 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
     router = APIRouter(prefix="/v1", tags=["pushes"])
     database = pushes.database
 
-    async def final(caller: Caller, record: PushRecord, wait: float) -> PushRecord:
+    async def final(caller: Caller, record: PushRecord, wait: float, future: asyncio.Future[PushRecord]) -> PushRecord:
         async def load(push_id: str) -> PushRecord:
             return await run_in_threadpool(load_push, database, caller, push_id)
 
-        return await waiters.until_final(record, wait, load) if wait else record
+        return await waiters.until_final(record, wait, future, load)
 
     @router.post("/datasets/{name}/pushes", summary="推送数据", response_class=Response)
     async def push(
@@ -89,9 +90,12 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
         """Takes rows in JSON, NDJSON, CSV, XLSX, Parquet or Arrow; the good ones get in, the others come back."""
         announced_bytes(request, settings.data_hub_push_limit_bytes)
         media = parse_media_type(request.headers.get("content-type", ""))
-        intent = await run_in_threadpool(pushes.intend, caller, name, mode, media, idempotency_key)
-        received = await take_body(request, intent, pushes, large)
-        record = await final(caller, received.record, wait)
+        intent = pushes.known_intent(caller, name, mode, media, idempotency_key)
+        if intent is None:
+            intent = await run_in_threadpool(pushes.intend, caller, name, mode, media, idempotency_key)
+        with waiters.expecting(intent.push_id) as future:
+            received = await take_body(request, intent, pushes, large)
+            record = await final(caller, received.record, wait, future)
         request_id = request.scope.get("request_id", "")
         return answer(Received(record, received.is_replay), request.url.path, request_id)
 
@@ -111,8 +115,9 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
     @router.get("/pushes/{push_id}", summary="推送回执")
     async def read_push(push_id: str, caller: Caller, wait: Wait = 0) -> dict[str, Any]:
         """A receipt, waited for until it is final."""
-        record = await run_in_threadpool(load_push, database, caller, push_id)
-        return receipt(await final(caller, record, wait))
+        with waiters.expecting(push_id) as future:
+            record = await run_in_threadpool(load_push, database, caller, push_id)
+            return receipt(await final(caller, record, wait, future))
 
     @router.get("/pushes/{push_id}/rejects", summary="退回的行", response_class=Response)
     def read_rejects(

@@ -31,7 +31,7 @@ def open_duck(folder: Path, memory_mb: int, threads: int = THREADS) -> duckdb.Du
             "allow_community_extensions": "false",
         }
     )
-    # A time without a zone is China's, as the row checker takes it. Known only once ICU is loaded, which is after the connection is made.
+    # A time without a zone is China's, as the row checker takes it; known only once ICU is loaded.
     connection.execute("SET TimeZone = 'Asia/Shanghai'")
     return connection
 

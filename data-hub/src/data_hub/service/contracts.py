@@ -17,6 +17,7 @@ from brain_kit.problems import Conflict, InvalidInput
 
 from data_hub.domain.refusals import DatasetUnknown
 from data_hub.engine.patterns import pattern_error
+from data_hub.service.known_contracts import KnownContracts
 from data_hub.store import (
     DatasetRecord,
     add_datasets,
@@ -68,7 +69,7 @@ def register_canonical(database: Database) -> None:
 
 
 def put_contract(
-    database: Database, caller: Principal, name: str, text: bytes, *, allow_breaking: bool
+    database: Database, known: KnownContracts, caller: Principal, name: str, text: bytes, *, allow_breaking: bool
 ) -> dict[str, Any]:
     """Registers a version of a contract.
 
@@ -88,6 +89,7 @@ def put_contract(
         emit(session, _registered(contract, compatible=change.compatible))
         detail = {"version": contract.version, "compatible": change.compatible}
         record_audit(session, caller, action="contract.put", object=name, detail=detail)
+    known.forget(name)
     log.info("contract_registered", dataset=name, version=contract.version, compatible=change.compatible)
     return _answer(contract, change, created=old is None)
 

@@ -81,11 +81,12 @@ class LargePushes:
 
         Raises IdempotencyKeyReused, PushInProgress, SpoolFull, StoreFull, and what reading the body raises.
         """
-        if intent.earlier is not None:
+        earlier = await run_in_threadpool(self._pushes.earlier, intent)
+        if earlier is not None:
             digest = hashlib.sha256(head)
             async for chunk in chunks:
                 digest.update(chunk)
-            return self._pushes.replay(intent, intent.earlier, digest.hexdigest())
+            return self._pushes.replay(intent, earlier, digest.hexdigest())
         work = await run_in_threadpool(self._begin, intent)
         try:
             await self._feed(work, head, chunks)

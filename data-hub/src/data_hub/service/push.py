@@ -11,17 +11,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
 import structlog
 from brain_contracts.contract import DatasetContract
-from brain_kit.audit import record as record_audit
 from brain_kit.auth import Principal
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
-from brain_kit.events import emit
+from brain_kit.events import emit_all
 from brain_kit.ids import new_id
 from brain_kit.objects import ObjectStore
 from sqlalchemy.orm import Session
@@ -30,7 +28,6 @@ from data_hub import store
 from data_hub.domain.push import SHOWN_REJECTS, Mode, Reject
 from data_hub.domain.refusals import (
     ContentRefused,
-    DatasetUnknown,
     IdempotencyKeyInvalid,
     IdempotencyKeyReused,
     ModeImpossible,
@@ -40,7 +37,9 @@ from data_hub.domain.refusals import (
 from data_hub.domain.stamp import PushStamp
 from data_hub.engine.media import MediaType
 from data_hub.service.commit import changed_event
+from data_hub.service.known_contracts import KnownContracts
 from data_hub.service.metrics import HubMetrics
+from data_hub.service.push_writer import PushWriter, audit_of
 from data_hub.settings import Settings
 from data_hub.store import PushRecord
 
@@ -60,8 +59,6 @@ class Intent:
     media: MediaType
     idempotency_key: str | None
     created_at: datetime
-    # The push that has used the same Idempotency-Key.
-    earlier: PushRecord | None
 
     @property
     def only_owner(self) -> str | None:
@@ -98,6 +95,7 @@ class Pushes:
         objects: ObjectStore,
         settings: Settings,
         metrics: HubMetrics,
+        contracts: KnownContracts,
         on_validated: Callable[[], None],
     ) -> None:
         self.database = database
@@ -105,7 +103,8 @@ class Pushes:
         self.settings = settings
         self._metrics = metrics
         self._on_validated = on_validated
-        self._contract_of = lru_cache(maxsize=512)(self._load_contract)
+        self.contracts = contracts
+        self._writer = PushWriter(database)
 
     def intend(
         self, caller: Principal, dataset: str, mode: Mode, media: MediaType, idempotency_key: str | None
@@ -114,23 +113,18 @@ class Pushes:
 
         Raises PushNotPermitted, DatasetUnknown, ModeImpossible, IdempotencyKeyInvalid.
         """
-        if not caller.has(*PUSHING_ROLES):
-            raise PushNotPermitted(
-                f"推送数据需要其中一个角色：{'、'.join(PUSHING_ROLES)}", required=list(PUSHING_ROLES)
-            )
-        if idempotency_key is not None and not IDEMPOTENCY_KEY.fullmatch(idempotency_key):
-            raise IdempotencyKeyInvalid("Idempotency-Key 应为 1 到 200 个可见的 ASCII 字符")
-        earlier = None
-        with self.database.reading() as session:
-            version = store.current_version(session, dataset)
-            if version is not None and idempotency_key is not None:
-                earlier = store.find_by_key(session, caller.org, dataset, idempotency_key)
-        if version is None:
-            raise DatasetUnknown(f"没有数据集 {dataset[:130]}，可用的见 GET /v1/datasets")
-        contract = self._contract_of(dataset, version)
-        if mode != "append" and not contract.key:
-            raise ModeImpossible(f"{dataset} 没有主键，只能 mode=append", dataset=dataset)
-        return Intent(new_id("psh"), caller, contract, mode, media, idempotency_key, utc_now(), earlier)
+        _check(caller, idempotency_key)
+        return self._intent(caller, self.contracts.get(dataset), mode, media, idempotency_key)
+
+    def known_intent(
+        self, caller: Principal, dataset: str, mode: Mode, media: MediaType, idempotency_key: str | None
+    ) -> Intent | None:
+        """As `intend` but without asking the database; None when it has to be asked."""
+        contract = self.contracts.fresh(dataset)
+        if contract is None:
+            return None
+        _check(caller, idempotency_key)
+        return self._intent(caller, contract, mode, media, idempotency_key)
 
     def receive_small(self, intent: Intent, body: bytes) -> Received:
         """Checks a body that lies in memory and keeps the outcome, in one transaction.
@@ -138,8 +132,6 @@ class Pushes:
         Raises IdempotencyKeyReused, PushInProgress.
         """
         digest = hashlib.sha256(body).hexdigest()
-        if intent.earlier is not None:
-            return self.replay(intent, intent.earlier, digest)
         from data_hub.engine.checked import to_ipc
         from data_hub.engine.small import check_small
 
@@ -152,12 +144,9 @@ class Pushes:
             findings = Findings(0, 0, 0, problem=problem)
         record = concluded(new_record(intent, digest, len(body)), findings)
         try:
-            with self.database.transaction() as session:
-                store.insert_push(session, record, data)
-                self.announce(session, intent.caller, record)
+            self._writer.write(intent.caller, record, data)
         except sa.exc.IntegrityError:
-            # Another request with the same key was faster.
-            return self.replay(intent, self._by_key(intent), digest)
+            return self.replay(intent, self.earlier(intent) or self.in_progress(intent), digest)
         self.after(record)
         return Received(record)
 
@@ -171,6 +160,14 @@ class Pushes:
             self.announce(session, intent.caller, record)
         self.after(record)
         return Received(record)
+
+    @staticmethod
+    def _intent(
+        caller: Principal, contract: DatasetContract, mode: Mode, media: MediaType, idempotency_key: str | None
+    ) -> Intent:
+        if mode != "append" and not contract.key:
+            raise ModeImpossible(f"{contract.name} 没有主键，只能 mode=append", dataset=contract.name)
+        return Intent(new_id("psh"), caller, contract, mode, media, idempotency_key, utc_now())
 
     def in_progress(self, intent: Intent) -> NoReturn:
         """Raises PushInProgress: another push with the same Idempotency-Key came first."""
@@ -189,20 +186,7 @@ class Pushes:
 
     def announce(self, session: Session, caller: Principal, record: PushRecord) -> None:
         """Event and audit of a push that was validated or refused, in the transaction that says so."""
-        emit(session, changed_event(record))
-        record_audit(
-            session,
-            caller,
-            action="dataset.push",
-            object=record.dataset,
-            outcome="refused" if record.state == "refused" else "ok",
-            detail={
-                "push": record.id,
-                "mode": record.mode,
-                "accepted": record.accepted,
-                "rejected": record.rejected,
-            },
-        )
+        emit_all(session, [changed_event(record), audit_of(caller, record)])
 
     def after(self, record: PushRecord) -> None:
         """What follows once the outcome is kept."""
@@ -221,20 +205,19 @@ class Pushes:
         self.objects.put(key, rejects_bytes(rejects))
         return Findings(received, accepted, received - accepted, tuple(rejects[:SHOWN_REJECTS]), key)
 
-    def _by_key(self, intent: Intent) -> PushRecord:
-        assert intent.idempotency_key is not None
+    def earlier(self, intent: Intent) -> PushRecord | None:
+        """The push that has used the same Idempotency-Key."""
+        if intent.idempotency_key is None:
+            return None
         with self.database.reading() as session:
-            found = store.find_by_key(session, intent.caller.org, intent.contract.name, intent.idempotency_key)
-        if found is None:
-            raise PushInProgress("同一 Idempotency-Key 的推送刚被中断，请重试", retry_after_s=1)
-        return found
+            return store.find_by_key(session, intent.caller.org, intent.contract.name, intent.idempotency_key)
 
-    def _load_contract(self, dataset: str, version: str) -> DatasetContract:
-        with self.database.reading() as session:
-            contract = store.get_contract(session, dataset, version)
-        if contract is None:
-            raise DatasetUnknown(f"没有数据集 {dataset[:130]}")
-        return contract
+
+def _check(caller: Principal, idempotency_key: str | None) -> None:
+    if not caller.has(*PUSHING_ROLES):
+        raise PushNotPermitted(f"推送数据需要其中一个角色：{'、'.join(PUSHING_ROLES)}", required=list(PUSHING_ROLES))
+    if idempotency_key is not None and not IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+        raise IdempotencyKeyInvalid("Idempotency-Key 应为 1 到 200 个可见的 ASCII 字符")
 
 
 def stamp_of(intent: Intent) -> PushStamp:

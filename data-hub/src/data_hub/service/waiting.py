@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from data_hub.domain.push import FINAL
 from data_hub.store import PushRecord
@@ -35,28 +36,34 @@ class PushWaiters:
             for loop, future in found:
                 loop.call_soon_threadsafe(_resolve, future, record)
 
-    async def until_final(
-        self, record: PushRecord, wait_s: float, load: Callable[[str], Awaitable[PushRecord]]
-    ) -> PushRecord:
-        """The push once it is final, or as it is when the time is over."""
-        deadline = time.monotonic() + wait_s
+    @contextmanager
+    def expecting(self, push_id: str) -> Iterator[asyncio.Future[PushRecord]]:
+        """A future of the push once it is final; begun before the push is kept, so that no word of it is missed."""
         loop = asyncio.get_running_loop()
+        future: asyncio.Future[PushRecord] = loop.create_future()
+        entry = (loop, future)
+        with self._lock:
+            self._waiting.setdefault(push_id, []).append(entry)
+        try:
+            yield future
+        finally:
+            self._forget(push_id, entry)
+
+    async def until_final(
+        self,
+        record: PushRecord,
+        wait_s: float,
+        future: asyncio.Future[PushRecord],
+        load: Callable[[str], Awaitable[PushRecord]],
+    ) -> PushRecord:
+        """The push once it is final, or as it is when the time is over. `load` looks it up."""
+        deadline = time.monotonic() + wait_s
         while record.state not in FINAL:
-            future: asyncio.Future[PushRecord] = loop.create_future()
-            entry = (loop, future)
-            with self._lock:
-                self._waiting.setdefault(record.id, []).append(entry)
-            try:
-                # Looked at after registering: a commit in between would else go unheard.
-                record = await load(record.id)
-                left = deadline - time.monotonic()
-                if record.state in FINAL or left <= 0:
-                    return record
-                done, _ = await asyncio.wait([future], timeout=min(left, self.poll_s))
-                if done:
-                    return future.result()
-            finally:
-                self._forget(record.id, entry)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return record
+            done, _ = await asyncio.wait([future], timeout=min(left, self.poll_s))
+            record = future.result() if done else await load(record.id)
         return record
 
     def _forget(self, push_id: str, entry: tuple[asyncio.AbstractEventLoop, asyncio.Future[PushRecord]]) -> None:

@@ -52,14 +52,22 @@ def _record(row: sa.Row[Any]) -> PushRecord:
     return PushRecord(**row._mapping)
 
 
-def insert_push(session: Session, record: PushRecord, data: bytes | None = None) -> None:
-    """Keeps a new push, and its staged bytes when it is small. Raises IntegrityError for a used Idempotency-Key."""
-    values = {name: getattr(record, name) for name in COLUMNS}
-    if record.state == "validated":
-        values["position"] = next_position()
-    session.execute(sa.insert(pushes).values(values))
-    if data is not None:
-        session.execute(sa.insert(staged_bytes).values(push=record.id, data=data))
+def insert_push(session: Session, record: PushRecord) -> None:
+    """Keeps a new push. Raises IntegrityError when its Idempotency-Key is used."""
+    insert_pushes(session, [(record, None)])
+
+
+def insert_pushes(session: Session, records: Sequence[tuple[PushRecord, bytes | None]]) -> None:
+    """Keeps new pushes, with the staged bytes of the small ones. Raises IntegrityError for a used Idempotency-Key."""
+    values = [{name: getattr(record, name) for name in COLUMNS} for record, _ in records]
+    first = next_position()
+    for place, item in enumerate(values):
+        if item["state"] == "validated":
+            item["position"] = first + place
+    session.execute(sa.insert(pushes), values)
+    staged = [{"push": record.id, "data": data} for record, data in records if data is not None]
+    if staged:
+        session.execute(sa.insert(staged_bytes), staged)
 
 
 def next_position() -> int:
