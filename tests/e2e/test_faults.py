@@ -102,9 +102,8 @@ def prepare(running: PlatformProcess) -> Journey:
     return journey
 
 
-def stored(api: ApiClient) -> list[str]:
-    """Ids of all rows in the data set, as often as they are there."""
-    total = api.post("/api/data-hub/v1/queries", {"sql": f"SELECT count(*) AS n FROM {DATASET}"})["items"][0]["n"]
+def stored(api: ApiClient) -> tuple[list[str], int, int]:
+    """Ids of all rows by pages, their number by a query, and by the statistics."""
     ids: list[str] = []
     after: str | None = None
     while True:
@@ -112,8 +111,11 @@ def stored(api: ApiClient) -> list[str]:
         ids += [row["id"] for row in page["items"]]
         after = page["next"]
         if after is None:
-            assert len(ids) == total, "the query and the pages of rows disagree"
-            return ids
+            break
+    total = api.post("/api/data-hub/v1/queries", {"sql": f"SELECT count(*) AS n FROM {DATASET}"})["items"][0]["n"]
+    statistics: Any = api.get("/api/data-hub/v1/statistics")
+    counted = next(item["rows"] for item in statistics["datasets"] if item["dataset"] == DATASET)
+    return ids, total, counted
 
 
 @contextlib.contextmanager
@@ -132,22 +134,20 @@ def stream_of_pushes(journey: Journey) -> Iterator[list[Pusher]]:
 
 
 def check(journey: Journey, acknowledged: dict[str, int]) -> None:
-    """Every acknowledged row exactly once; nothing of a refused or unknown push twice; statistics agree."""
+    """Acknowledged rows are there exactly once; pages, query and statistics agree once what waited is committed."""
     deadline = time.monotonic() + 90
-    while True:
-        try:
-            ids = stored(journey.operator)
-            missing = set(acknowledged) - set(ids)
-            if not missing or time.monotonic() > deadline:
+    seen: tuple[list[str], int, int] = ([], -1, -1)
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ApiError, PlatformUnreachable):
+            seen = stored(journey.operator)
+            if set(acknowledged) <= set(seen[0]) and seen[1] == seen[2] == len(seen[0]):
                 break
-        except (ApiError, PlatformUnreachable):
-            assert time.monotonic() < deadline
         time.sleep(0.5)
+    ids, total, counted = seen
+    missing = set(acknowledged) - set(ids)
     assert not missing, f"{len(missing)} acknowledged rows are lost, such as {sorted(missing)[:3]}"
     assert len(ids) == len(set(ids)), "rows are there twice"
-    statistics: Any = journey.operator.get("/api/data-hub/v1/statistics")
-    rows = next(item["rows"] for item in statistics["datasets"] if item["name"] == DATASET)
-    assert rows == len(ids)
+    assert (total, counted) == (len(ids), len(ids)), "pages, query and statistics disagree"
 
 
 def run_rounds(journey: Journey, kill: Callable[[random.Random], None], seed: int) -> None:
