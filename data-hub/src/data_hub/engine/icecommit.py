@@ -15,7 +15,7 @@ from pyiceberg.io.pyarrow import (
     parquet_path_to_id_mapping,
 )
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-from pyiceberg.table import Table
+from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 
@@ -55,16 +55,22 @@ def data_file(metadata: TableMetadata, objects: ObjectStore, new: NewFile) -> Da
     )
 
 
-def current_files(table: Table) -> dict[str, DataFile]:
-    """Data files of the current snapshot by location."""
-    snapshot = table.current_snapshot()
-    if snapshot is None:
-        return {}
-    return {
-        entry.data_file.file_path: entry.data_file
-        for manifest in snapshot.manifests(table.io)
-        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-    }
+class SteadyTransaction(Transaction):
+    """A transaction that works its metadata out once for each update.
+
+    pyiceberg does so at every look, some sixteen times a commit, each time copying every snapshot of the table.
+    """
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table)
+        self._steady: tuple[int, TableMetadata] = (0, table.metadata)
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """The table's metadata with the updates so far."""
+        if self._steady[0] != len(self._updates):
+            self._steady = (len(self._updates), super().table_metadata)
+        return self._steady[1]
 
 
 def commit_files(
@@ -82,7 +88,7 @@ def commit_files(
     Raises CommitFailedException when the table has changed since; nothing is retried here.
     """
     properties: dict[str, Any] = dict(summary)
-    with catalogue.committing(also), table.transaction() as transaction:
+    with catalogue.committing(also), SteadyTransaction(table) as transaction:
         update = transaction.update_snapshot(snapshot_properties=properties)
         with update.overwrite() if removed else update.merge_append() as producer:
             for old in removed:

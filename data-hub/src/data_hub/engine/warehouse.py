@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ColumnField", "DataFileRef", "SnapshotUnknown", "TableState", "Warehouse"]
 
 CACHED_STATES = 256
+CACHED_MANIFESTS = 512
 PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
@@ -54,6 +55,7 @@ class Warehouse:
         self.database = database
         self.objects = objects
         self._states: OrderedDict[tuple[str, int | None], TableState] = OrderedDict()
+        self._manifests: OrderedDict[str, list[DataFile]] = OrderedDict()
         self._lock = threading.Lock()
 
     @cached_property
@@ -109,6 +111,21 @@ class Warehouse:
             assert table is not None
         return evolve(table, contract)
 
+    def data_files(self, table: Table, snapshot: Snapshot | None) -> list[DataFile]:
+        """Manifest entries of the data files of a snapshot. Manifests never change, so each is read once."""
+        found: list[DataFile] = []
+        for manifest in [] if snapshot is None else snapshot.manifests(table.io):
+            with self._lock:
+                files = self._manifests.get(manifest.manifest_path)
+            if files is None:
+                files = [entry.data_file for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)]
+                with self._lock:
+                    self._manifests[manifest.manifest_path] = files
+                    while len(self._manifests) > CACHED_MANIFESTS:
+                        self._manifests.popitem(last=False)
+            found += files
+        return found
+
     def close(self) -> None:
         """Releases the catalogue's threads when it was opened."""
         if "catalogue" in self.__dict__:
@@ -120,11 +137,7 @@ class Warehouse:
         if snapshot is None:
             return TableState(dataset, schema, metadata_location=table.metadata_location)
         # Time travel shows old rows in today's columns, so that one query text fits every moment.
-        files = tuple(
-            self._file_ref(current, entry.data_file)
-            for manifest in snapshot.manifests(table.io)
-            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-        )
+        files = tuple(self._file_ref(current, file) for file in self.data_files(table, snapshot))
         return TableState(
             dataset,
             schema,

@@ -250,8 +250,9 @@ class Committer:
             key = f"{table_folder(contract.name)}/data/{applied.written.name}"
             objects.put_file(key, applied.written)
             added.append(icecommit.NewFile(key, applied.written))
-        files = icecommit.current_files(table) if applied.removed_files else {}
-        removed = [files[objects.location(file.key)] for file in applied.removed_files]
+        files = self._warehouse.data_files(table, table.current_snapshot()) if applied.removed_files else ()
+        known = {file.file_path: file for file in files}
+        removed = [known[objects.location(file.key)] for file in applied.removed_files]
 
         def also(session: Session, metadata: TableMetadata) -> None:
             self._committed(session, contract, metadata, applied, outcome)
