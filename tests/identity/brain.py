@@ -13,6 +13,7 @@ from brain_contracts.codes import make_uscc
 from brain_kit.client import Reply
 from brain_kit.service import Platform
 from brain_kit.settings import PlatformSettings
+from identity.service.bootstrap import FirstCredentials
 from industry_brain.wiring import ROLES, build_service, start_workers
 
 PASSWORD = "Correct-Horse-42"
@@ -32,15 +33,17 @@ class Holder:
 class Brain:
     """identity alone on a platform; every test makes organisations of its own."""
 
-    def __init__(self, home: Path, *, working: bool = True, **settings: Any) -> None:
+    def __init__(
+        self, home: Path, *, working: bool = True, first: FirstCredentials | None = None, **settings: Any
+    ) -> None:
         self.platform = Platform(PlatformSettings(home=home, **settings))
         self.runtime = build_service(self.platform, "identity")
         self.database = self.platform.database("identity")
-        first = identity.main.bootstrap(self.platform)
-        assert first is not None
-        self.first = first
+        made = identity.main.bootstrap(self.platform) or first  # on a second start they are those of the first
+        assert made is not None
+        self.first = made
         self.workers = start_workers([self.runtime], ROLES if working else ())
-        self.operator = self.sign_in(first.user, first.password)["access_token"]
+        self.operator = self.sign_in(made.user, made.password)["access_token"]
         self.home_org: str = self.json("GET", "/v1/me", self.operator)["org"]
 
     def close(self) -> None:

@@ -52,7 +52,8 @@ class Toy:
         @app.get("/v1/status/{status}")
         @app.post("/v1/status/{status}")
         def status(status: int, caller: Caller) -> Response:
-            return Response(b"x" * 10, status, headers={"x-own": "1", "connection": "x-own"})
+            body = b"" if status in (204, 304) else b"x" * 10
+            return Response(body, status, headers={"x-own": "1", "keep-alive": "9"})
 
         @app.get("/v1/crash")
         def crash(caller: Caller) -> None:

@@ -15,7 +15,8 @@ PUSH_LIMIT = 256 << 20
 
 
 @pytest.fixture(scope="session")
-def _limits() -> Iterator[None]:
+def limits() -> Iterator[None]:
+    """Bounds small enough to be met."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BRAIN_SERVICE_PORTAL_BODY_LIMIT_BYTES", str(BODY_LIMIT))
         patch.setenv("BRAIN_SERVICE_PORTAL_PUSH_LIMIT_BYTES", str(PUSH_LIMIT))
@@ -25,7 +26,7 @@ def _limits() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", params=["embedded", "cluster"])
-def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _limits: None) -> Iterator[Front]:
+def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, limits: None) -> Iterator[Front]:
     """A gateway whose toy service is called in-process (embedded) or over HTTP (cluster)."""
     home: Path = tmp_path_factory.mktemp("gateway")
     made = Front(home, remote=request.param == "cluster")
@@ -34,7 +35,7 @@ def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def embedded(tmp_path: Path, _limits: None) -> Iterator[Front]:
+def embedded(tmp_path: Path, limits: None) -> Iterator[Front]:
     """A gateway of this test alone."""
     made = Front(tmp_path)
     yield made

@@ -10,13 +10,15 @@ from brain_kit.auth import Caller, Principal, require
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
 from brain_kit.service import Platform
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service_portal.domain.plans import Plan
 from service_portal.service import control, operation
 
 Operator = Annotated[Principal, Depends(require("operator"))]
+PlanName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+MOST = 10**18
 Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
@@ -24,10 +26,10 @@ class PlanBody(BaseModel):
     """Limits of a plan; null means no limit."""
 
     model_config = ConfigDict(extra="forbid")
-    rate_per_s: float | None = Field(gt=0)
-    burst: int = Field(ge=1)
-    monthly_requests: int | None = Field(ge=1)
-    monthly_bytes: int | None = Field(ge=1)
+    rate_per_s: float | None = Field(gt=0, le=1e6, allow_inf_nan=False)
+    burst: int = Field(ge=1, le=10**6)
+    monthly_requests: int | None = Field(ge=1, le=MOST)
+    monthly_bytes: int | None = Field(ge=1, le=MOST)
 
 
 class AssignmentBody(BaseModel):
@@ -47,12 +49,12 @@ def control_routes(platform: Platform, database: Database) -> APIRouter:
         return control.list_plans(database)
 
     @router.put("/plans/{name}", summary="设置方案")
-    def put_plan(name: str, body: PlanBody, caller: Operator) -> dict[str, Any]:
+    def put_plan(name: PlanName, body: PlanBody, caller: Operator) -> dict[str, Any]:
         """Sets a plan; gateways follow within seconds."""
         return control.put_plan(database, caller, Plan(name, **body.model_dump()))
 
     @router.put("/plan-assignments/{org}", summary="给机构指定方案")
-    def assign_plan(org: str, body: AssignmentBody, caller: Operator) -> dict[str, Any]:
+    def assign_plan(org: Annotated[str, Path(max_length=18)], body: AssignmentBody, caller: Operator) -> dict[str, Any]:
         """Gives an organisation a plan of its own."""
         return control.assign_plan(database, caller, org, body.plan)
 

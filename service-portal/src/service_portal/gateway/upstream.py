@@ -103,6 +103,8 @@ class Upstreams:
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
+            # aiohttp would repeat PUT and DELETE too, with a body that is already spent.
+            self._session._retry_connection = False
         return self._session
 
 

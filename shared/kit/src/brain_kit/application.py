@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -46,7 +47,12 @@ class MethodNotAllowed(Problem):
 
 def problem_response(problem: Problem, *, instance: str = "", request_id: str = "") -> Response:
     """A problem as an HTTP answer."""
-    body = orjson.dumps(problem_body(problem, instance=instance, request_id=request_id), default=str)
+    content = problem_body(problem, instance=instance, request_id=request_id)
+    try:
+        body = orjson.dumps(content, default=str)
+    except TypeError:
+        # A refused value may itself be what JSON of 64-bit integers and valid Unicode cannot carry.
+        body = json.dumps(content, default=str).encode("ascii")
     return Response(body, problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
