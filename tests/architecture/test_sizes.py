@@ -16,6 +16,8 @@ LONGER_FUNCTIONS: dict[str, str] = {
     "routes": "a router factory is a list of small routes",
     "upgrade": "a migration is a list of tables",
     "_overview": "the fake platform's answer is one literal",
+    "_profiles": "the fake platform's answers are literals",
+    "overview": "the fake platform's answer is one literal",
     "_pushes": "the fake platform's answer is one literal",
     "events_app": "a list of small routes of the fake platform",
 }

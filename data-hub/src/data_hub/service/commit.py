@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from brain_contracts.contract import DatasetContract
-from brain_contracts.events import CommittedPush, PushChanged, WarehouseCommitted
+from brain_contracts.events import CommittedPush, WarehouseCommitted
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
 from brain_kit.events import emit
@@ -38,6 +38,7 @@ from data_hub.domain.row_check import key_reject
 from data_hub.domain.tables import TableState
 from data_hub.engine.warehouse import Warehouse, table_folder
 from data_hub.service.metrics import HubMetrics
+from data_hub.service.receipts import changed_event
 from data_hub.service.waiting import PushWaiters
 from data_hub.settings import Settings
 from data_hub.store import PushRecord
@@ -372,18 +373,6 @@ class Committer:
             self._local.duck = open_duck(folder, self._settings.data_hub_memory_mb)
         found: duckdb.DuckDBPyConnection = self._local.duck
         return found
-
-
-def changed_event(record: PushRecord) -> PushChanged:
-    """The event that tells of a validated or refused push."""
-    return PushChanged(
-        push_id=record.id,
-        dataset=record.dataset,
-        owner=record.owner,
-        state="refused" if record.state == "refused" else "validated",
-        accepted=record.accepted,
-        rejected=record.rejected,
-    )
 
 
 def _staged(records: Sequence[PushRecord], inline: dict[str, bytes]) -> list[StagedPush]:

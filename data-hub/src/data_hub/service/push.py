@@ -36,10 +36,10 @@ from data_hub.domain.refusals import (
 )
 from data_hub.domain.stamp import PushStamp
 from data_hub.engine.media import MediaType
-from data_hub.service.commit import changed_event
 from data_hub.service.known_contracts import KnownContracts
 from data_hub.service.metrics import HubMetrics
 from data_hub.service.push_writer import PushWriter, audit_of
+from data_hub.service.receipts import changed_event
 from data_hub.settings import Settings
 from data_hub.store import PushRecord
 

@@ -19,7 +19,7 @@ from brain_kit.database import Database
 from brain_kit.events import emit_all
 
 from data_hub import store
-from data_hub.service.commit import changed_event
+from data_hub.service.receipts import changed_event
 from data_hub.store import PushRecord
 
 MOST_TOGETHER = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from brain_contracts.events import PushChanged
 from brain_kit.auth import Principal
 from brain_kit.clock import rfc3339
 from brain_kit.database import Database
@@ -61,3 +62,15 @@ def page_of_pushes(
         found = list_pushes(session, owner=owner, dataset=dataset, state=state, before=after, limit=limit + 1)
     items = [receipt(record) | {"rejects": []} for record in found[:limit]]
     return {"items": items, "next": found[limit - 1].id if len(found) > limit else None}
+
+
+def changed_event(record: PushRecord) -> PushChanged:
+    """The event that tells of a validated or refused push."""
+    return PushChanged(
+        push_id=record.id,
+        dataset=record.dataset,
+        owner=record.owner,
+        state="refused" if record.state == "refused" else "validated",
+        accepted=record.accepted,
+        rejected=record.rejected,
+    )

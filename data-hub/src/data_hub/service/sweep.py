@@ -18,7 +18,7 @@ from brain_kit.problems import Problem
 
 from data_hub import store
 from data_hub.engine.warehouse import table_folder
-from data_hub.service.commit import changed_event
+from data_hub.service.receipts import changed_event
 from data_hub.settings import Settings
 from data_hub.store import PushRecord
 
