@@ -49,6 +49,7 @@ def build(platform: Platform) -> ServiceRuntime:
     committing = Committer(database, warehouse, settings, waiters, metrics)
     known = KnownContracts(database)
     pushes = Pushes(database, objects, settings, metrics, known, committing.wake)
+    committing.arriving = lambda: pushes.arriving
     reading = build_reading(database, warehouse_reading(database, warehouse, objects), settings)
     app.include_router(contracts_api.routes(database, known))
     app.include_router(pushes_api.routes(pushes, LargePushes(pushes, warehouse), waiters, settings))

@@ -58,7 +58,7 @@ def test_a_declared_length_over_the_limit_is_refused_before_the_body(
 ) -> None:
     """413 with the limit, while not a byte of the body was sent; pushes have a limit of their own."""
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {holder.key}\r\ncontent-length: {limit + 1}\r\n\r\n"
-    answer = front.raw(head.encode(), timeout_s=1)
+    answer = front.raw(head.encode(), timeout_s=0.5)
 
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"body_too_large" in answer
@@ -90,7 +90,7 @@ def test_a_length_that_is_no_number_is_refused(front: Front, holder: Holder, len
     """400, whoever finds it first."""
     head = f"POST {SINK} HTTP/1.1\r\nhost: x\r\nx-api-key: {holder.key}\r\ncontent-length: {length}\r\n\r\n"
 
-    assert front.raw(head.encode(), timeout_s=1).startswith(b"HTTP/1.1 400 ")
+    assert front.raw(head.encode(), timeout_s=0.5).startswith(b"HTTP/1.1 400 ")
 
 
 def test_an_upload_streams_in_bounded_memory(front: Front, holder: Holder) -> None:

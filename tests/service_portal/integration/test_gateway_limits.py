@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -207,7 +208,8 @@ def test_each_write_is_recorded_in_the_audit_chain(front: Front, holder: Holder)
 )
 def test_a_plan_that_makes_no_sense_is_refused(front: Front, body: dict[str, Any]) -> None:
     """422 names the field; nothing is stored."""
-    reply = front.call("PUT", "/api/service-portal/v1/plans/odd", front.brain.first.api_key, json=body)
+    sent = {"body": json.dumps(body), "headers": {"content-type": "application/json"}}
+    reply = front.call("PUT", "/api/service-portal/v1/plans/odd", front.brain.first.api_key, **sent)
     plans = front.call("GET", "/api/service-portal/v1/plans", front.brain.first.api_key).json()
 
     assert (reply.status, reply.json()["code"]) == (422, "fields_invalid")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from brain_contracts.codes import CHECKS, CodeInvalid
@@ -159,6 +159,7 @@ def _bounds(column: Column) -> list[Rule]:
     return rules
 
 
+@cache
 def _code_rule(code_type: str) -> Callable[[str], bool]:
     check = CHECKS[code_type]
 

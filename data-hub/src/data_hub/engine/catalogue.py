@@ -92,9 +92,7 @@ class HubCatalogue(SqlCatalog):
             also: AlsoInCommit | None = getattr(self._also, "call", None)
             if also is not None:
                 also(session, staged.metadata)
-        return CommitTableResponse.model_construct(
-            metadata=staged.metadata, metadata_location=staged.metadata_location
-        )
+        return CommitTableResponse.model_construct(metadata=staged.metadata, metadata_location=staged.metadata_location)
 
     def pointer(self, namespace: str, name: str) -> str | None:
         """Where the table's current metadata lie; None when there is no such table."""

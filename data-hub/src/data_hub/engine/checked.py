@@ -23,6 +23,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", tz="UTC"),
 }
 BATCH_ROWS = 50_000
+COMPRESSED_FROM_BYTES = 64 << 10
 
 
 @dataclass
@@ -120,9 +121,10 @@ class RowCollector:
 
 
 def to_ipc(table: pa.Table) -> bytes:
-    """A table as a compressed Arrow stream."""
+    """A table as an Arrow stream, compressed when that is worth its start-up cost."""
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    compression = "lz4" if table.nbytes > COMPRESSED_FROM_BYTES else None
+    options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
     with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())

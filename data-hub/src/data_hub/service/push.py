@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NoReturn
@@ -105,6 +107,9 @@ class Pushes:
         self._on_validated = on_validated
         self.contracts = contracts
         self._writer = PushWriter(database)
+        # Small pushes that are being checked right now.
+        self.arriving = 0
+        self._counting = threading.Lock()
 
     def intend(
         self, caller: Principal, dataset: str, mode: Mode, media: MediaType, idempotency_key: str | None
@@ -131,6 +136,20 @@ class Pushes:
 
         Raises IdempotencyKeyReused, PushInProgress.
         """
+        with self._arriving():
+            return self._receive_small(intent, body)
+
+    @contextmanager
+    def _arriving(self) -> Iterator[None]:
+        with self._counting:
+            self.arriving += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self.arriving -= 1
+
+    def _receive_small(self, intent: Intent, body: bytes) -> Received:
         digest = hashlib.sha256(body).hexdigest()
         from data_hub.engine.checked import to_ipc
         from data_hub.engine.small import check_small
