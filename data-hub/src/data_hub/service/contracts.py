@@ -32,6 +32,10 @@ log = structlog.get_logger()
 PLATFORM = "platform"
 
 
+# Several processes of a cluster start at once on an empty database.
+LOCK_S = 30.0
+
+
 class ContractRefused(InvalidInput):
     """The document is not a usable contract; `errors` lists each wrong field."""
 
@@ -53,14 +57,14 @@ class VersionTaken(Conflict):
 
 
 def register_canonical(database: Database) -> None:
-    """Registers the contracts that ship with the platform and are not known yet."""
+    """Registers the contracts that ship with the platform and are not known yet; one process at a time does it."""
     shipped = canonical_contracts()
     with database.reading() as session:
         known = {record.name for record in list_datasets(session)}
     missing = [contract for name, contract in shipped.items() if name not in known]
     if not missing:
         return
-    with database.transaction() as session:
+    with database.exclusive("canonical-contracts", timeout_s=LOCK_S), database.transaction() as session:
         known = {record.name for record in list_datasets(session)}
         missing = [contract for contract in missing if contract.name not in known]
         add_datasets(session, missing, utc_now(), PLATFORM)
