@@ -40,6 +40,7 @@ from data_hub.domain.tables import TableState
 from data_hub.engine.warehouse import Warehouse, table_folder
 from data_hub.service.metrics import HubMetrics
 from data_hub.service.receipts import changed_event
+from data_hub.service.staged_pushes import staged_pushes
 from data_hub.service.waiting import PushWaiters
 from data_hub.settings import Settings
 from data_hub.store import PushRecord
@@ -54,12 +55,13 @@ if TYPE_CHECKING:
     from data_hub.engine.staged import StagedPush
 
 log = structlog.get_logger()
-LEASE = timedelta(seconds=30)
-RENEW_BEFORE = timedelta(seconds=10)
+# Short, so that the rows of a killed committer wait seconds only; safety does not rest on it.
+LEASE = timedelta(seconds=6)
+RENEW_BEFORE = timedelta(seconds=3)
 PAUSE_AFTER_ERROR_S = 1.0
 # While pushes are on their way in, a commit waits this long for them at most: one commit of sixty pushes costs as much
 # as one of a single push. A lone push finds nobody on the way and is committed at once.
-LINGER_S = 0.04
+LINGER_S = 0.1
 LINGER_STEP_S = 0.004
 
 
@@ -219,7 +221,7 @@ class Committer:
     def _commit(self, contract: DatasetContract, records: list[PushRecord], inline: dict[str, bytes]) -> None:
         table = self._warehouse.ready_table(contract)
         state = self._warehouse.state_of(contract.name, table, table.current_snapshot())
-        pushes = _staged(records, inline)
+        pushes = staged_pushes(records, inline)
         folder = self._folder / f"{contract.name}-{threading.get_ident()}"
         folder.mkdir(parents=True, exist_ok=True)
         outcome = _Outcome(records)
@@ -386,20 +388,3 @@ class Committer:
             self._local.duck = open_duck(folder, self._settings.data_hub_memory_mb)
         found: duckdb.DuckDBPyConnection = self._local.duck
         return found
-
-
-def _staged(records: Sequence[PushRecord], inline: dict[str, bytes]) -> list[StagedPush]:
-    from data_hub.engine.checked import from_ipc
-    from data_hub.engine.staged import StagedPush, staged_parts
-
-    return [
-        StagedPush(
-            record.id,
-            record.owner,
-            record.mode,
-            record.accepted,
-            from_ipc(inline[record.id]) if record.id in inline else None,
-            staged_parts(record.staged),
-        )
-        for record in records
-    ]
