@@ -28,6 +28,21 @@ class Meter:
         self._open: dict[UsageKey, Usage] = {}
         self._settled: dict[tuple[str, str], tuple[int, int]] = {}
         self._unsettled: dict[tuple[str, str], list[int]] = {}
+        self._under_way: dict[str, int] = {}
+
+    def begin(self, organisation: str) -> None:
+        """A request was let in: it uses up quota from now on, not only when it is counted at its end."""
+        with self._lock:
+            self._under_way[organisation] = self._under_way.get(organisation, 0) + 1
+
+    def end(self, organisation: str) -> None:
+        """A request that was let in is over, and counted."""
+        with self._lock:
+            left = self._under_way[organisation] - 1
+            if left:
+                self._under_way[organisation] = left
+            else:
+                del self._under_way[organisation]
 
     def count(self, key: UsageKey, bytes_in: int, bytes_out: int, milliseconds: float) -> None:
         """Counts one request."""
@@ -68,8 +83,8 @@ class Meter:
                     month[1] -= usage.bytes_in + usage.bytes_out
 
     def month(self, organisation: str, month: str) -> tuple[int, int]:
-        """(requests, bytes) of an organisation in a month, settled and open."""
+        """(requests, bytes) of an organisation in a month: settled, open and under way."""
         with self._lock:
             done = self._settled.get((organisation, month), (0, 0))
             more = self._unsettled.get((organisation, month), [0, 0])
-            return done[0] + more[0], done[1] + more[1]
+            return done[0] + more[0] + self._under_way.get(organisation, 0), done[1] + more[1]

@@ -132,8 +132,8 @@ class _Exchange:
     """One request through the gateway and its answer."""
 
     __slots__ = (
-        "_bytes_in", "_bytes_out", "_extra", "_gateway", "_headers", "_limit", "_method", "_over_limit", "_principal",
-        "_receive", "_request_id", "_scope", "_send", "_service", "_started", "_status",
+        "_admitted", "_bytes_in", "_bytes_out", "_extra", "_gateway", "_headers", "_limit", "_method", "_over_limit",
+        "_principal", "_receive", "_request_id", "_scope", "_send", "_service", "_started", "_status",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,6 +149,7 @@ class _Exchange:
         self._status = 0
         self._bytes_in = self._bytes_out = 0
         self._limit = 0
+        self._admitted = False
         self._over_limit: BodyTooLarge | None = None
         self._extra: list[tuple[bytes, bytes]] = []
         self._started = time.perf_counter()
@@ -164,6 +165,8 @@ class _Exchange:
             if verdict is not None:
                 self._principal = verdict.principal
                 self._extra = self._gateway._limits.admit(verdict.principal)
+                self._gateway._meter.begin(verdict.principal.org)
+                self._admitted = True
             upstream = self._upstream_scope(target, verdict.authorization if verdict else None, client[0])
             await self._gateway._upstreams.handle(target.service, upstream, self._counted_receive, self._counted_send)
             if self._over_limit is not None:
@@ -260,6 +263,8 @@ class _Exchange:
         status = self._status or CLIENT_GONE
         key = (day, principal.org, principal.subject, self._service, f"{status // 100}xx")
         self._gateway._meter.count(key, self._bytes_in, self._bytes_out, milliseconds)
+        if self._admitted:
+            self._gateway._meter.end(principal.org)
         if self._method in WRITES:
             path = self._scope["path"]
             self._gateway._trail.add(principal, self._method, path, status, self._request_id, milliseconds)
