@@ -12,6 +12,7 @@ from data_hub.engine.duck import disk_errors
 from data_hub.engine.readers import BOM, MAX_ROW_BYTES, Header, parse_header
 
 OnSegment = Callable[[Path], None]
+DECIDED_BY_BYTES = 64 << 10
 
 
 class LineSegments:
@@ -77,18 +78,17 @@ class LineSegments:
 class CsvSegments(LineSegments):
     """CSV: a stretch ends at a line end outside quotes; the header is read and left out, text becomes UTF-8.
 
-    Without a charset the body counts as UTF-8 until a byte says otherwise; it is then GB18030 from its beginning when
-    all before was plain ASCII, which both share, and refused when it was not.
+    Without a charset the stretch from the first byte that is not ASCII decides: UTF-8 when it is valid, else GB18030.
     """
 
     def __init__(self, folder: Path, size: int, on_segment: OnSegment, wanted: Columns, charset: str | None) -> None:
         super().__init__(folder, size, on_segment)
         self.header: Header | None = None
         self._wanted = wanted
-        self._charset = charset or "utf-8"
-        self._may_switch = charset is None
-        self._all_ascii = True
-        self._decoder = codecs.getincrementaldecoder(self._charset)()
+        self._charset = charset or ""
+        self._decoder = codecs.getincrementaldecoder(charset)() if charset else None
+        # From the first byte that is not ASCII, until there is enough to tell the charset by.
+        self._undecided = b""
         self._head = b""
         self._in_quotes = False
 
@@ -96,38 +96,38 @@ class CsvSegments(LineSegments):
         """Takes the next piece of the body."""
         if not self._begun:
             data = data.removeprefix(BOM)
-        data = self._utf8(data)
+        self._pass_on(self._utf8(data))
+
+    def close(self) -> None:
+        """Takes what is left as the last row. Raises ContentRefused when there was not even a header."""
+        self._pass_on(self._utf8(b"", final=True))
+        if self.header is None:
+            self._take_header(b"\n")
+        super().close()
+
+    def _pass_on(self, data: bytes) -> None:
         if self.header is None:
             data = self._take_header(data)
         if data:
             self._begun = True
             super().write(data)
 
-    def close(self) -> None:
-        """Takes what is left as the last row. Raises ContentRefused when there was not even a header."""
-        rest = self._utf8(b"", final=True)
-        if rest:
-            super().write(rest)
-        if self.header is None:
-            self._take_header(b"\n")
-        super().close()
-
     def _utf8(self, data: bytes, *, final: bool = False) -> bytes:
-        if data.isascii() and self._all_ascii and not final:
-            return data
+        if self._decoder is None:
+            data, self._undecided = self._undecided + data, b""
+            if data.isascii() and not final:
+                return data
+            if len(data) < DECIDED_BY_BYTES and not final:
+                self._undecided = data
+                return b""
+            self._charset = "utf-8" if _is_utf8(data, final=final) else "gb18030"
+            self._decoder = codecs.getincrementaldecoder(self._charset)()
         try:
-            text = self._decoder.decode(data, final)
+            return self._decoder.decode(data, final).encode()
         except UnicodeDecodeError as error:
-            if not (self._may_switch and self._all_ascii):
-                raise ContentRefused(
-                    "charset_unknown", f"内容不是合法的 {self._charset}；请注明 charset=utf-8 或 gb18030"
-                ) from error
-            self._charset, self._may_switch = "gb18030", False
-            self._decoder = codecs.getincrementaldecoder("gb18030")()
-            return self._utf8(data, final=final)
-        if not text.isascii():
-            self._all_ascii = False
-        return text.encode()
+            raise ContentRefused(
+                "charset_unknown", f"内容不是合法的 {self._charset}；请注明 charset=utf-8 或 gb18030"
+            ) from error
 
     def _take_header(self, data: bytes) -> bytes:
         """Reads the header once its line is complete; gives back what follows it."""
@@ -155,6 +155,15 @@ class CsvSegments(LineSegments):
                 return end
             end = data.rfind(b"\n", 0, end)
         return -1
+
+
+def _is_utf8(data: bytes, *, final: bool) -> bool:
+    """Whether bytes are UTF-8; a character may be cut off at the end unless that is final."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data, final)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class WholeBody:
