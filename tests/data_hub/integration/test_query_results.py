@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -193,6 +194,7 @@ def test_a_kept_result_goes_away_after_its_time(tmp_path_factory: pytest.TempPat
     service = ReadingService(tmp_path_factory.mktemp("short"), data_hub_query_results_s=0.001)
     try:
         page = service.query(STEEL_KEY, "SELECT * FROM range(10)", limit=5).json()
+        time.sleep(0.1)
         service.reading.queries._kept.tend()
         reply = service.call(STEEL_KEY, "GET", f"/v1/queries/{page['id']}/rows", params={"after": "5"})
     finally:

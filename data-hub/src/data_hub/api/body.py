@@ -39,7 +39,7 @@ class Gzip:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """See Decoder. A body may be several gzip members one after the other."""
-        while data:
+        while True:
             piece = self._object.decompress(data, UNPACK_BYTES)
             if piece:
                 yield piece
@@ -47,6 +47,9 @@ class Gzip:
             if self._object.eof and self._object.unused_data:
                 data = self._object.unused_data
                 self._object = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+            elif not data and len(piece) < UNPACK_BYTES:
+                # With all input taken a full piece may still have more behind it.
+                return
 
     def is_complete(self) -> bool:
         """See Decoder."""

@@ -241,7 +241,8 @@ def json_source(path: Path, names: Sequence[str], types: dict[str, str]) -> str:
     columns = ", ".join(f"{literal(name)}: {literal(source_type(types[name]))}" for name in names)
     return (
         f"read_json({literal(str(path))}, format = 'newline_delimited', columns = {{{columns}}},"
-        f" maximum_object_size = {MAX_ROW_BYTES})"
+        # DuckDB takes objects of up to twice this size.
+        f" maximum_object_size = {MAX_ROW_BYTES // 2})"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def lines_of_array(typer: BulkTyper, path: Path, segments: LineSegments) -> None
 def _json_words(text: str) -> str:
     if "maximum_object_size" in text:
         return f"一个对象超过 {MAX_ROW_BYTES >> 20} MiB"
-    return f"不是合法的 JSON（{text.splitlines()[0][:160]}）"
+    # The text names the file in the spool; where in the body it is may be told, where on the server not.
+    place = re.search(r"at byte ([0-9]+)", text)
+    return f"不是合法的 JSON（第 {place[1]} 个字节附近）" if place else "不是合法的 JSON，可能不完整"
 
 
 def type_xlsx(typer: BulkTyper, path: Path, limit_bytes: int) -> None:

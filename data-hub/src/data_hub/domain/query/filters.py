@@ -120,7 +120,9 @@ class _Writer:
             exp.Cast: self._cast,
         }
 
-    def write(self, node: exp.Expr, depth: int = 0) -> str:
+    def write(self, node: exp.Expr | None, depth: int = 0) -> str:
+        if node is None:  # the parser takes some texts, such as a lone `@`, for an operator without its operand
+            raise FilterRefused("filter 不完整：有运算符缺少比较的对象", field="filter")
         self._nodes += 1
         if depth > MAX_DEPTH or self._nodes > MAX_NODES:
             raise FilterRefused("filter 过于复杂，请拆分或改用查询接口", field="filter")
