@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jwt
 import urllib3
@@ -63,9 +65,13 @@ class Hub:
 
     def __init__(self, home: Path, *, workers: bool = True, **settings: Any) -> None:
         self.signer = Signer()
-        self.platform = Platform(PlatformSettings(home=home, log_level="ERROR", **settings), name="test")
+        own = {f"BRAIN_{name.upper()}": str(value) for name, value in settings.items() if name.startswith("data_hub_")}
+        shared = {name: value for name, value in settings.items() if not name.startswith("data_hub_")}
+        self.platform = Platform(PlatformSettings(home=home, log_level="ERROR", **shared), name="test")
         self.platform.tokens = TokenVerifier(lambda: self.signer.jwks)
-        self.runtime: ServiceRuntime = build(self.platform)
+        # A service reads its own settings from the environment.
+        with mock.patch.dict(os.environ, own):
+            self.runtime: ServiceRuntime = build(self.platform)
         self.platform.register(self.runtime)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

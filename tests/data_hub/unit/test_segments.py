@@ -135,3 +135,4 @@ def test_census_counts_what_json_says(rows: list[dict[str, object]], tight: bool
     assert census.booleans == kinds[bool]
     assert census.nulls == kinds[type(None)]
     assert census.others == 0
+    assert census.longest_line == max(map(len, body.split(b"\n")))

@@ -82,7 +82,7 @@ class BulkTyper:
 
         def strict(source: Path, out: Path) -> int | None:
             rows = self.copy(json_source(source, self.wanted.used, self._types()), out)
-            if rows is not None and not agrees(take_census(source.read_bytes()), self._filled(out)):
+            if rows is not None and not agrees(take_census(source.read_bytes()), self._filled(out), MAX_ROW_BYTES):
                 return None
             return rows
 
@@ -241,8 +241,7 @@ def json_source(path: Path, names: Sequence[str], types: dict[str, str]) -> str:
     columns = ", ".join(f"{literal(name)}: {literal(source_type(types[name]))}" for name in names)
     return (
         f"read_json({literal(str(path))}, format = 'newline_delimited', columns = {{{columns}}},"
-        # DuckDB takes objects of up to twice this size.
-        f" maximum_object_size = {MAX_ROW_BYTES // 2})"
+        f" maximum_object_size = {MAX_ROW_BYTES})"
     )
 
 

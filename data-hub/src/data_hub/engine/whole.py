@@ -58,8 +58,8 @@ def _json_words(text: str) -> str:
     if "maximum_object_size" in text:
         return f"一个对象超过 {MAX_ROW_BYTES >> 20} MiB"
     # The text names the file in the spool; where in the body it is may be told, where on the server not.
-    place = re.search(r"at byte ([0-9]+)", text)
-    return f"不是合法的 JSON（第 {place[1]} 个字节附近）" if place else "不是合法的 JSON，可能不完整"
+    place = re.search(r"in record/value ([0-9]+)", text)
+    return f"不是合法的 JSON（第 {place[1]} 个对象附近）" if place else "不是合法的 JSON，可能不完整"
 
 
 def type_xlsx(typer: BulkTyper, path: Path, limit_bytes: int) -> None:
