@@ -80,6 +80,7 @@ def zip_bomb(unpacked_bytes: int, *, announced: int | None = None) -> bytes:
 
 TRUNCATED_ARROW = arrow(GOOD)[:-300]
 HUGE_BATCH = arrow([{"id": "x", "n": 1, "text": "y" * (300 << 20)}])
+PACKED_LINES = zlib.compress(b'{"id": "a", "n": 1}\n' * 1_500_000)
 DEEP = "[" * 100_000 + "]" * 100_000
 
 WHOLE = [
@@ -110,7 +111,7 @@ WHOLE = [
     ("an unknown encoding", b"x", "text/csv", 415, "encoding_unsupported"),
     ("broken gzip", b"\x1f\x8bnonsense", "text/csv", 422, "malformed_encoding"),
     ("cut off gzip", zlib.compress(ndjson(GOOD))[:-9], "application/x-ndjson", 422, "malformed_encoding"),
-    ("gzip that unpacks to 30 MB", zlib.compress(b'{"id": "a", "n": 1}\n' * 1_500_000), "application/x-ndjson", 413, "body_too_large"),
+    ("gzip that unpacks to 30 MB", PACKED_LINES, "application/x-ndjson", 413, "body_too_large"),
 ]  # fmt: skip
 ENCODINGS = {
     "an unknown encoding": "br",
