@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from fastapi import FastAPI, Header
 
 from tests.brain_kit.eventing import World, opened, wait_for
 from tests.brain_kit.sample_service import write_package
+from tests.coroutines import run_async
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def call(app: FastAPI, method: str, url: str, role: str = "operator") -> tuple[i
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(app(scope, receive, send))
+    run_async(app(scope, receive, send))
     body = b"".join(message.get("body", b"") for message in sent[1:])
     return sent[0]["status"], json.loads(body)
 

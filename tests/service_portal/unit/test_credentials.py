@@ -11,6 +11,8 @@ from brain_kit.auth import Principal, claims_of
 from brain_kit.problems import Problem, Unauthenticated, Unavailable, problem_from
 from service_portal.gateway.credentials import Credentials
 
+from tests.coroutines import run_async
+
 KEY = "bk_0123456789ab_" + "A" * 43
 CLAIMS = claims_of(Principal("k1", "key", "91370300MA3C00001U", "enterprise", roles=frozenset({"member"})))
 
@@ -53,9 +55,9 @@ def test_a_verdict_is_remembered_until_its_age() -> None:
         for _ in range(3):
             await credentials.verify(KEY)
 
-    asyncio.run(calls(credentials_of(identity)))
+    run_async(calls(credentials_of(identity)))
     assert identity.calls == 1
-    asyncio.run(calls(credentials_of(identity, 0.0)))
+    run_async(calls(credentials_of(identity, 0.0)))
     assert identity.calls == 4
 
 
@@ -76,7 +78,7 @@ def test_a_verdict_asked_for_before_a_change_is_not_remembered() -> None:
             await credentials.verify(KEY)
         assert refused.value.code == "key_revoked"
 
-    asyncio.run(scenario())
+    run_async(scenario())
     assert identity.calls == 2
 
 
@@ -87,7 +89,7 @@ def test_what_is_wrong_with_the_gateway_is_not_blamed_on_the_key(code: str) -> N
     identity.problem = problem_from(401, {"code": code, "detail": "x"})
 
     with pytest.raises(Unavailable):
-        asyncio.run(credentials_of(identity).verify(KEY))
+        run_async(credentials_of(identity).verify(KEY))
 
 
 def test_refusals_are_remembered_for_a_moment_only() -> None:
@@ -101,5 +103,5 @@ def test_refusals_are_remembered_for_a_moment_only() -> None:
             with pytest.raises(Unauthenticated):
                 await credentials.verify(KEY)
 
-    asyncio.run(flood())
+    run_async(flood())
     assert identity.calls == 1
