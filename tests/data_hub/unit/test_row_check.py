@@ -128,6 +128,11 @@ def test_every_wrong_field_of_a_row_is_named() -> None:
     assert "revenue" in rejects[2].fix
 
 
+def test_an_unknown_column_without_a_value_is_let_pass() -> None:
+    """Nothing is lost with it."""
+    assert judge(contract(Column("id", "string")), {"id": "a", "other": None}) == (["a"], [])
+
+
 def test_an_enterprise_may_only_push_its_own_rows() -> None:
     """Others are not bound to the owner column."""
     found = contract(Column("uscc", "string", required=True), key=("uscc",), owner_column="uscc")

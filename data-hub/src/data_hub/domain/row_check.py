@@ -102,7 +102,8 @@ class RowChecker:
             reason, fix = explain_value(column, code, value)
             found.append(Reject(number, column.name, shown_value(value), code, reason, fix, text))
         for name in row:
-            if name not in self._known:
+            # Without a value nothing is lost, and SQL cannot tell such a column from a known one.
+            if name not in self._known and row[name] is not None:
                 text = text or original()
                 hint = unknown_hint(name, self.contract.column_names)
                 reason, fix = explain_row("unknown_column", field=name, hint=hint)

@@ -81,7 +81,7 @@ class BulkTyper:
         """A stretch of NDJSON; None when no row of it is right."""
 
         def strict(source: Path, out: Path) -> int | None:
-            rows = self.copy(json_source(source, self.wanted.used, self._types()), out)
+            rows = self.copy(json_source(source, self.wanted.used, self._types()), out, is_text=True)
             if rows is not None and not agrees(take_census(source.read_bytes()), self._filled(out), MAX_ROW_BYTES):
                 return None
             return rows
@@ -92,16 +92,19 @@ class BulkTyper:
         """A stretch of CSV without header; None when no row of it is right."""
 
         def strict(source: Path, out: Path) -> int | None:
-            return self.copy(csv_source(source, header, self._types()), out, set(header.names))
+            return self.copy(csv_source(source, header, self._types()), out, set(header.names), is_text=True)
 
         def rows(data: bytes) -> Iterable[Entry]:
             return read_records(data.decode(), header)
 
         return self._type(path, strict, rows, is_csv=True)
 
-    def copy(self, source: str, out: Path, present: set[str] | None = None) -> int | None:
-        """Types a source in one pass and looks for broken rules; None when anything is wrong with it."""
-        columns = ", ".join(self._expression(column, present) for column in self.schema)
+    def copy(self, source: str, out: Path, present: set[str] | None = None, *, is_text: bool = False) -> int | None:
+        """Types a source in one pass and looks for broken rules; None when anything is wrong with it.
+
+        present: columns that the source has, None for all. is_text: its times are text.
+        """
+        columns = ", ".join(self._expression(column, present, is_text=is_text) for column in self.schema)
         try:
             rows = copy_to_parquet(self.duck, f"SELECT {columns} FROM {source}", out, self.schema)
             names = [name for name in self.wanted.used if present is None or name in present]
@@ -195,7 +198,7 @@ class BulkTyper:
     def _types(self) -> dict[str, str]:
         return {name: self.contract.column(name).duckdb_type for name in self.wanted.used}
 
-    def _expression(self, column: ColumnField, present: set[str] | None) -> str:
+    def _expression(self, column: ColumnField, present: set[str] | None, *, is_text: bool) -> str:
         name = quoted(column.name)
         fixed = {
             "_owner": literal(self.stamp.owner),
@@ -206,7 +209,7 @@ class BulkTyper:
             return f"{fixed[column.name]} AS {name}"
         if present is not None and column.name not in present:
             return f"NULL::{column.duckdb_type} AS {name}"
-        return typed_expression(name, column.duckdb_type)
+        return typed_expression(name, column.duckdb_type, is_text=is_text)
 
     def _filled(self, path: Path) -> dict[str, int]:
         """Values that are not null by DuckDB type, from the footer of a typed file."""
@@ -223,17 +226,28 @@ class BulkTyper:
         return filled
 
 
-def typed_expression(name: str, duckdb_type: str) -> str:
+# DuckDB reads much more as a day or a time than the row checker does, and cuts off what it has no use for.
+TIME_FORMS = {
+    "DATE": "[0-9]{4}(-[0-9]{1,2}-[0-9]{1,2}|/[0-9]{1,2}/[0-9]{1,2})",
+    "TIMESTAMP WITH TIME ZONE": "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    "([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?",
+}
+
+
+def typed_expression(name: str, duckdb_type: str, *, is_text: bool) -> str:
     """A column of a source as its type. Whole numbers come as floating ones, since DuckDB would round 1.5 to 2."""
     if duckdb_type == "BIGINT":
-        whole = f"{name} = trunc({name}) AND abs({name}) <= 9007199254740992"
-        return f"CASE WHEN {whole} OR {name} IS NULL THEN CAST({name} AS BIGINT) ELSE error('whole') END AS {name}"
-    return f"CAST({name} AS {duckdb_type}) AS {name}"
+        fits = f"{name} = trunc({name}) AND abs({name}) <= 9007199254740992"
+    elif is_text and duckdb_type in TIME_FORMS:
+        fits = f"regexp_full_match({name}, {literal(TIME_FORMS[duckdb_type])})"
+    else:
+        return f"CAST({name} AS {duckdb_type}) AS {name}"
+    return f"CASE WHEN {fits} OR {name} IS NULL THEN CAST({name} AS {duckdb_type}) ELSE error('form') END AS {name}"
 
 
 def source_type(duckdb_type: str) -> str:
-    """The type as which a column is read."""
-    return "DOUBLE" if duckdb_type == "BIGINT" else duckdb_type
+    """The type as which a column of text is read."""
+    return "VARCHAR" if duckdb_type in TIME_FORMS else "DOUBLE" if duckdb_type == "BIGINT" else duckdb_type
 
 
 def json_source(path: Path, names: Sequence[str], types: dict[str, str]) -> str:
