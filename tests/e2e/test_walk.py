@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,12 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     home: Path = tmp_path_factory.mktemp("walk")
     with PlatformProcess(home / "home") as running:
         journey = Journey(running.url, running.home)
-        load(journey.operator, running.home, enterprises=150)
+        chain = load(journey.operator, running.home, enterprises=150)["chain"]
+        panorama = f"/api/government-services/v1/chains/{chain}/panorama"
+        deadline = time.monotonic() + 60
+        while not journey.operator.get(panorama)["counts"].get("enterprises"):
+            assert time.monotonic() < deadline, "the panorama was not built"
+            time.sleep(0.2)
         api = journey.add_organisation("walker", USCC, "enterprise", "370303")
         lines = (
             f'{{"uscc":"{USCC}","month":"2026-09","revenue_10k_cny":10}}\n'
