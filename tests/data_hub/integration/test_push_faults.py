@@ -198,7 +198,7 @@ def fill_disk(patched: pytest.MonkeyPatch, hub: Hub, where: str) -> None:
     """Makes one of the places where a push writes run out of room."""
     if where == "spool":
 
-        def full(self: Any, data: bytes) -> None:
+        def full(self: Any, *pieces: bytes) -> None:
             with segments.disk_errors():
                 raise OSError(28, "No space left on device")
 

@@ -9,10 +9,11 @@ from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from data_hub.domain.push import Columns
 from data_hub.domain.refusals import ContentRefused
-from data_hub.engine.census import take_census
+from data_hub.engine.census import lines_within, take_census
 from data_hub.engine.readers import MAX_ROW_BYTES
 from data_hub.engine.segments import CsvSegments, LineSegments, line_pieces
 from hypothesis import given, settings
@@ -128,11 +129,21 @@ def test_census_counts_what_json_says(rows: list[dict[str, object]], tight: bool
     body = "".join(json.dumps(row, ensure_ascii=False, separators=separators) + "\n" for row in rows).encode()
     kinds = Counter(type(value) for row in rows for value in row.values())
 
-    census = take_census(body)
+    census = take_census(np.frombuffer(body, np.uint8))
 
     assert census.texts == kinds[str]
     assert census.numbers == kinds[int] + kinds[float]
     assert census.booleans == kinds[bool]
     assert census.nulls == kinds[type(None)]
     assert census.others == 0
-    assert census.longest_line == max(map(len, body.split(b"\n")))
+
+
+@given(st.lists(st.integers(0, 50), max_size=12))
+def test_long_lines_are_noticed(lengths: list[int]) -> None:
+    """Never let pass when one is longer than the limit; always when all are shorter than half of it."""
+    body = b"".join(b"x" * length + b"\n" for length in lengths)
+
+    if max(lengths, default=0) > 20:
+        assert not lines_within(np.frombuffer(body, np.uint8), 20)
+    if max(lengths, default=0) < 9:
+        assert lines_within(np.frombuffer(body, np.uint8), 20)

@@ -33,9 +33,10 @@ def breaks_rules(
         if only_owner is not None and name == contract.owner_column:
             rules.append(f"v <> {literal(only_owner)}")
         if rules:
+            # An aggregate, since DuckDB would move a condition below the DISTINCT and ask it of every row again.
             value_rules.append(
-                f"SELECT 1 FROM (SELECT DISTINCT {quoted(name)} AS v FROM {source}"
-                f" WHERE {quoted(name)} IS NOT NULL) WHERE {' OR '.join(rules)}"
+                f"SELECT 1 FROM (SELECT bool_or({' OR '.join(rules)}) AS broken FROM (SELECT {quoted(name)} AS v"
+                f" FROM {source} WHERE {quoted(name)} IS NOT NULL GROUP BY v)) WHERE broken"
             )
     queries = [f"SELECT 1 FROM {source} WHERE {' OR '.join(row_rules)} LIMIT 1"] if row_rules else []
     queries += [f"{query} LIMIT 1" for query in value_rules]

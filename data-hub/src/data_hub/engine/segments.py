@@ -36,8 +36,8 @@ class LineSegments:
         if end < 0:
             self._hold(data)
             return
-        self._put(bytes(self._held) + data[: end + 1])
-        self._held = bytearray(data[end + 1 :])
+        self._put(self._held, memoryview(data)[: end + 1])
+        self._held = bytearray(memoryview(data)[end + 1 :])
         if self._written >= self._size:
             self._finish_segment()
             self._file = self._open()
@@ -45,8 +45,8 @@ class LineSegments:
     def close(self) -> None:
         """Takes what is left as the last row."""
         if self._held:
-            self._put(bytes(self._held) + b"\n")
-            self._held.clear()
+            self._put(self._held, b"\n")
+            self._held = bytearray()
         self._finish_segment()
 
     def _cut(self, data: bytes) -> int:
@@ -65,10 +65,11 @@ class LineSegments:
         self._written = 0
         return self._folder / f"segment-{self._number:05d}.txt"
 
-    def _put(self, data: bytes) -> None:
-        with disk_errors(), self._file.open("ab", buffering=0) as out:
-            out.write(data)
-        self._written += len(data)
+    def _put(self, *pieces: bytes | bytearray | memoryview) -> None:
+        with disk_errors(), self._file.open("ab") as out:
+            for piece in pieces:
+                out.write(piece)
+                self._written += len(piece)
 
     def _finish_segment(self) -> None:
         if self._written:
@@ -174,7 +175,7 @@ class WholeBody:
 
     def write(self, data: bytes) -> None:
         """Takes the next piece of the body."""
-        with disk_errors(), self.path.open("ab", buffering=0) as out:
+        with disk_errors(), self.path.open("ab") as out:
             out.write(data)
 
     def close(self) -> None:
