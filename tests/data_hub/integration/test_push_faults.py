@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import duckdb
 import pytest
 from brain_kit.clock import utc_now
 from brain_kit.objects.errors import StoreFull
@@ -204,13 +203,11 @@ def fill_disk(patched: pytest.MonkeyPatch, hub: Hub, where: str) -> None:
 
         patched.setattr(segments.LineSegments, "_put", full)
     elif where == "typing":
-        import data_hub.engine.duck as duck
 
-        def copy(*arguments: Any, **options: Any) -> int:
-            with duck.disk_errors():
-                raise duckdb.IOException("IO Error: Could not write file: No space left on device")
+        def write_table(self: Any, table: Any, group: int) -> None:
+            raise OSError(28, "No space left on device")
 
-        patched.setattr("data_hub.engine.bulk.copy_to_parquet", copy)
+        patched.setattr("pyarrow.parquet.ParquetWriter.write_table", write_table)
     else:
 
         def put_file(key: str, path: Path, **options: Any) -> None:

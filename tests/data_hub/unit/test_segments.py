@@ -29,7 +29,7 @@ def feed(sink: LineSegments, body: bytes, cuts: list[int]) -> None:
     start, turn = 0, 0
     while start < len(body):
         size = cuts[turn % len(cuts)]
-        sink.write(body[start : start + size])
+        sink.write([body[start : start + size]])
         start, turn = start + size, turn + 1
     sink.close()
 
@@ -95,9 +95,9 @@ def test_a_line_without_end_is_refused_before_it_fills_memory(tmp_path: Path) ->
     sink = LineSegments(tmp_path, 1 << 20, lambda path: None)
 
     for _ in range(8):
-        sink.write(b"x" * (MAX_ROW_BYTES // 4))
+        sink.write([b"x" * (MAX_ROW_BYTES // 4)])
     with pytest.raises(ContentRefused) as refused:
-        sink.write(b"x" * (MAX_ROW_BYTES // 4))
+        sink.write([b"x" * (MAX_ROW_BYTES // 4)])
     assert refused.value.code == "row_too_large"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from brain_contracts.contract import DatasetContract
 
@@ -20,13 +21,15 @@ from data_hub.domain.refusals import ContentRefused
 from data_hub.domain.row_check import RowChecker
 from data_hub.domain.stamp import PushStamp
 from data_hub.domain.tables import SYSTEM_NAMES, ColumnField
+from data_hub.engine.behind import Behind
 from data_hub.engine.census import agrees, lines_within, take_census
 from data_hub.engine.checked import RowCollector
-from data_hub.engine.detect import breaks_rules, prepare_codes
-from data_hub.engine.duck import copy_to_parquet, file_list, literal, quoted
+from data_hub.engine.detect import Rules
+from data_hub.engine.duck import copy_to_parquet, disk_errors, file_list, literal, quoted
 from data_hub.engine.readers import MAX_ROW_BYTES, Entry, Header, read_lines, read_records
 from data_hub.engine.rejects import RejectFile
 from data_hub.engine.segments import line_pieces
+from data_hub.engine.typed_files import TypedWriter
 
 PIECE_BYTES = 2 << 20
 
@@ -72,45 +75,54 @@ class BulkTyper:
         self.wanted = columns_of(contract, stamp.mode)
         self.rejects = rejects
         self.result = BulkResult()
+        self.behind = Behind()
         used = {*SYSTEM_NAMES, *self.wanted.used}
         self.schema = [column for column in fields if column.name in used]
         self._folder = folder
         self._number = 0
-        prepare_codes(connection, contract)
+        self._rules = Rules(connection, contract, self.wanted, stamp.only_owner)
 
     def type_lines(self, path: Path) -> TypedFile | None:
         """A stretch of NDJSON; None when no row of it is right."""
 
-        def strict(source: Path, out: Path) -> int | None:
-            rows = self.copy(json_source(source, self.wanted.used, self._types()), out, is_text=True)
-            return rows if rows is not None and self._is_exact(source, out) else None
+        def strict(source: Path) -> pa.Table | None:
+            table = self.read(json_source(source, self.wanted.used, self._types()), is_text=True)
+            return table if table is not None and self._is_exact(source, table) else None
 
         return self._type(path, strict, read_lines, is_csv=False)
 
     def type_csv(self, path: Path, header: Header) -> TypedFile | None:
         """A stretch of CSV without header; None when no row of it is right."""
 
-        def strict(source: Path, out: Path) -> int | None:
-            return self.copy(csv_source(source, header, self._types()), out, set(header.names), is_text=True)
+        def strict(source: Path) -> pa.Table | None:
+            return self.read(csv_source(source, header, self._types()), set(header.names), is_text=True)
 
         def rows(data: bytes) -> Iterable[Entry]:
             return read_records(data.decode(), header)
 
         return self._type(path, strict, rows, is_csv=True)
 
-    def copy(self, source: str, out: Path, present: set[str] | None = None, *, is_text: bool = False) -> int | None:
+    def read(self, source: str, present: set[str] | None = None, *, is_text: bool = False) -> pa.Table | None:
         """Types a source in one pass and looks for broken rules; None when anything is wrong with it.
 
         present: columns that the source has, None for all. is_text: its times are text.
         """
-        columns = ", ".join(self._expression(column, present, is_text=is_text) for column in self.schema)
+        asked = [column for column in self.schema if column.name not in SYSTEM_NAMES]
+        columns = ", ".join(_expression(column, present, is_text=is_text) for column in asked)
         try:
-            rows = copy_to_parquet(self.duck, f"SELECT {columns} FROM {source}", out, self.schema)
-            names = [name for name in self.wanted.used if present is None or name in present]
-            wrong = breaks_rules(self.duck, self.contract, names, self.wanted.required, self.stamp.only_owner, out)
+            with disk_errors():
+                table = self.duck.sql(f"SELECT {columns} FROM {source}").to_arrow_table()
+            wrong = self._rules.are_broken(
+                table, [name for name in self.wanted.used if present is None or name in present]
+            )
         except duckdb.Error:
             return None
-        return None if wrong else rows
+        return None if wrong else table
+
+    def write(self, table: pa.Table, out: Path) -> None:
+        """Writes typed rows into a file of their own."""
+        with TypedWriter(out, self.schema, self.stamp) as writer:
+            writer.add(table)
 
     def check_rows(self, entries: Iterable[Entry], first_row: int, *, is_text: bool) -> list[TypedFile]:
         """Judges rows one by one; the good ones go to files with `_row`, the others to the rejects."""
@@ -127,10 +139,17 @@ class BulkTyper:
         return files
 
     def keep(self, rows: int, out: Path) -> TypedFile:
-        """Takes a file that SQL typed whole."""
+        """Takes a file that is typed whole, and perhaps still being written."""
         typed = TypedFile(out, rows, self.result.received + 1, has_row=False)
         self.result.received += rows
         self.result.files.append(typed)
+        return typed
+
+    def keep_piece(self, table: pa.Table) -> TypedFile:
+        """Writes a part of a stretch of which another part is not right."""
+        typed = TypedFile(self.new_path(), table.num_rows, self.result.received + 1, has_row=False)
+        self.write(table, typed.path)
+        self.result.received += typed.rows
         return typed
 
     def keep_mixed(self, files: list[TypedFile]) -> TypedFile | None:
@@ -159,28 +178,27 @@ class BulkTyper:
     def _type(
         self,
         path: Path,
-        strict: Callable[[Path, Path], int | None],
+        strict: Callable[[Path], pa.Table | None],
         rows_in: Callable[[bytes], Iterable[Entry]],
         *,
         is_csv: bool,
     ) -> TypedFile | None:
-        out = self.new_path()
-        rows = strict(path, out)
-        if rows is not None:
-            return self.keep(rows, out) if rows else None
-        out.unlink(missing_ok=True)
+        table = strict(path)
+        if table is not None:
+            if not table.num_rows:
+                return None
+            out = self.new_path()
+            self.behind.do(self.write, table, out)
+            return self.keep(table.num_rows, out)
         files: list[TypedFile] = []
         piece_path = self._folder / "piece.txt"
         for piece in line_pieces(path, PIECE_BYTES, quotes=is_csv):
             piece_path.write_bytes(piece)
-            out = self.new_path()
-            rows = strict(piece_path, out)
-            if rows is None:
-                out.unlink(missing_ok=True)
+            table = strict(piece_path)
+            if table is None:
                 files += self.check_rows(rows_in(piece), self.result.received + 1, is_text=is_csv)
             else:
-                files.append(TypedFile(out, rows, self.result.received + 1, has_row=False))
-                self.result.received += rows
+                files.append(self.keep_piece(table))
         return self.keep_mixed(files)
 
     def _drain(self, collector: RowCollector) -> list[TypedFile]:
@@ -194,39 +212,20 @@ class BulkTyper:
         collector.result.tables = []
         return files
 
-    def _is_exact(self, source: Path, out: Path) -> bool:
+    def _is_exact(self, source: Path, table: pa.Table) -> bool:
         """Whether a typed read of NDJSON missed and bent nothing."""
         data = np.memmap(source, np.uint8, mode="r")
-        return lines_within(data, MAX_ROW_BYTES) and agrees(take_census(data), self._filled(out))
+        return lines_within(data, MAX_ROW_BYTES) and agrees(take_census(data), self._filled(table))
 
     def _types(self) -> dict[str, str]:
         return {name: self.contract.column(name).duckdb_type for name in self.wanted.used}
 
-    def _expression(self, column: ColumnField, present: set[str] | None, *, is_text: bool) -> str:
-        name = quoted(column.name)
-        fixed = {
-            "_owner": literal(self.stamp.owner),
-            "_push": literal(self.stamp.push_id),
-            "_pushed_at": f"TIMESTAMPTZ {literal(self.stamp.pushed_at.isoformat())}",
-        }
-        if column.name in fixed:
-            return f"{fixed[column.name]} AS {name}"
-        if present is not None and column.name not in present:
-            return f"NULL::{column.duckdb_type} AS {name}"
-        return typed_expression(name, column.duckdb_type, is_text=is_text)
-
-    def _filled(self, path: Path) -> dict[str, int]:
-        """Values that are not null by DuckDB type, from the footer of a typed file."""
-        footer = pq.read_metadata(path)
-        types = {column.name: column.duckdb_type for column in self.schema if column.name not in SYSTEM_NAMES}
+    def _filled(self, table: pa.Table) -> dict[str, int]:
+        """Values that are not null by DuckDB type."""
         filled: dict[str, int] = {}
-        for group in range(footer.num_row_groups):
-            for place in range(footer.num_columns):
-                chunk = footer.row_group(group).column(place)
-                kind = types.get(chunk.path_in_schema)
-                if kind is not None:
-                    nulls = chunk.statistics.null_count if chunk.statistics is not None else 0
-                    filled[kind] = filled.get(kind, 0) + chunk.num_values - (nulls or 0)
+        for name in self.wanted.used:
+            kind, column = self.contract.column(name).duckdb_type, table.column(name)
+            filled[kind] = filled.get(kind, 0) + len(column) - column.null_count
         return filled
 
 
@@ -236,6 +235,13 @@ TIME_FORMS = {
     "TIMESTAMP WITH TIME ZONE": "[0-9]{4}-[0-9]{2}-[0-9]{2}"
     "([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?",
 }
+
+
+def _expression(column: ColumnField, present: set[str] | None, *, is_text: bool) -> str:
+    name = quoted(column.name)
+    if present is not None and column.name not in present:
+        return f"NULL::{column.duckdb_type} AS {name}"
+    return typed_expression(name, column.duckdb_type, is_text=is_text)
 
 
 def typed_expression(name: str, duckdb_type: str, *, is_text: bool) -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-BLOCK = 1 << 18
+BLOCK = 1 << 19
 QUOTE, COLON, SPACE, LINE_END = 34, 58, 32, 10
+SPACES = np.full(2, SPACE, np.uint8)
 NUMBER_STARTS = tuple(b"-0123456789")
 
 
@@ -32,14 +33,19 @@ class Census:
 def take_census(data: npt.NDArray[np.uint8]) -> Census:
     """Counts the values that follow `":` or `": ` by their first byte."""
     counts: npt.NDArray[np.int64] = np.zeros(256, np.int64)
-    last = len(data) - 1
     for start in range(0, len(data), BLOCK):
-        colons = np.flatnonzero(data[start : start + BLOCK] == COLON) + start
-        places = np.minimum(colons[data[colons - 1] == QUOTE] + 1, last)
-        firsts = data[places]
+        # One byte before the block and two behind it, or spaces where there are none.
+        block = data[max(start - 1, 0) : start + BLOCK + 2]
+        if start == 0 or len(block) < BLOCK + 3:
+            block = np.concatenate([SPACES[:1] if start == 0 else SPACES[:0], block, SPACES])[: BLOCK + 3]
+        places = np.flatnonzero(block[1:-2] == COLON)
+        is_key = block.take(places) == QUOTE
+        if not is_key.all():
+            places = places[is_key]
+        firsts = block[2:].take(places)
         spaced = firsts == SPACE
         if spaced.any():
-            firsts = np.where(spaced, data[np.minimum(places + 1, last)], firsts)
+            firsts = np.where(spaced, block[3:].take(places), firsts)
         counts += np.bincount(firsts, minlength=256)
     texts, booleans, nulls = int(counts[QUOTE]), int(counts[ord("t")] + counts[ord("f")]), int(counts[ord("n")])
     numbers = int(sum(counts[first] for first in NUMBER_STARTS))

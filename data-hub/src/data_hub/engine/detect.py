@@ -1,46 +1,72 @@
-"""Does a typed file break a rule of its contract anywhere? One answer for millions of rows, no row is named.
+"""Do typed rows break a rule of their contract anywhere? One answer for millions of rows, no row is named.
 
 Rules on text are asked of the distinct values only: codes, regions and months repeat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 from brain_contracts.codes import industry_codes, month_sql, regions, uscc_sql
 from brain_contracts.contract import Column, DatasetContract
 
-from data_hub.engine.duck import file_list, literal, quoted
+from data_hub.domain.push import Columns
+from data_hub.engine.duck import literal, quoted
+
+REMEMBERED = 200_000
 
 
-def breaks_rules(
-    connection: duckdb.DuckDBPyConnection,
-    contract: DatasetContract,
-    names: Sequence[str],
-    required: Sequence[str],
-    only_owner: str | None,
-    path: Path,
-) -> bool:
-    """Whether at least one row of a typed Parquet file breaks a rule."""
-    source = f"read_parquet({file_list([path])})"
-    row_rules, value_rules = [], []
-    for name in names:
-        column = contract.column(name)
-        row_rules += _row_rules(column, name in required)
-        rules = _value_rules(column)
-        if only_owner is not None and name == contract.owner_column:
-            rules.append(f"v <> {literal(only_owner)}")
-        if rules:
-            # An aggregate, since DuckDB would move a condition below the DISTINCT and ask it of every row again.
-            value_rules.append(
-                f"SELECT 1 FROM (SELECT bool_or({' OR '.join(rules)}) AS broken FROM (SELECT {quoted(name)} AS v"
-                f" FROM {source} WHERE {quoted(name)} IS NOT NULL GROUP BY v)) WHERE broken"
-            )
-    queries = [f"SELECT 1 FROM {source} WHERE {' OR '.join(row_rules)} LIMIT 1"] if row_rules else []
-    queries += [f"{query} LIMIT 1" for query in value_rules]
-    return any(connection.execute(query).fetchone() is not None for query in queries)
+class Rules:
+    """The rules of one push, asked of its typed rows table by table.
+
+    only_owner: the one code that the contract's owner column may hold.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        contract: DatasetContract,
+        wanted: Columns,
+        only_owner: str | None,
+    ) -> None:
+        self._duck = connection
+        self._row_rules = {name: _row_rules(contract.column(name), name in wanted.required) for name in wanted.used}
+        self._value_rules = {name: _value_rules(contract.column(name)) for name in wanted.used}
+        if only_owner is not None and contract.owner_column in self._value_rules:
+            self._value_rules[contract.owner_column].append(f"v <> {literal(only_owner)}")
+        # Values that have been found right, by column; the same codes come in every table.
+        self._right: dict[str, pa.Array] = {}
+        _prepare_codes(connection, contract)
+
+    def are_broken(self, table: pa.Table, present: Collection[str]) -> bool:
+        """Whether at least one row breaks a rule. present: the columns that the push has."""
+        rules = [rule for name in present for rule in self._row_rules.get(name, ())]
+        if rules and self._holds("typed_rows", table, " OR ".join(rules)):
+            return True
+        return any(self._has_wrong_value(name, table.column(name)) for name in present if self._value_rules.get(name))
+
+    def _has_wrong_value(self, name: str, column: pa.ChunkedArray) -> bool:
+        values = column.unique().drop_null()
+        right = self._right.get(name)
+        if right is not None:
+            values = values.filter(pc.invert(pc.is_in(values, right)))
+        if not len(values):
+            return False
+        if self._holds("typed_values", pa.table({"v": values}), " OR ".join(self._value_rules[name])):
+            return True
+        if right is None or len(right) < REMEMBERED:
+            self._right[name] = values if right is None else pa.concat_arrays([right, values])
+        return False
+
+    def _holds(self, name: str, table: pa.Table, condition: str) -> bool:
+        self._duck.register(name, table)
+        try:
+            return self._duck.execute(f"SELECT 1 FROM {name} WHERE {condition} LIMIT 1").fetchone() is not None
+        finally:
+            self._duck.unregister(name)
 
 
 def _row_rules(column: Column, is_required: bool) -> list[str]:
@@ -83,7 +109,7 @@ def _value_rules(column: Column) -> list[str]:
 CODE_TABLES = {"region": "known_regions", "industry_class": "known_industry_classes"}
 
 
-def prepare_codes(connection: duckdb.DuckDBPyConnection, contract: DatasetContract) -> None:
+def _prepare_codes(connection: duckdb.DuckDBPyConnection, contract: DatasetContract) -> None:
     """Makes the tables of codes that the contract's columns refer to."""
     used = {column.code_type for column in contract.columns}
     for code_type, codes in (("region", frozenset(regions())), ("industry_class", industry_codes())):

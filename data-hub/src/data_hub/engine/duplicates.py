@@ -17,6 +17,7 @@ SHARE_ROWS = 2_000_000
 
 def drop_duplicates(typer: BulkTyper) -> bool:
     """Rejects every later row with a key that came before, and takes it out of its file; True when there were any."""
+    typer.behind.finish()
     key = typer.contract.key
     if not key or not typer.result.files:
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from data_hub.domain.push import Columns
@@ -28,16 +28,20 @@ class LineSegments:
         self._file = self._open()
         self._begun = False
 
-    def write(self, data: bytes) -> None:
-        """Takes the next piece of the body."""
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Takes the next pieces of the body; they are not put together, since copying costs as much as writing."""
         if not self._begun:
-            data, self._begun = data.removeprefix(BOM), True
-        end = self._cut(data)
+            pieces, self._begun = [pieces[0].removeprefix(BOM), *pieces[1:]], True
+        place, end = len(pieces), -1
+        while place and end < 0:
+            place -= 1
+            end = self._cut(pieces[place])
         if end < 0:
-            self._hold(data)
+            self._hold(b"".join(pieces))
             return
-        self._put(self._held, memoryview(data)[: end + 1])
-        self._held = bytearray(memoryview(data)[end + 1 :])
+        last = memoryview(pieces[place])
+        self._put(self._held, *pieces[:place], last[: end + 1])
+        self._held = bytearray().join([last[end + 1 :], *pieces[place + 1 :]])
         if self._written >= self._size:
             self._finish_segment()
             self._file = self._open()
@@ -93,8 +97,9 @@ class CsvSegments(LineSegments):
         self._head = b""
         self._in_quotes = False
 
-    def write(self, data: bytes) -> None:
-        """Takes the next piece of the body."""
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Takes the next pieces of the body."""
+        data = b"".join(pieces)
         if not self._begun:
             data = data.removeprefix(BOM)
         self._pass_on(self._utf8(data))
@@ -111,7 +116,7 @@ class CsvSegments(LineSegments):
             data = self._take_header(data)
         if data:
             self._begun = True
-            super().write(data)
+            super().write([data])
 
     def _utf8(self, data: bytes, *, final: bool = False) -> bytes:
         if self._decoder is None:
@@ -173,10 +178,11 @@ class WholeBody:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write(self, data: bytes) -> None:
-        """Takes the next piece of the body."""
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Takes the next pieces of the body."""
         with disk_errors(), self.path.open("ab") as out:
-            out.write(data)
+            for piece in pieces:
+                out.write(piece)
 
     def close(self) -> None:
         """The body has come in whole."""

@@ -17,6 +17,7 @@ from data_hub.engine.duck import literal
 from data_hub.engine.media import Format
 from data_hub.engine.readers import MAX_ROW_BYTES, malformed_body
 from data_hub.engine.segments import LineSegments
+from data_hub.engine.typed_files import ROW_GROUP_ROWS, TypedWriter
 from data_hub.engine.xlsx import read_xlsx
 
 FETCHED_ROWS = 2_000
@@ -46,7 +47,7 @@ def lines_of_array(typer: BulkTyper, path: Path, segments: LineSegments) -> None
     try:
         found = typer.duck.execute(query)
         while rows := found.fetchmany(FETCHED_ROWS):
-            segments.write(("\n".join(row[0] or "null" for row in rows) + "\n").encode())
+            segments.write([("\n".join(row[0] or "null" for row in rows) + "\n").encode()])
     except duckdb.Error as error:
         raise malformed_body(_json_words(str(error))) from error
     finally:
@@ -70,55 +71,67 @@ def type_xlsx(typer: BulkTyper, path: Path, limit_bytes: int) -> None:
 
 
 def type_columnar(typer: BulkTyper, path: Path, media: Format) -> None:
-    """A Parquet or Arrow body: in one pass when its types fit, else batch by batch."""
-    if media is Format.PARQUET:
-        with path.open("rb") as source:
-            names = check_parquet(source, typer.wanted)
-        if _is_safe(typer, pq.read_schema(path), names) and _type_parquet(typer, path, set(names)):
-            return
-    files: list[TypedFile] = []
-    for batch in _batches(typer, path, media):
-        files += _type_batch(typer, batch)
-    if all(not file.has_row for file in files) and len(files) == 1:
-        typer.result.files += files
+    """A Parquet or Arrow body: into one file when every batch is right, else batch by batch."""
+    if _type_right(typer, path, media):
         return
+    files: list[TypedFile] = []
+    for batch in _batches(typer, path, media, BATCH_ROWS):
+        files += _type_batch(typer, batch)
     typer.keep_mixed(files)
 
 
-def _type_parquet(typer: BulkTyper, path: Path, names: set[str]) -> bool:
+def _type_right(typer: BulkTyper, path: Path, media: Format) -> bool:
+    """Types a body that has nothing wrong with it; False, leaving no trace, at the first batch that has."""
     out = typer.new_path()
-    rows = typer.copy(f"read_parquet({literal(str(path))})", out, names)
-    if rows is None:
-        out.unlink(missing_ok=True)
-        return False
-    if rows:
-        typer.keep(rows, out)
-    return True
+    is_right = True
+    with TypedWriter(out, typer.schema, typer.stamp) as writer:
+        for batch in _batches(typer, path, media, ROW_GROUP_ROWS):
+            table = _typed(typer, batch)
+            if table is None:
+                is_right = False
+                break
+            typer.behind.do(writer.add, table)
+        typer.behind.finish()
+    if is_right and writer.rows:
+        typer.keep(writer.rows, out)
+    else:
+        out.unlink()
+    return is_right
 
 
-def _batches(typer: BulkTyper, path: Path, media: Format) -> Iterator[pa.RecordBatch]:
+def _typed(typer: BulkTyper, batch: pa.RecordBatch) -> pa.Table | None:
+    if not _is_safe(typer, batch.schema, tuple(batch.schema.names)):
+        return None
+    typer.duck.register("one_batch", pa.Table.from_batches([batch]))
+    try:
+        return typer.read("one_batch", set(batch.schema.names))
+    finally:
+        typer.duck.unregister("one_batch")
+
+
+def _batches(typer: BulkTyper, path: Path, media: Format, size: int) -> Iterator[pa.RecordBatch]:
     with path.open("rb") as source:
         if media is not Format.PARQUET:
-            yield from _joined(arrow_batches(source, media, typer.wanted))
+            yield from _joined(arrow_batches(source, media, typer.wanted), size)
             return
         names = check_parquet(source, typer.wanted)
         try:
             with pq.ParquetFile(source) as file:
-                yield from file.iter_batches(batch_size=BATCH_ROWS, columns=list(names))
+                yield from file.iter_batches(batch_size=size, columns=list(names))
         except (pa.ArrowException, OSError) as error:
             raise parquet_refused(error) from error
 
 
-def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _joined(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
     """Small batches put together, large ones cut: a writer may have chosen a batch a row."""
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
-        for start in range(0, batch.num_rows, BATCH_ROWS):
-            piece = batch.slice(start, BATCH_ROWS)
+        for start in range(0, batch.num_rows, size):
+            piece = batch.slice(start, size)
             held.append(piece)
             rows += piece.num_rows
-            if rows >= BATCH_ROWS:
+            if rows >= size:
                 yield from pa.Table.from_batches(held).combine_chunks().to_batches()
                 held, rows = [], 0
     if held:
@@ -127,16 +140,10 @@ def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _type_batch(typer: BulkTyper, batch: pa.RecordBatch) -> list[TypedFile]:
     first_row = typer.result.received + 1
-    if _is_safe(typer, batch.schema, tuple(batch.schema.names)):
-        out = typer.new_path()
-        typer.duck.register("one_batch", pa.Table.from_batches([batch]))
-        rows = typer.copy("one_batch", out, set(batch.schema.names))
-        typer.duck.unregister("one_batch")
-        if rows is not None:
-            typer.result.received += rows
-            return [TypedFile(out, rows, first_row, has_row=False)]
-        out.unlink(missing_ok=True)
-    return typer.check_rows(entries_of_batches([batch]), first_row, is_text=False)
+    table = _typed(typer, batch)
+    if table is None:
+        return typer.check_rows(entries_of_batches([batch]), first_row, is_text=False)
+    return [typer.keep_piece(table)]
 
 
 def _is_safe(typer: BulkTyper, schema: pa.Schema, names: tuple[str, ...]) -> bool:

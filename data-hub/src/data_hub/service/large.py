@@ -101,21 +101,21 @@ class LargePushes:
 
     async def _feed(self, work: _Work, head: bytes, chunks: AsyncIterator[bytes]) -> None:
         """Hands pieces on in another thread while the next ones come in."""
-        piece, size = [head], len(head)
+        pieces, size = [head], len(head)
         running: asyncio.Task[None] | None = None
         try:
             async for chunk in chunks:
-                piece.append(chunk)
+                pieces.append(chunk)
                 size += len(chunk)
                 if size >= PIECE_BYTES:
                     if running is not None:
                         await running
-                    running = asyncio.create_task(run_in_threadpool(self._take, work, b"".join(piece)))
-                    piece, size = [], 0
+                    running = asyncio.create_task(run_in_threadpool(self._take, work, pieces))
+                    pieces, size = [], 0
         finally:
             if running is not None:
                 await running
-        await run_in_threadpool(self._take, work, b"".join(piece))
+        await run_in_threadpool(self._take, work, pieces)
 
     def _begin(self, intent: Intent) -> _Work:
         from data_hub.engine.bulk import BulkTyper
@@ -159,13 +159,15 @@ class LargePushes:
             )
         return WholeBody(work.folder / "body")
 
-    def _take(self, work: _Work, data: bytes) -> None:
+    def _take(self, work: _Work, pieces: list[bytes]) -> None:
         if work.failure is not None:
             raise work.failure
         assert work.sink is not None
-        work.digest.update(data)
-        work.size += len(data)
-        work.sink.write(data)
+        for piece in pieces:
+            work.digest.update(piece)
+            work.size += len(piece)
+        if pieces:
+            work.sink.write(pieces)
 
     def _enqueue(self, work: _Work, path: Path) -> None:
         if work.failure is not None:
@@ -195,7 +197,7 @@ class LargePushes:
         path.unlink()
         refuse_too_many(work.typer.result.received, self._settings.data_hub_push_limit_rows)
         if typed is not None:
-            self._stage(work, typed)
+            work.typer.behind.do(self._stage, work, typed)
 
     def _stage(self, work: _Work, typed: TypedFile) -> None:
         """Stores a typed file: in the table's own folder when it can become a data file as it is."""
@@ -275,6 +277,7 @@ class LargePushes:
         """Frees the Idempotency-Key and takes away what was stored; a refusal of content is kept by `_refused`."""
         work.failure = work.failure or error
         self._join(work, quiet=True)
+        work.typer.behind.close()
         for part in work.parts.values():
             self._discard(part.key)
         if isinstance(error, ContentRefused):
@@ -316,6 +319,7 @@ class LargePushes:
     def _clean(self, work: _Work) -> None:
         with self._lock:
             self._at_work.discard(work.intent.push_id)
+        work.typer.behind.close()
         work.typer.duck.close()
         shutil.rmtree(work.folder, ignore_errors=True)
 

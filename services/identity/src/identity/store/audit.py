@@ -12,10 +12,20 @@ from identity.domain.chain import GENESIS
 from identity.store.tables import audit_head, audit_records
 
 BATCH = 2000
+# What this transaction knows of the head, which it holds the lock of.
+HEAD = "audit_head"
+# Built once: an audited platform appends a record for every write.
+_INSERT = sa.insert(audit_records)
+_MOVE = (
+    sa.update(audit_head).where(audit_head.c.id == 1).values(seq=sa.bindparam("to_seq"), hash=sa.bindparam("to_hash"))
+)
 
 
 def lock_head(session: Session) -> tuple[int, str]:
     """(sequence, hash) of the last record, locked until the transaction ends."""
+    if HEAD in session.info:
+        seq, last = session.info[HEAD]
+        return seq, last
     row = session.execute(sa.select(audit_head).where(audit_head.c.id == 1).with_for_update()).first()
     if row is None:
         session.execute(sa.insert(audit_head).values(id=1, seq=0, hash=GENESIS))
@@ -25,8 +35,9 @@ def lock_head(session: Session) -> tuple[int, str]:
 
 def append(session: Session, record: dict[str, Any]) -> None:
     """Stores a record and moves the head."""
-    session.execute(sa.insert(audit_records).values(**record))
-    session.execute(sa.update(audit_head).where(audit_head.c.id == 1).values(seq=record["seq"], hash=record["hash"]))
+    session.execute(_INSERT, record)
+    session.execute(_MOVE, {"to_seq": record["seq"], "to_hash": record["hash"]})
+    session.info[HEAD] = (record["seq"], record["hash"])
 
 
 def head(session: Session) -> tuple[int, str]:

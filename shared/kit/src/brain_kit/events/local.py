@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -13,6 +14,11 @@ from brain_kit.database.tables import CONSUMER_OFFSET, OUTBOX
 from brain_kit.events import wakeup
 from brain_kit.events.bus import Delivery
 from brain_kit.events.outbox import event_of
+
+# Under load events are looked for this often, so that they come in batches; the first after a pause comes at once.
+GATHER_S = 0.02
+# Commits of this process are told; those of other processes are looked for.
+LOOK_EVERYWHERE_S = 0.5
 
 
 class LocalBus:
@@ -87,17 +93,22 @@ class LocalSubscription:
         self._ready: set[str] = set()
         # Up to here the outbox has nothing for us; saves reading over other topics' rows again at each poll.
         self._scanned: dict[str, int] = {}
+        # Commits to a source before the last look at it, which found nothing.
+        self._quiet: dict[str, int] = {}
+        self._looked = self._looked_everywhere = float("-inf")
+        self._is_behind = False
         self._served = ""
         self._pending: list[Delivery] = []
 
     def poll(self, timeout_s: float, limit: int) -> list[Delivery]:
         """The next deliveries of the first outbox that has some."""
         seen = wakeup.count()
-        found = self._read_any(limit)
+        found = self._look(limit)
         if not found:
             wakeup.wait(seen, timeout_s)
-            found = self._read_any(limit)
+            found = self._look(limit)
         self._pending = found
+        self._is_behind = len(found) == limit
         return found
 
     def store(self, session: Session, deliveries: Sequence[Delivery]) -> None:
@@ -119,18 +130,30 @@ class LocalSubscription:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def _look(self, limit: int) -> list[Delivery]:
+        early_s = self._looked + GATHER_S - time.monotonic()
+        if early_s > 0 and not self._is_behind:
+            time.sleep(early_s)
+        self._looked = time.monotonic()
+        if self._looked - self._looked_everywhere >= LOOK_EVERYWHERE_S:
+            self._looked_everywhere = self._looked
+            self._quiet.clear()
+        return self._read_any(limit)
+
     def _read_any(self, limit: int) -> list[Delivery]:
         sources = self._bus.databases
         # Begin behind the source served last: one busy service must not starve the others.
         names = sorted(sources)
         start = names.index(self._served) + 1 if self._served in sources else 0
         for source in names[start:] + names[:start]:
-            if not self._has_outbox(source, sources[source]):
+            commits = wakeup.commits(sources[source])
+            if self._quiet.get(source) == commits or not self._has_outbox(source, sources[source]):
                 continue
             found = self._read(source, sources[source], limit)
             if found:
                 self._served = source
                 return found
+            self._quiet[source] = commits
         return []
 
     def _has_outbox(self, source: str, database: Database) -> bool:
