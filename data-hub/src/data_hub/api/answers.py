@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import anyio.from_thread
 import orjson
 from brain_kit.problems import Problem
+from brain_kit.streaming import ClosingStream
 from fastapi import Depends, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
 from data_hub.engine.query_results.files import CsvOptions, Format
 from data_hub.service.query.exports import Export, ExportForm
@@ -85,7 +85,7 @@ def file_response(export: Export, name: str) -> Response:
     if export.snapshot is not None:
         headers["X-Snapshot"] = export.snapshot
     media_type = f"{export.media_type}; charset=utf-8" if export.format == "csv" else export.media_type
-    return StreamingResponse(export.chunks(), media_type=media_type, headers=headers)
+    return ClosingStream(export.chunks(), media_type=media_type, headers=headers)
 
 
 def caller_gone(request: Request) -> Callable[[], bool]:

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 import orjson
 from brain_kit.auth import Caller
 from brain_kit.problems import MEDIA_TYPE, problem_body
+from brain_kit.streaming import ClosingStream
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from starlette.responses import StreamingResponse
 
 from data_hub.api.body import announced_bytes, body_chunks
 from data_hub.domain.push import Mode
@@ -132,7 +132,7 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
         if "text/csv" in request.headers.get("accept", ""):
             lines = reject_csv(database, pushes.objects, record)
             headers = {"Content-Disposition": f'attachment; filename="{push_id}-rejects.csv"'}
-            return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
+            return ClosingStream(lines, media_type="text/csv; charset=utf-8", headers=headers)
         page = reject_page(pushes.objects, record, after=after, limit=limit)
         return Response(orjson.dumps(page), media_type="application/json")
 

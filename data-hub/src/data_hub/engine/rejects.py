@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -104,7 +104,7 @@ def read_rejects(source: Path, start: int = 0, limit: int | None = None) -> Iter
             skipped = 0
 
 
-def csv_lines(rejects: Iterator[Reject], columns: Sequence[str]) -> Iterator[bytes]:
+def csv_lines(rejects: Iterator[Reject], columns: Sequence[str]) -> Generator[bytes, None, None]:
     """The rejects as CSV, ready to be mended and sent again: the contract's columns, then what is wrong.
 
     A line that is not a row stands in `_raw`. Columns that begin with `_` are ignored by a push.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from brain_kit.database import Database
@@ -32,7 +32,7 @@ def reject_page(objects: ObjectStore, record: PushRecord, *, after: str | None, 
     return {"items": [reject.shown() for reject in found[:limit]], "next": following}
 
 
-def reject_csv(database: Database, objects: ObjectStore, record: PushRecord) -> Iterator[bytes]:
+def reject_csv(database: Database, objects: ObjectStore, record: PushRecord) -> Generator[bytes, None, None]:
     """All rejects as CSV in pieces: the contract's columns as they came, then what is wrong."""
     from data_hub.engine.rejects import csv_lines, read_rejects
 

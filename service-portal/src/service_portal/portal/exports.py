@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
 
 from brain_kit.client import StreamedReply
-from starlette.responses import Response, StreamingResponse
+from brain_kit.streaming import ClosingStream
+from starlette.responses import Response
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # Excel refuses longer cells.
@@ -77,7 +78,7 @@ def streamed(
     """
     reply = stream.__enter__()
 
-    def chunks() -> Iterator[bytes]:
+    def chunks() -> Generator[bytes, None, None]:
         try:
             if head:
                 yield head
@@ -85,4 +86,4 @@ def streamed(
         finally:
             stream.__exit__(None, None, None)
 
-    return StreamingResponse(chunks(), media_type=media_type, headers=disposition(filename))
+    return ClosingStream(chunks(), media_type=media_type, headers=disposition(filename))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -31,7 +31,7 @@ class Export:
         """The file's media type."""
         return MEDIA_TYPES[self.format]
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Generator[bytes, None, None]:
         """The content, piece by piece; closes the file."""
         with self.file:
             while chunk := self.file.read(CHUNK):
