@@ -69,6 +69,12 @@ def sandboxes() -> list[psutil.Process]:
     return [child for child in children if "data_hub.engine.sandbox.worker" in " ".join(child.cmdline())]
 
 
+def is_running(service: ReadingService, key: str) -> bool:
+    """Whether the organisation's newest query runs."""
+    items = service.call(key, "GET", "/v1/queries").json()["items"]
+    return bool(items) and items[0]["state"] == "running"
+
+
 def until(condition: Callable[[], Any], limit_s: float = 10.0) -> Any:
     """Wait for a condition; its value."""
     end = time.monotonic() + limit_s
@@ -157,11 +163,11 @@ def test_one_organisation_cannot_take_all_places(service: ReadingService) -> Non
     """Its second query is turned away with 429, a third organisation's third query with 503; both say when to retry."""
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(service.query, STEEL_KEY, LONG)
-        until(lambda: service.call(STEEL_KEY, "GET", "/v1/queries").json()["items"][0]["state"] == "running")
+        until(lambda: is_running(service, STEEL_KEY))
         until(sandboxes)
         mine = service.query(STEEL_KEY, "SELECT 1")
         second = pool.submit(service.query, CHEM_KEY, LONG)
-        until(lambda: service.call(CHEM_KEY, "GET", "/v1/queries").json()["items"][0]["state"] == "running")
+        until(lambda: is_running(service, CHEM_KEY))
         time.sleep(0.2)
         theirs = service.query(OPERATOR, "SELECT 1")
         outcomes = {code(first.result()), code(second.result())}
@@ -234,7 +240,7 @@ def test_a_killed_query_process_is_an_error_of_one_query_alone(service: ReadingS
     """Whatever ends the process, the caller gets an answer and the next query a new process."""
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.query, STEEL_KEY, LONG)
-        until(lambda: service.call(STEEL_KEY, "GET", "/v1/queries").json()["items"][0]["state"] == "running")
+        until(lambda: is_running(service, STEEL_KEY))
         time.sleep(0.5)
         for child in sandboxes():
             child.kill()
