@@ -42,7 +42,8 @@ class LineSegments:
         last = memoryview(pieces[place])
         self._put(self._held, *pieces[:place], last[: end + 1])
         self._held = bytearray().join([last[end + 1 :], *pieces[place + 1 :]])
-        if self._written >= self._size:
+        # The first stretch is short, so that typing begins early.
+        if self._written >= (self._size if self._number > 1 else self._size // 4):
             self._finish_segment()
             self._file = self._open()
 
