@@ -172,6 +172,8 @@ def test_good_rows_take_the_fast_way(duck: duckdb.DuckDBPyConnection) -> None:
         path = folder / "segment"
         path.write_bytes(b"".join(json.dumps(row | {"id": f"r{number}"}).encode() + b"\n" for number in range(3000)))
         typed = typer.type_lines(path)
+        typer.behind.finish()
 
-    assert typed is not None
+        assert typed is not None
+        assert pq.read_metadata(typed.path).num_rows == 3000
     assert (typed.rows, typed.has_row) == (3000, False)
