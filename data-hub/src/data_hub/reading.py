@@ -5,20 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from brain_kit.database import Database
+from brain_kit.sandbox import SandboxLimits, SandboxPool
 from brain_kit.service import Worker
 from fastapi import APIRouter
 
 from data_hub.api import queries as queries_api
 from data_hub.api import rows as rows_api
 from data_hub.api import statistics as statistics_api
+from data_hub.domain.query.problems import EngineUnavailable
 from data_hub.engine.query_admission import Admission
 from data_hub.engine.query_engine import QueryEngine
 from data_hub.engine.query_owners import OwnerCounts
 from data_hub.engine.query_results.kept import KeptResults
-from data_hub.engine.sandbox.limits import SandboxLimits
-from data_hub.engine.sandbox.pool import SandboxPool
 from data_hub.query_settings import QuerySettings
 from data_hub.service.query.history import QueryHistory
 from data_hub.service.query.queries import Queries, QueryLimits
@@ -28,6 +29,7 @@ from data_hub.service.readable import ReadableTables, WarehouseReading
 from data_hub.service.rows import Rows
 from data_hub.service.statistics import Statistics
 
+SANDBOX = "data_hub.engine.sandbox.worker"
 FLUSH_EVERY_S = 1.0
 SWEEP_EVERY_S = 10.0
 FORGET_EVERY_S = 3600.0
@@ -63,13 +65,7 @@ class Reading:
 def build_reading(database: Database, source: WarehouseReading, settings: QuerySettings) -> Reading:
     """The reading half over a warehouse; `service.readable.warehouse_reading` gives the source."""
     folder = settings.home / "data-hub"
-    limits = SandboxLimits(
-        memory_mib=settings.data_hub_query_memory_mib,
-        temp_mib=settings.data_hub_query_temp_mib,
-        threads=settings.data_hub_query_threads,
-        process_mib=settings.data_hub_query_process_mib,
-    )
-    pool = SandboxPool(folder / "sandbox", limits, idle_limit_s=settings.data_hub_query_idle_s)
+    pool = _sandboxes(folder / "sandbox", settings)
     admission = Admission(
         total=settings.data_hub_query_concurrency,
         per_org=settings.data_hub_query_concurrency_per_org,
@@ -107,3 +103,14 @@ def build_reading(database: Database, source: WarehouseReading, settings: QueryS
         pool=pool,
         tending=tending,
     )
+
+
+def _sandboxes(folder: Path, settings: QuerySettings) -> SandboxPool:
+    limits = SandboxLimits(
+        memory_mib=settings.data_hub_query_memory_mib,
+        temp_mib=settings.data_hub_query_temp_mib,
+        threads=settings.data_hub_query_threads,
+        process_mib=settings.data_hub_query_process_mib,
+    )
+    idle_limit_s = settings.data_hub_query_idle_s
+    return SandboxPool(SANDBOX, folder, limits, idle_limit_s=idle_limit_s, failure=EngineUnavailable)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+from brain_kit.sandbox import SandboxDied, SandboxPool, SandboxProcess, frames
 
 from data_hub.domain.query.problems import (
     MemoryLimit,
@@ -23,9 +24,6 @@ from data_hub.domain.query.problems import (
     TimeLimit,
 )
 from data_hub.domain.query.statement import Parameters, Statement, check_length, read_statement
-from data_hub.engine.sandbox import frames
-from data_hub.engine.sandbox.pool import SandboxPool
-from data_hub.engine.sandbox.process import SandboxDied, SandboxProcess
 from data_hub.engine.sandbox.scope import Scope, hidden_paths
 
 TICK_S = 0.1

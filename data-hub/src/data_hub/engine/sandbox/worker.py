@@ -7,13 +7,8 @@ but scopes that can be built again, so the platform kills it whenever a query mu
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import resource
 import shutil
-import socket
 import sys
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -22,13 +17,13 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from brain_kit.sandbox import frames
+from brain_kit.sandbox.limits import SandboxLimits
+from brain_kit.sandbox.worker import serve
 
-from data_hub.engine.sandbox import frames
-from data_hub.engine.sandbox.limits import SandboxLimits
 from data_hub.engine.sandbox.scope import Scope, scope_statements
 
 BATCH_ROWS = 20_000
-PARENT_CHECK_S = 1.0
 # After these the database is as it was; after any other error it is closed.
 HARMLESS = (
     duckdb.BinderException,
@@ -52,6 +47,18 @@ class Desk:
         for statement in ("SET enable_external_access = false", "SET lock_configuration = true"):
             self._parser.execute(statement)
         self._spare: tuple[duckdb.DuckDBPyConnection, Path] | None = None
+
+    def answer(self, line: frames.FrameWriter, kind: bytes, request: dict[str, Any]) -> None:
+        """Do what a request asks and send the frames of its answer, the last of which is TREE, DONE or ERROR."""
+        try:
+            if kind == frames.CHECK:
+                line.write(frames.TREE, self.tree(request["sql"]).encode())
+                return
+            _run(self, line, request)
+        except (duckdb.Error, MemoryError, pa.ArrowException, RuntimeError, ValueError) as error:
+            if kind == frames.RUN and not isinstance(error, HARMLESS):
+                self.forget(request["scope"]["key"])
+            line.write_json(frames.ERROR, {"kind": type(error).__name__, "message": str(error)})
 
     def tree(self, sql: str) -> str:
         """The parse tree of a text, as JSON; the text is not run."""
@@ -116,19 +123,6 @@ class Desk:
         shutil.rmtree(database[1], ignore_errors=True)
 
 
-def answer(desk: Desk, line: frames.FrameWriter, kind: bytes, request: dict[str, Any]) -> None:
-    """Do what a request asks and send the frames of its answer, the last of which is TREE, DONE or ERROR."""
-    try:
-        if kind == frames.CHECK:
-            line.write(frames.TREE, desk.tree(request["sql"]).encode())
-            return
-        _run(desk, line, request)
-    except (duckdb.Error, MemoryError, pa.ArrowException, RuntimeError, ValueError) as error:
-        if kind == frames.RUN and not isinstance(error, HARMLESS):
-            desk.forget(request["scope"]["key"])
-        line.write_json(frames.ERROR, {"kind": type(error).__name__, "message": str(error)})
-
-
 def _run(desk: Desk, line: frames.FrameWriter, request: dict[str, Any]) -> None:
     started = time.perf_counter()
     connection = desk.database(Scope.of(request["scope"]))
@@ -163,40 +157,9 @@ def _ipc(batch: pa.RecordBatch) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _confine(limits: SandboxLimits) -> None:
-    """Limits that the kernel keeps, whatever runs here."""
-    megabytes = 1 << 20
-    wanted = {
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_DATA: limits.process_mib * megabytes,
-        resource.RLIMIT_FSIZE: (limits.temp_mib + 64) * megabytes,
-    }
-    for name, value in wanted.items():
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(name, (value, value))
-
-
-def _end_with(parent: int) -> None:
-    """End when the platform is gone, also in the middle of a query."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_S)
-    os._exit(0)
-
-
 def main(arguments: list[str]) -> None:
     """Serve the socket until the platform hangs up."""
-    line = socket.socket(fileno=int(arguments[0]))
-    limits = SandboxLimits(**json.loads(arguments[2]))
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    _confine(limits)
-    desk = Desk(Path(arguments[1]), limits)
-    reader, writer = frames.FrameReader(line), frames.FrameWriter(line)
-    frames.send_json(line, frames.READY, {"pid": os.getpid()})
-    desk.reserve()
-    with contextlib.suppress(frames.Hangup, OSError):
-        while (frame := reader.read()) is not None:
-            answer(desk, writer, frame[0], frames.parse(frame[1]))
-            desk.reserve()
+    serve(arguments, Desk)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Keeps sandbox processes at hand: a query takes one that already holds its scope, else any, else a new one."""
+"""Keeps sandbox processes at hand: a request takes one that already holds its scope, else any, else a new one."""
 
 from __future__ import annotations
 
@@ -10,16 +10,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_hub.domain.query.problems import EngineUnavailable
-from data_hub.engine.sandbox.limits import SandboxLimits
-from data_hub.engine.sandbox.process import FOLDER_PREFIX, SandboxDied, SandboxProcess
+from brain_kit.problems import Unavailable
+from brain_kit.sandbox.limits import SandboxLimits
+from brain_kit.sandbox.process import FOLDER_PREFIX, SandboxDied, SandboxProcess
+
+
+class SandboxUnavailable(Unavailable):
+    """No sandbox process can be started."""
+
+    code, title = "sandbox_unavailable", "Sandbox unavailable"
 
 
 class SandboxPool:
-    """Idle processes. It does not bound their number: whoever leases one has been admitted before."""
+    """Idle processes of one module. It does not bound their number: whoever leases one has been admitted before.
 
-    def __init__(self, folder: Path, limits: SandboxLimits, *, idle_limit_s: float = 300.0) -> None:
+    module: see SandboxProcess. failure: the problem that is raised when none can be started.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        folder: Path,
+        limits: SandboxLimits,
+        *,
+        idle_limit_s: float = 300.0,
+        failure: type[Unavailable] = SandboxUnavailable,
+    ) -> None:
         self.limits = limits
+        self._module = module
+        self._failure = failure
         self._folder = folder
         self._idle_limit_s = idle_limit_s
         self._idle: list[SandboxProcess] = []
@@ -31,7 +50,7 @@ class SandboxPool:
     def lease(self, scope_key: str = "") -> Iterator[SandboxProcess]:
         """A process for one request; it is used again only if its answer was read to the end.
 
-        Raises EngineUnavailable when none can be started.
+        Raises SandboxUnavailable (or the pool's own failure) when none can be started.
         """
         process = self._take(scope_key)
         try:
@@ -39,7 +58,7 @@ class SandboxPool:
             yield process
         except SandboxDied as error:
             if not process.ready:
-                raise EngineUnavailable("查询引擎未能启动，请稍后重试；若持续出现请联系运营方") from error
+                raise self._failure("沙箱进程未能启动，请稍后重试；若持续出现请联系运营方") from error
             raise
         finally:
             self._give_back(process)
@@ -75,9 +94,9 @@ class SandboxPool:
                 return process
             process.kill()
         try:
-            return SandboxProcess(self._folder, self.limits)
+            return SandboxProcess(self._module, self._folder, self.limits)
         except OSError as error:
-            raise EngineUnavailable(f"无法启动查询进程：{error.strerror}，请稍后重试") from error
+            raise self._failure(f"无法启动沙箱进程：{error.strerror}，请稍后重试") from error
 
     def _give_back(self, process: SandboxProcess) -> None:
         fit = process.ready and process.alive and not process.busy

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from data_hub.engine.sandbox import frames
-from data_hub.engine.sandbox.limits import SandboxLimits
+from brain_kit.sandbox import frames
+from brain_kit.sandbox.limits import SandboxLimits
 
 START_LIMIT_S = 60.0
 END_LIMIT_S = 5.0
@@ -32,17 +32,18 @@ class SandboxDied(RuntimeError):
 
 
 class SandboxProcess:
-    """A child that runs one query at a time and may be killed at any moment; not for several threads at once.
+    """A child that answers one request at a time and may be killed at any moment; not for several threads at once.
 
+    module: what it runs, `python -m MODULE FD FOLDER LIMITS`, which calls `brain_kit.sandbox.worker.serve`.
     `busy`: a request was sent whose last frame has not come yet; such a process is killed rather than used again.
     """
 
-    def __init__(self, folder: Path, limits: SandboxLimits) -> None:
+    def __init__(self, module: str, folder: Path, limits: SandboxLimits) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._limits = limits
         self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=folder))
         self._line, child = socket.socketpair()
-        command = [sys.executable, "-I", "-m", "data_hub.engine.sandbox.worker"]
+        command = [sys.executable, "-I", "-m", module]
         with child:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, no shell
                 [*command, str(child.fileno()), str(self._folder), json.dumps(asdict(limits))],
@@ -111,7 +112,7 @@ class SandboxProcess:
         return frame
 
     def has_grown(self) -> bool:
-        """Whether so much memory stayed with the process that the next query might lack it."""
+        """Whether so much memory stayed with the process that the next request might lack it."""
         try:
             fields = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()
             resident, private = int(fields[1]) * PAGE_MIB, int(fields[5]) * PAGE_MIB
