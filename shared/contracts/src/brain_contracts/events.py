@@ -154,6 +154,33 @@ class PanoramaBuilt(EventData):
         return self.chain
 
 
+class JobOutput(BaseModel):
+    """A file that a job left: its digest is its address in the compute scheduler's files."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    sha256: str
+    size: int
+
+
+class JobChanged(EventData):
+    """A job of the compute scheduler has entered a state; `reason` says why in words."""
+
+    topic: ClassVar[str] = "brain.compute.job.v1"
+    job_id: str
+    org: str
+    name: str
+    state: Literal["queued", "starting", "running", "succeeded", "failed", "cancelled"]
+    reason: str
+    attempt: int
+    exit_code: int | None = None
+    outputs: dict[str, JobOutput] = {}
+    labels: dict[str, str] = {}
+
+    def key(self) -> str:
+        """The job."""
+        return self.job_id
+
+
 REGISTRY: dict[str, type[EventData]] = {
     model.topic: model
     for model in (
@@ -165,5 +192,6 @@ REGISTRY: dict[str, type[EventData]] = {
         PushChanged,
         WarehouseCommitted,
         PanoramaBuilt,
+        JobChanged,
     )
 }

@@ -1,0 +1,1 @@
+"""Layer 1: compute scheduling 算力调度平台."""
