@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     from service_portal.settings import Settings
 
 OPERATION_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
-REPLACED = frozenset({b"authorization", b"x-api-key", b"x-request-id", b"x-forwarded-for", b"x-forwarded-proto"})
+# Headers of the caller that do not go upstream as they came; only services of the platform may say for whom they act.
+REPLACED = frozenset(
+    {b"authorization", b"x-api-key", b"x-request-id", b"x-forwarded-for", b"x-forwarded-proto", b"x-acting-org"}
+)
 ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 SIGN_INS_PER_S, SIGN_IN_BURST = 0.2, 10
 MOST_ADDRESSES = 10_000

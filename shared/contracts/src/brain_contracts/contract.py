@@ -1,7 +1,7 @@
 """The contract of a data set: what the platform needs of an Open Data Contract Standard v3.1 document.
 
 A document names one data set `<warehouse>.<dataset>`; what the standard has no field for stands in `customProperties`:
-warehouse, library, classification, owner, access, ownerColumn, titleZh, titleEn, example; per column titleZh, titleEn,
+warehouse, library, classification, owner, ownerOrg, access, ownerColumn, titleZh, titleEn, example; per column titleZh, titleEn,
 unit, codeType, enum, references. Months are text with codeType month (YYYY-MM), timestamps carry a zone and are UTC.
 Patterns are RE2, as DuckDB reads them, and match the whole text.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
-from brain_contracts.codes import SQL_CHECKS
+from brain_contracts.codes import SQL_CHECKS, CodeInvalid, check_uscc
 
 WAREHOUSES = ("public", "industry", "enterprise")
 LIBRARIES = ("base", "industry", "scene")
@@ -90,6 +90,8 @@ class DatasetContract:
     owner: str = ""
     owner_column: str | None = None
     example: dict[str, Any] = field(default_factory=dict)
+    # The organisation (USCC) whose data set it is; None: the platform's own, which every organisation may push to.
+    owner_org: str | None = None
 
     @property
     def table(self) -> str:
@@ -133,6 +135,11 @@ def _document_errors(contract: DatasetContract) -> list[tuple[str, str]]:
             errors.append((f"customProperties.{name}", f"应为 {'、'.join(allowed)} 之一，现为 {value!r}"))
     if not contract.title_zh:
         errors.append(("customProperties.titleZh", "缺少中文名称"))
+    if contract.owner_org is not None:
+        try:
+            check_uscc(contract.owner_org)
+        except CodeInvalid as error:
+            errors.append(("customProperties.ownerOrg", str(error)))
     return errors
 
 
@@ -270,6 +277,9 @@ def _policy_changes(old: DatasetContract, new: DatasetContract) -> Iterator[Diff
     if old.owner_column != new.owner_column:
         words = f"归属列由 {old.owner_column or '无'} 改为 {new.owner_column or '无'}"
         yield Difference("owner_column_changed", words, False)
+    if old.owner_org != new.owner_org:
+        words = f"所属组织由 {old.owner_org or '平台'} 改为 {new.owner_org or '平台'}"
+        yield Difference("owner_org_changed", words, False)
     for name, word in (("title_zh", "中文名称"), ("owner", "负责单位"), ("library", "所属库")):
         if getattr(old, name) != getattr(new, name):
             yield Difference("text_changed", f"{word}由 {getattr(old, name)} 改为 {getattr(new, name)}", True)

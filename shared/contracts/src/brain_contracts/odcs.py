@@ -124,6 +124,7 @@ class _Reader:
             owner=self._text(own, "owner"),
             owner_column=self._text(own, "ownerColumn") or None,
             example=self._example(own),
+            owner_org=self._text(own, "ownerOrg") or None,
         )
         if self.errors:
             raise ContractInvalid(self.errors)
@@ -218,6 +219,7 @@ def document_of(contract: DatasetContract) -> dict[str, Any]:
         "library": contract.library,
         "classification": contract.classification,
         "owner": contract.owner,
+        "ownerOrg": contract.owner_org,
         "access": contract.access,
         "ownerColumn": contract.owner_column,
         "titleZh": contract.title_zh,

@@ -60,6 +60,8 @@ class Principal:
     name: str = ""
     region: str = ""
     plan: str = ""
+    # A service that acts for the organisation named above (`brain_kit.acting`); never carried by a token.
+    acting: bool = False
 
     @property
     def is_operator(self) -> bool:
@@ -68,8 +70,8 @@ class Principal:
 
     @property
     def is_government(self) -> bool:
-        """Whether the caller may see every row: operators, departments and the platform's own services."""
-        return self.kind == "service" or self.org_kind in ("operator", "department")
+        """Whether the caller may see every row: operators, departments, and services unless they act for others."""
+        return (self.kind == "service" and not self.acting) or self.org_kind in ("operator", "department")
 
     def has(self, *roles: str) -> bool:
         """Whether the caller has at least one of the roles."""

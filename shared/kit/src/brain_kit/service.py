@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
+from brain_kit.acting import Organisations
 from brain_kit.application import HttpShell, add_operation_routes, add_problem_handlers
 from brain_kit.auth import TokenVerifier
 from brain_kit.client import ServiceClient, ServiceUnreachable, Transport
@@ -195,6 +196,7 @@ def create_app(
     metrics = RequestMetrics(name)
     app.state.service = name
     app.state.tokens = platform.tokens
+    app.state.organisations = Organisations(lambda: platform.client("identity"))
     app.state.metrics = metrics
     add_problem_handlers(app)
     add_operation_routes(app, name, metrics, dict(checks or {}))
