@@ -10,6 +10,7 @@ from brain_kit.service import Platform, ServiceRuntime, create_app
 
 from data_hub.api import contracts as contracts_api
 from data_hub.api import pushes as pushes_api
+from data_hub.api import versions as versions_api
 from data_hub.domain.refusals import SpoolFull
 from data_hub.engine.warehouse import Warehouse
 from data_hub.reading import build_reading
@@ -21,6 +22,7 @@ from data_hub.service.metrics import HubMetrics
 from data_hub.service.push import Pushes
 from data_hub.service.readable import warehouse_reading
 from data_hub.service.sweep import Sweeper
+from data_hub.service.versions import Versions
 from data_hub.service.waiting import PushWaiters
 from data_hub.settings import Settings
 from data_hub.worker import committer, relay, sweeper
@@ -50,9 +52,11 @@ def build(platform: Platform) -> ServiceRuntime:
     known = KnownContracts(database)
     pushes = Pushes(database, objects, settings, metrics, known, committing.wake)
     committing.arriving = lambda: pushes.arriving
-    reading = build_reading(database, warehouse_reading(database, warehouse, objects), settings)
+    source = warehouse_reading(database, warehouse, objects)
+    reading = build_reading(database, source, settings)
     app.include_router(contracts_api.routes(database, known))
     app.include_router(pushes_api.routes(pushes, LargePushes(pushes, warehouse), waiters, settings))
+    app.include_router(versions_api.routes(Versions(database, warehouse, source)))
     for router in reading.routers():
         app.include_router(router)
     app.include_router(event_routes(database, platform.bus, {NAME: ()}, require("operator", "service")))

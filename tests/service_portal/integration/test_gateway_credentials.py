@@ -255,3 +255,14 @@ def test_while_identity_is_away_known_keys_go_on_and_unknown_ones_wait(embedded:
         runtime.app.router = working
         runtime.app.middleware_stack = None
     assert embedded.call("GET", ECHO, other.key).status == 200
+
+
+@pytest.mark.parametrize("name", ["X-Acting-Org", "x-acting-org", "X-ACTING-ORG"])
+def test_nobody_outside_says_for_whom_a_service_acts(front: Front, holder: Holder, name: str) -> None:
+    """The header is the platform's own: it never goes upstream, and the caller stays who it is."""
+    other = front.brain.organisation()
+    seen = front.call("GET", ECHO, holder.key, headers={name: other}).json()
+
+    assert "x-acting-org" not in dict(seen["headers"])
+    assert other not in str(seen)
+    assert seen["caller"]["org"] == holder.uscc

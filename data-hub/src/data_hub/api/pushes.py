@@ -10,7 +10,7 @@ import asyncio
 from typing import Annotated, Any, Literal
 
 import orjson
-from brain_kit.auth import Caller
+from brain_kit.acting import ActingCaller
 from brain_kit.problems import MEDIA_TYPE, problem_body
 from brain_kit.streaming import ClosingStream
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -70,7 +70,9 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
     router = APIRouter(prefix="/v1", tags=["pushes"])
     database = pushes.database
 
-    async def final(caller: Caller, record: PushRecord, wait: float, future: asyncio.Future[PushRecord]) -> PushRecord:
+    async def final(
+        caller: ActingCaller, record: PushRecord, wait: float, future: asyncio.Future[PushRecord]
+    ) -> PushRecord:
         async def load(push_id: str) -> PushRecord:
             return await run_in_threadpool(load_push, database, caller, push_id)
 
@@ -80,7 +82,7 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
     async def push(
         request: Request,
         name: str,
-        caller: Caller,
+        caller: ActingCaller,
         mode: Annotated[
             Mode, Query(description="append adds, upsert replaces by key, delete removes by key")
         ] = "append",
@@ -101,7 +103,7 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
 
     @router.get("/pushes", summary="推送列表")
     def list_pushes(
-        caller: Caller,
+        caller: ActingCaller,
         dataset: Annotated[str | None, Query()] = None,
         state: Annotated[Literal["received", "validated", "committed", "refused", ""] | None, Query()] = None,
         after: Annotated[str | None, Query(description="`next` of the page before")] = None,
@@ -113,7 +115,7 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
         )
 
     @router.get("/pushes/{push_id}", summary="推送回执")
-    async def read_push(push_id: str, caller: Caller, wait: Wait = 0) -> dict[str, Any]:
+    async def read_push(push_id: str, caller: ActingCaller, wait: Wait = 0) -> dict[str, Any]:
         """A receipt, waited for until it is final."""
         with waiters.expecting(push_id) as future:
             record = await run_in_threadpool(load_push, database, caller, push_id)
@@ -123,7 +125,7 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
     def read_rejects(
         request: Request,
         push_id: str,
-        caller: Caller,
+        caller: ActingCaller,
         after: Annotated[str | None, Query(description="`next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:

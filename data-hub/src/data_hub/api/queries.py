@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from brain_kit.auth import Caller
+from brain_kit.acting import ActingCaller
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,6 +34,9 @@ class QueryBody(BaseModel):
     sql: str = Field(max_length=MAX_SQL_CHARACTERS, description="one SELECT; tables are named warehouse.dataset")
     parameters: dict[str, Any] | list[Any] | None = Field(None, description="$name by object, ? by array")
     limit: int | None = Field(None, ge=1, description="rows of a page (JSON), or of the file")
+    versions: dict[str, str] | None = Field(
+        None, max_length=100, description="versions to read, by warehouse.dataset; the others are read as they are now"
+    )
     id: str | None = Field(None, description="the caller's own id, 8 to 64 of A-Z a-z 0-9 - _, to cancel by")
 
 
@@ -42,23 +45,25 @@ def routes(queries: Queries) -> APIRouter:
     router = APIRouter(prefix="/v1/queries", tags=["queries"])
 
     @router.post("", summary="执行查询 SQL", responses=PROBLEMS, response_class=Response)
-    def post_query(body: QueryBody, request: Request, caller: Caller, form: Form) -> Response:
+    def post_query(body: QueryBody, request: Request, caller: ActingCaller, form: Form) -> Response:
         """Runs one SELECT over the rows that the caller may see; Accept chooses JSON, CSV, Arrow or Parquet."""
-        asked = QueryRequest(body.sql, body.parameters, body.limit, body.id)
+        asked = QueryRequest(body.sql, body.parameters, body.limit, body.id, body.versions)
         if form is None:
             return json_response(queries.page(caller, asked, caller_gone(request)))
         export = queries.export(caller, asked, form, caller_gone(request))
         return file_response(export, f"query.{form.format}")
 
     @router.get("", summary="查询历史", responses=PROBLEMS)
-    def history(caller: Caller, after: After = None, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
+    def history(
+        caller: ActingCaller, after: After = None, limit: Annotated[int, Query(ge=1, le=500)] = 50
+    ) -> dict[str, Any]:
         """The caller's running and recent queries, newest first."""
         return queries.history(caller, limit, after)
 
     @router.get("/{query_id}/rows", summary="查询结果的后续页", responses=PROBLEMS, response_class=Response)
     def next_page(
         query_id: str,
-        caller: Caller,
+        caller: ActingCaller,
         after: Annotated[str, Query(max_length=12, description="`next` of the page before")],
         limit: Annotated[int | None, Query(ge=1)] = None,
     ) -> Response:
@@ -66,7 +71,7 @@ def routes(queries: Queries) -> APIRouter:
         return json_response(queries.next_page(caller, query_id, after, limit))
 
     @router.delete("/{query_id}", status_code=204, summary="取消查询", responses=PROBLEMS)
-    def cancel(query_id: str, caller: Caller) -> None:
+    def cancel(query_id: str, caller: ActingCaller) -> None:
         """Stops a running query of the caller; a query that has ended stays as it is."""
         queries.cancel(caller, query_id)
 

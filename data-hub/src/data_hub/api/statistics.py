@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain_kit.auth import Caller
+from brain_kit.acting import ActingCaller
 from fastapi import APIRouter
 
 from data_hub.service.statistics import Statistics
@@ -15,7 +15,7 @@ def routes(statistics: Statistics) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["statistics"])
 
     @router.get("/statistics", summary="数据仓统计")
-    def read_statistics(caller: Caller) -> dict[str, Any]:
+    def read_statistics(caller: ActingCaller) -> dict[str, Any]:
         """Tables, rows, bytes and data carriers of each warehouse and data set, as far as the caller may know them."""
         return statistics.read(caller)
 

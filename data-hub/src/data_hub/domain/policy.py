@@ -48,3 +48,26 @@ def policy_of(viewer: Viewer, access: str, columns: Sequence[str]) -> TablePolic
         return TablePolicy(tuple(columns), None)
     shown = tuple(name for name in columns if not name.startswith(SYSTEM_PREFIX) or name == OWNER_COLUMN)
     return TablePolicy(shown, None if access == "open" else viewer.org)
+
+
+def knows(viewer: Viewer, access: str, owner_org: str | None) -> bool:
+    """Whether a viewer may know that a data set is there.
+
+    Those of the platform everybody may; those of an organisation itself, whoever sees all rows, and everybody when its
+    contract says `access: open`. For all others it is as if it did not exist.
+    """
+    return owner_org is None or viewer.sees_all or viewer.org == owner_org or access == "open"
+
+
+# Which warehouses an organisation may make data sets in: the public one is for departments' own.
+OWN_WAREHOUSES: dict[str, tuple[str, ...]] = {
+    "enterprise": ("enterprise",),
+    "provider": ("industry", "enterprise"),
+    "department": ("public", "industry", "enterprise"),
+    "operator": ("public", "industry", "enterprise"),
+}
+
+
+def knows_totals(viewer: Viewer, access: str, owner_org: str | None) -> bool:
+    """Whether a viewer may know how much a data set holds in all, and when it last changed."""
+    return viewer.sees_all or access == "open" or (owner_org is not None and viewer.org == owner_org)

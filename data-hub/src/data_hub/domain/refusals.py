@@ -14,6 +14,18 @@ class DatasetUnknown(NotFound):
     title = "Data set unknown"
 
 
+def dataset_unknown(name: str) -> DatasetUnknown:
+    """No such data set, or none that the caller may know of; both read the same."""
+    return DatasetUnknown(f"没有数据集 {name[:130]}，可用的见 GET /v1/datasets", dataset=name[:130])
+
+
+class DatasetNameTaken(Conflict):
+    """Another organisation, or the platform, has a data set of this name."""
+
+    code = "dataset_name_taken"
+    title = "Data set name taken"
+
+
 class PushUnknown(NotFound):
     """There is no such push, or it is another organisation's."""
 

@@ -41,6 +41,8 @@ class Applied:
     removed_files: list[DataFileRef] = field(default_factory=list)
     rows_added: int = 0
     rows_removed: int = 0
+    # Nothing of the version before is in the next one.
+    is_whole: bool = False
 
     @property
     def changes_table(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from brain_kit.problems import NotFound
 from data_hub.domain.tables import SYSTEM_COLUMNS, ColumnField, DataFileRef, TableState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
@@ -23,10 +26,11 @@ if TYPE_CHECKING:
 
     from data_hub.engine.catalogue import HubCatalogue
 
-__all__ = ["ColumnField", "DataFileRef", "SnapshotUnknown", "TableState", "Warehouse"]
+__all__ = ["ColumnField", "DataFileRef", "SnapshotFacts", "SnapshotUnknown", "TableState", "Warehouse"]
 
 CACHED_STATES = 256
 CACHED_MANIFESTS = 512
+SHOWN_VERSIONS = 20
 PROPERTIES = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
@@ -42,10 +46,20 @@ PROPERTIES = {
 
 
 class SnapshotUnknown(NotFound):
-    """The table has no such snapshot, or none that old."""
+    """The table has no such snapshot, or none that old; `versions` are the newest that it has."""
 
     code = "snapshot_unknown"
     title = "Snapshot unknown"
+
+
+@dataclass(frozen=True)
+class SnapshotFacts:
+    """A snapshot of a table as the table itself knows it."""
+
+    version: str
+    sequence: int
+    committed_at: datetime
+    rows: int
 
 
 class Warehouse:
@@ -75,7 +89,7 @@ class Warehouse:
         table = self.table(dataset)
         if table is None:
             if isinstance(as_of, int):
-                raise _unknown(dataset, as_of)
+                raise _unknown(dataset, as_of, [])
             return TableState(dataset, ())
         return self.state_of(dataset, table, _snapshot_at(table, dataset, as_of))
 
@@ -125,6 +139,11 @@ class Warehouse:
                         self._manifests.popitem(last=False)
             found += files
         return found
+
+    def snapshots(self, dataset: str) -> list[SnapshotFacts]:
+        """The versions of a data set that can be read, newest first; none before its first commit."""
+        table = self.table(dataset)
+        return [] if table is None else [_facts(item) for item in _newest_first(table)]
 
     def close(self) -> None:
         """Releases the catalogue's threads when it was opened."""
@@ -184,18 +203,32 @@ def _snapshot_at(table: Table, dataset: str, as_of: datetime | int | None) -> Sn
     if isinstance(as_of, int):
         found = table.snapshot_by_id(as_of)
         if found is None:
-            raise _unknown(dataset, as_of)
+            raise _unknown(dataset, as_of, _newest_first(table))
         return found
     moment_ms = int(as_of.timestamp() * 1000)
     found = table.snapshot_as_of_timestamp(moment_ms)
     oldest = min((item.sequence_number or 0 for item in table.metadata.snapshots), default=0)
     if found is None and oldest > 1:
-        raise _unknown(dataset, as_of)
+        raise _unknown(dataset, as_of, _newest_first(table))
     return found
 
 
-def _unknown(dataset: str, as_of: datetime | int) -> SnapshotUnknown:
-    return SnapshotUnknown(f"{dataset} 没有 {as_of} 的快照，或已过保留期；不带 as_of 可读当前数据", dataset=dataset)
+def _unknown(dataset: str, as_of: datetime | int, there: Sequence[Snapshot]) -> SnapshotUnknown:
+    what = f"版本 {as_of}" if isinstance(as_of, int) else f"{as_of} 的快照"
+    detail = f"{dataset} 没有{what}，或已过保留期；现有版本见 versions，不指定版本可读当前数据"
+    known = [str(item.snapshot_id) for item in there[:SHOWN_VERSIONS]]
+    return SnapshotUnknown(detail, dataset=dataset, versions=known)
+
+
+def _newest_first(table: Table) -> list[Snapshot]:
+    return sorted(table.metadata.snapshots, key=lambda item: item.sequence_number or 0, reverse=True)
+
+
+def _facts(snapshot: Snapshot) -> SnapshotFacts:
+    summary = snapshot.summary
+    rows = summary.additional_properties.get("total-records", "0") if summary is not None else "0"
+    at = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
+    return SnapshotFacts(str(snapshot.snapshot_id), snapshot.sequence_number or 0, at, int(rows))
 
 
 def _bounds(schema: Schema, bounds: dict[int, bytes] | None) -> dict[str, Any]:

@@ -16,14 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from brain_contracts.contract import DatasetContract
-from brain_contracts.events import CommittedPush, WarehouseCommitted
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
 from brain_kit.events import emit
@@ -38,6 +36,8 @@ from data_hub.domain.retention import snapshots_to_expire
 from data_hub.domain.row_check import key_reject
 from data_hub.domain.tables import TableState
 from data_hub.engine.warehouse import Warehouse, table_folder
+from data_hub.service.commit_outcome import Outcome, PushesTaken
+from data_hub.service.commit_record import record_commit
 from data_hub.service.metrics import HubMetrics
 from data_hub.service.receipts import changed_event
 from data_hub.service.staged_pushes import staged_pushes
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
 
     from data_hub.engine.applying import Applied
-    from data_hub.engine.rejects import RejectFile
     from data_hub.engine.staged import StagedPush
 
 log = structlog.get_logger()
@@ -63,45 +62,6 @@ PAUSE_AFTER_ERROR_S = 1.0
 # as one of a single push. A lone push finds nobody on the way and is committed at once.
 LINGER_S = 0.1
 LINGER_STEP_S = 0.004
-
-
-class PushesTaken(Exception):
-    """Another committer has committed one of the pushes; the transaction must not count."""
-
-
-@dataclass
-class _Outcome:
-    """What a commit means for its pushes: worked out before it, kept with it."""
-
-    records: list[PushRecord]
-    # Rejects of this commit by push, and the object with all rejects of the push.
-    rejects: dict[str, RejectFile] = field(default_factory=dict)
-    keys: dict[str, str] = field(default_factory=dict)
-    final: list[PushRecord] = field(default_factory=list)
-
-    def decide(self, snapshot: str | None) -> list[PushRecord]:
-        """The pushes as they are after the commit."""
-        now = utc_now()
-        self.final = [self._final(record, snapshot, now) for record in self.records]
-        return self.final
-
-    def _final(self, record: PushRecord, snapshot: str | None, now: datetime) -> PushRecord:
-        if record.id not in self.rejects:
-            return replace(record, state="committed", snapshot=snapshot, committed_at=now)
-        file = self.rejects[record.id]
-        shown = [*(record.rejects or []), *(reject.shown() for reject in file.first)][:SHOWN_REJECTS]
-        accepted = record.accepted - file.count
-        changed = replace(
-            record,
-            accepted=accepted,
-            rejected=record.rejected + file.count,
-            rejects=shown,
-            rejects_key=self.keys[record.id],
-        )
-        if accepted:
-            return replace(changed, state="committed", snapshot=snapshot, committed_at=now)
-        problem = {"code": "nothing_accepted", "detail": "所有行的主键都已存在；要更新请用 mode=upsert 重新推送"}
-        return replace(changed, state="refused", problems=[problem])
 
 
 class Committer:
@@ -224,7 +184,7 @@ class Committer:
         pushes = staged_pushes(records, inline)
         folder = self._folder / f"{contract.name}-{threading.get_ident()}"
         folder.mkdir(parents=True, exist_ok=True)
-        outcome = _Outcome(records)
+        outcome = Outcome(records)
         try:
             applied = self._apply(contract, state, pushes, outcome, folder)
             self._store_rejects(outcome)
@@ -242,7 +202,7 @@ class Committer:
         contract: DatasetContract,
         state: TableState,
         pushes: Sequence[StagedPush],
-        outcome: _Outcome,
+        outcome: Outcome,
         folder: Path,
     ) -> Applied:
         from data_hub.engine.applying import Applier
@@ -257,7 +217,7 @@ class Committer:
         applier = Applier(self._duck(), contract, state.schema, state.files, local, on_key_exists)
         return applier.apply(pushes, files_to_fold(state.files), folder / f"{new_id('dat')}.parquet")
 
-    def _commit_files(self, contract: DatasetContract, table: Table, applied: Applied, outcome: _Outcome) -> None:
+    def _commit_files(self, contract: DatasetContract, table: Table, applied: Applied, outcome: Outcome) -> None:
         from data_hub.engine import icecommit
 
         objects = self._warehouse.objects
@@ -270,10 +230,14 @@ class Committer:
         known = {file.file_path: file for file in files}
         removed = [known[objects.location(file.key)] for file in applied.removed_files]
 
-        def also(session: Session, metadata: TableMetadata) -> None:
-            self._committed(session, contract, metadata, applied, outcome)
+        expire = self._to_expire(contract.name, table)
 
-        snapshots = [(item.snapshot_id, item.timestamp_ms) for item in table.metadata.snapshots]
+        def also(session: Session, metadata: TableMetadata) -> None:
+            snapshot = metadata.current_snapshot()
+            assert snapshot is not None
+            self._keep(session, outcome.decide(str(snapshot.snapshot_id)))
+            record_commit(session, contract.name, metadata, applied, outcome, {str(item) for item in expire})
+
         icecommit.commit_files(
             self._warehouse.catalogue,
             table,
@@ -281,57 +245,19 @@ class Committer:
             removed,
             also,
             summary={icecommit.PUSHES: ",".join(record.id for record in outcome.records)},
-            expire=snapshots_to_expire(
-                snapshots, int(utc_now().timestamp() * 1000), self._settings.data_hub_snapshots_kept
-            ),
+            expire=expire,
         )
         self._warehouse.catalogue.keep(table)
 
-    def _committed(
-        self,
-        session: Session,
-        contract: DatasetContract,
-        metadata: TableMetadata,
-        applied: Applied,
-        outcome: _Outcome,
-    ) -> None:
-        """Runs in the transaction that moves the table's pointer."""
-        from data_hub.engine.icecommit import total_of
-
-        snapshot = metadata.current_snapshot()
-        assert snapshot is not None
-        final = outcome.decide(str(snapshot.snapshot_id))
-        self._keep(session, final)
-        rows = total_of(metadata, "total-records")
-        now = utc_now()
-        sequence = store.save_commit(
-            session,
-            contract.name,
-            snapshot=str(snapshot.snapshot_id),
-            rows=rows,
-            size=total_of(metadata, "total-files-size"),
-            files=total_of(metadata, "total-data-files"),
-            at=now,
-        )
-        committed = [record for record in final if record.state == "committed"]
-        modes = [record.mode for record in committed]
-        emit(
-            session,
-            WarehouseCommitted(
-                dataset=contract.name,
-                snapshot=str(snapshot.snapshot_id),
-                sequence=sequence,
-                mode_counts={mode: modes.count(mode) for mode in sorted(set(modes))},
-                pushes=tuple(
-                    CommittedPush(push_id=item.id, owner=item.owner, mode=item.mode, accepted=item.accepted)
-                    for item in committed
-                ),
-                rows_added=applied.rows_added,
-                rows_removed=applied.rows_removed,
-                total_rows=rows,
-                committed_at=now,
-            ),
-        )
+    def _to_expire(self, dataset: str, table: Table) -> list[int]:
+        snapshots = [(item.snapshot_id, item.timestamp_ms) for item in table.metadata.snapshots]
+        now_ms = int(utc_now().timestamp() * 1000)
+        found = snapshots_to_expire(snapshots, now_ms, self._settings.data_hub_snapshots_kept)
+        if not found:
+            return []
+        with self._database.reading() as session:
+            pinned = store.pinned_versions(session, dataset)
+        return [item for item in found if str(item) not in pinned]
 
     def _keep(self, session: Session, final: Sequence[PushRecord]) -> None:
         """Marks the pushes; raises PushesTaken when one of them is no longer waiting."""
@@ -352,7 +278,7 @@ class Committer:
                 emit(session, changed_event(record))
         store.drop_staged_bytes(session, [record.id for record in final])
 
-    def _store_rejects(self, outcome: _Outcome) -> None:
+    def _store_rejects(self, outcome: Outcome) -> None:
         """Stores the reject files of pushes with keys that exist, those of validation included."""
         from data_hub.engine.rejects import read_rejects
 

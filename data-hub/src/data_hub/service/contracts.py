@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from brain_contracts.contract import Change, Column, ContractInvalid, DatasetContract, compare
 from brain_contracts.events import ContractRegistered
 from brain_contracts.odcs import canonical_contracts, load_contract, to_yaml
+from brain_kit.acting import HEADER
 from brain_kit.audit import record as record_audit
 from brain_kit.auth import Principal
 from brain_kit.clock import rfc3339, utc_now
 from brain_kit.database import Database
 from brain_kit.events import emit
-from brain_kit.problems import Conflict, InvalidInput
+from brain_kit.problems import Conflict, InvalidInput, NotPermitted
 
-from data_hub.domain.refusals import DatasetUnknown
+from data_hub.domain.policy import OWN_WAREHOUSES, knows_totals
+from data_hub.domain.refusals import DatasetNameTaken, DatasetUnknown, dataset_unknown
 from data_hub.engine.patterns import pattern_error
 from data_hub.service.known_contracts import KnownContracts
+from data_hub.service.readable import is_known_to, viewer_of
 from data_hub.store import (
     DatasetRecord,
     add_datasets,
@@ -40,6 +44,12 @@ class ContractRefused(InvalidInput):
     """The document is not a usable contract; `errors` lists each wrong field."""
 
     code = "contract_invalid"
+
+
+class ContractNotPermitted(NotPermitted):
+    """The caller may not register contracts."""
+
+    code = "contract_not_permitted"
 
 
 class BreakingChange(Conflict):
@@ -77,11 +87,18 @@ def put_contract(
 ) -> dict[str, Any]:
     """Registers a version of a contract.
 
-    Raises ContractRefused, BreakingChange unless that is allowed, VersionTaken when the version is not new.
+    Operators register the platform's data sets; a service that acts for an organisation registers that one's own.
+    Raises ContractNotPermitted, ContractRefused, DatasetNameTaken, BreakingChange unless that is allowed, VersionTaken
+    when the version is not new.
     """
+    _check_registrant(caller)
     contract = _loaded(name, text)
+    if caller.acting:
+        contract = owned(caller, contract)
     with database.transaction() as session:
         old = get_contract(session, name)
+        if old is not None and caller.acting:
+            check_name(caller, old)
         if old == contract:
             return _answer(contract, Change(True, ()), created=False)
         change = Change(True, ()) if old is None else compare(old, contract)
@@ -96,6 +113,41 @@ def put_contract(
     known.forget(name)
     log.info("contract_registered", dataset=name, version=contract.version, compatible=change.compatible)
     return _answer(contract, change, created=old is None)
+
+
+def _check_registrant(caller: Principal) -> None:
+    if caller.acting or caller.is_operator:
+        return
+    if caller.kind == "service":
+        raise ContractNotPermitted(f"服务登记数据合同须代表一个组织：请带 {HEADER}", required=["operator"])
+    raise ContractNotPermitted(
+        "登记数据合同需要角色 operator；本组织的结果数据集请用 POST /v1/derived 或算法运行生成", required=["operator"]
+    )
+
+
+def owned(caller: Principal, contract: DatasetContract) -> DatasetContract:
+    """The contract as one of the caller's organisation.
+
+    Raises ContractRefused when it names another owner, opens itself to all, or lies in a warehouse that is not for
+    this kind of organisation.
+    """
+    allowed = OWN_WAREHOUSES[caller.org_kind]
+    errors = []
+    if contract.owner_org not in (None, caller.org):
+        errors.append({"field": "customProperties.ownerOrg", "reason": f"只能是本组织 {caller.org}"})
+    if contract.access == "open":
+        errors.append({"field": "customProperties.access", "reason": "公开数据集由运营方登记；请用 owner"})
+    if contract.warehouse not in allowed:
+        errors.append({"field": "name", "reason": f"本组织的数据集只能放在 {'、'.join(allowed)}"})
+    if errors:
+        raise ContractRefused(f"合同不合要求：{errors[0]['field']} {errors[0]['reason']}", errors=errors)
+    return replace(contract, owner_org=caller.org, owner=contract.owner or caller.org_name)
+
+
+def check_name(caller: Principal, old: DatasetContract) -> None:
+    """Raises DatasetNameTaken when the data set is not the caller's organisation's."""
+    if old.owner_org != caller.org:
+        raise DatasetNameTaken(f"数据集名称 {old.name} 已被占用，请换一个名称", dataset=old.name)
 
 
 def _loaded(name: str, text: bytes) -> DatasetContract:
@@ -149,11 +201,12 @@ def _changes(change: Change) -> list[dict[str, Any]]:
     return [{"code": code, "text": text, "compatible": compatible} for code, text, compatible in change.changes]
 
 
-def contract_yaml(database: Database, name: str, version: str | None) -> str:
+def contract_yaml(database: Database, caller: Principal, name: str, version: str | None) -> str:
     """The ODCS document of a contract. Raises DatasetUnknown."""
     with database.reading() as session:
-        contract = get_contract(session, name, version)
-    if contract is None:
+        newest = get_contract(session, name)
+        contract = newest if version is None else get_contract(session, name, version)
+    if contract is None or newest is None or not is_known_to(caller, newest):
         what = name if version is None else f"{name} 的版本 {version}"
         raise DatasetUnknown(f"没有数据集 {what}")
     return to_yaml(contract)
@@ -165,7 +218,11 @@ def page_of_datasets(
     """Registered data sets by name."""
     with database.reading() as session:
         found = list_datasets(session, after=after)
-    found = [record for record in found if warehouse is None or record.contract.warehouse == warehouse]
+    found = [
+        record
+        for record in found
+        if is_known_to(caller, record.contract) and warehouse in (None, record.contract.warehouse)
+    ]
     items = [_summary(record, caller) for record in found[:limit]]
     return {"items": items, "next": found[limit - 1].name if len(found) > limit else None}
 
@@ -174,8 +231,8 @@ def dataset_detail(database: Database, caller: Principal, name: str) -> dict[str
     """A data set with schema, key, rules, owner, example and figures. Raises DatasetUnknown."""
     with database.reading() as session:
         record = get_dataset(session, name)
-        if record is None:
-            raise DatasetUnknown(f"没有数据集 {name[:130]}，可用的见 GET /v1/datasets")
+        if record is None or not is_known_to(caller, record.contract):
+            raise dataset_unknown(name)
         versions = contract_history(session, name)
     contract = record.contract
     schema = [_column(contract, column) for column in contract.columns]
@@ -201,7 +258,7 @@ def dataset_detail(database: Database, caller: Principal, name: str) -> dict[str
 def _summary(record: DatasetRecord, caller: Principal) -> dict[str, Any]:
     contract = record.contract
     # How much others have is not for everybody; statistics give each caller the own part.
-    shown = caller.is_government or contract.access == "open"
+    shown = knows_totals(viewer_of(caller), contract.access, contract.owner_org)
     committed = record.last_commit_at if shown else None
     return {
         "name": contract.name,
@@ -212,6 +269,7 @@ def _summary(record: DatasetRecord, caller: Principal) -> dict[str, Any]:
         "classification": contract.classification,
         "access": contract.access,
         "owner": contract.owner,
+        "owner_org": contract.owner_org,
         "version": contract.version,
         "key": list(contract.key),
         "rows": record.rows if shown else None,

@@ -9,7 +9,7 @@ from brain_contracts.contract import DatasetContract
 from brain_kit.database import Database
 
 from data_hub import store
-from data_hub.domain.refusals import DatasetUnknown
+from data_hub.domain.refusals import dataset_unknown
 
 # Another process may have registered a version; it counts here after this long at the latest.
 FRESH_S = 1.0
@@ -44,7 +44,7 @@ class KnownContracts:
             elif version is not None:
                 contract = store.get_contract(session, dataset)
         if contract is None:
-            raise DatasetUnknown(f"没有数据集 {dataset[:130]}，可用的见 GET /v1/datasets")
+            raise dataset_unknown(dataset)
         with self._lock:
             self._known[dataset] = (seen, contract)
         return contract

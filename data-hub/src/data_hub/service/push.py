@@ -35,12 +35,14 @@ from data_hub.domain.refusals import (
     ModeImpossible,
     PushInProgress,
     PushNotPermitted,
+    dataset_unknown,
 )
 from data_hub.domain.stamp import PushStamp
 from data_hub.engine.media import MediaType
 from data_hub.service.known_contracts import KnownContracts
 from data_hub.service.metrics import HubMetrics
 from data_hub.service.push_writer import PushWriter, audit_of
+from data_hub.service.readable import is_known_to
 from data_hub.service.receipts import changed_event
 from data_hub.settings import Settings
 from data_hub.store import PushRecord
@@ -119,7 +121,9 @@ class Pushes:
         Raises PushNotPermitted, DatasetUnknown, ModeImpossible, IdempotencyKeyInvalid.
         """
         _check(caller, idempotency_key)
-        return self._intent(caller, self.contracts.get(dataset), mode, media, idempotency_key)
+        contract = self.contracts.get(dataset)
+        _check_owner(caller, contract)
+        return self._intent(caller, contract, mode, media, idempotency_key)
 
     def known_intent(
         self, caller: Principal, dataset: str, mode: Mode, media: MediaType, idempotency_key: str | None
@@ -129,6 +133,7 @@ class Pushes:
         if contract is None:
             return None
         _check(caller, idempotency_key)
+        _check_owner(caller, contract)
         return self._intent(caller, contract, mode, media, idempotency_key)
 
     def receive_small(self, intent: Intent, body: bytes) -> Received:
@@ -237,6 +242,15 @@ def _check(caller: Principal, idempotency_key: str | None) -> None:
         raise PushNotPermitted(f"推送数据需要其中一个角色：{'、'.join(PUSHING_ROLES)}", required=list(PUSHING_ROLES))
     if idempotency_key is not None and not IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise IdempotencyKeyInvalid("Idempotency-Key 应为 1 到 200 个可见的 ASCII 字符")
+
+
+def _check_owner(caller: Principal, contract: DatasetContract) -> None:
+    """A data set of an organisation takes rows of that organisation only."""
+    if contract.owner_org is None or contract.owner_org == caller.org:
+        return
+    if not is_known_to(caller, contract):
+        raise dataset_unknown(contract.name)
+    raise PushNotPermitted(f"{contract.name} 是组织 {contract.owner_org} 的数据集，只有它自己可以推送")
 
 
 def stamp_of(intent: Intent) -> PushStamp:

@@ -17,7 +17,7 @@ from brain_kit.database import Database
 from brain_kit.objects import ObjectStore
 from brain_kit.problems import NotFound
 
-from data_hub.domain.policy import OWNER_COLUMN, TablePolicy, Viewer, policy_of
+from data_hub.domain.policy import OWNER_COLUMN, TablePolicy, Viewer, knows, policy_of
 from data_hub.domain.tables import SYSTEM_COLUMNS, ColumnField, TableState
 from data_hub.engine.sandbox.scope import Scope, ScopeColumn, ScopeTable
 from data_hub.engine.warehouse import Warehouse, contract_schema
@@ -105,7 +105,7 @@ class ReadableTables:
     def open(self, name: str, viewer: Viewer, as_of: AsOf = None) -> ReadableTable:
         """A data set as the viewer may read it. Raises DatasetUnknown, and what the warehouse says about `as_of`."""
         contract = self.source.contract(name)
-        if contract is None:
+        if contract is None or not knows(viewer, contract.access, contract.owner_org):
             raise DatasetUnknown(f"没有数据集 {name}，目录见 GET /v1/datasets", dataset=name)
         state = self.source.state(name, as_of)
         fields = _fields(contract, state)
@@ -152,6 +152,11 @@ def _fields(contract: DatasetContract, state: TableState) -> dict[str, ColumnFie
 def viewer_of(principal: Principal) -> Viewer:
     """The viewer that a principal is."""
     return Viewer(principal.subject, principal.org, principal.is_government)
+
+
+def is_known_to(caller: Principal, contract: DatasetContract) -> bool:
+    """Whether the caller may know of the data set."""
+    return knows(viewer_of(caller), contract.access, contract.owner_org)
 
 
 def scope_of(tables: Iterable[ReadableTable]) -> Scope:

@@ -20,6 +20,7 @@ from brain_kit.problems import InvalidInput
 
 from data_hub.domain.policy import OWNER_COLUMN
 from data_hub.domain.query.filters import compile_filter
+from data_hub.domain.versions import VersionInvalid, snapshot_of
 from data_hub.engine.query_engine import Answer, QueryJob
 from data_hub.engine.query_results.kept import KeptResults
 from data_hub.engine.query_results.values import json_column, json_rows
@@ -35,7 +36,9 @@ MAX_CURSOR_CHARACTERS = 4_000
 
 @dataclass(frozen=True)
 class RowsRequest:
-    """columns: names, in the order wanted; empty: all. after: `next` of the page before. as_of: time or snapshot id."""
+    """columns: names, in the order wanted; empty: all. after: `next` of the page before. as_of: time or
+    snapshot id. version: a fixed version, instead of as_of.
+    """
 
     dataset: str
     columns: tuple[str, ...] = ()
@@ -43,6 +46,7 @@ class RowsRequest:
     limit: int | None = None
     after: str | None = None
     as_of: str | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Rows:
 
     def _open(self, caller: Principal, request: RowsRequest) -> tuple[ReadableTable, _Cursor | None]:
         cursor = _read_cursor(request.after, request.dataset) if request.after else None
-        as_of: AsOf = _moment(request.as_of) if request.as_of else None
+        as_of = _wanted(request)
         if cursor is not None and cursor.snapshot is not None:
             as_of = cursor.snapshot
         table = self._tables.open(request.dataset, viewer_of(caller), as_of)
@@ -221,7 +225,7 @@ def _next_cursor(
         body["k"] = [json_column(last.column(width + number))[0] for number in range(len(order))]
     else:
         body["n"] = (cursor.position if cursor is not None else 0) + (page.num_rows if rows is None else rows)
-    if not order or request.as_of or (cursor is not None and cursor.snapshot is not None):
+    if not order or request.as_of or request.version or (cursor is not None and cursor.snapshot is not None):
         body["s"] = table.snapshot
     return base64.urlsafe_b64encode(json.dumps(body, ensure_ascii=False).encode()).decode()
 
@@ -240,6 +244,14 @@ def _read_cursor(after: str, dataset: str) -> _Cursor:
         return _Cursor(None if snapshot is None else int(snapshot), key, max(0, int(body.get("n", 0))))
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error, RecursionError) as error:
         raise CursorInvalid("after 不是这个数据集上一页 next 给出的值，请从第一页重新读取", field="after") from error
+
+
+def _wanted(request: RowsRequest) -> AsOf:
+    if request.version:
+        if request.as_of:
+            raise VersionInvalid("version 与 as_of 只能用一个", field="version")
+        return snapshot_of(request.version)
+    return _moment(request.as_of) if request.as_of else None
 
 
 def _moment(as_of: str) -> int | datetime:

@@ -12,7 +12,7 @@ from brain_kit.auth import Principal
 from brain_kit.clock import rfc3339, utc_now
 from brain_kit.database import Database
 
-from data_hub.domain.policy import Viewer
+from data_hub.domain.policy import Viewer, knows, knows_totals
 from data_hub.engine.query_owners import OwnerCounts
 from data_hub.service.readable import WarehouseReading, viewer_of
 from data_hub.store.datasets import DatasetRecord, list_datasets
@@ -49,6 +49,7 @@ class Statistics:
         viewer = viewer_of(caller)
         with self._database.reading() as session:
             records = list_datasets(session)
+        records = [record for record in records if knows(viewer, record.contract.access, record.contract.owner_org)]
         figures = [self._figures(record, viewer) for record in records]
         return {
             "as_of": rfc3339(utc_now()),
@@ -62,7 +63,7 @@ class Statistics:
         }
 
     def _figures(self, record: DatasetRecord, viewer: Viewer) -> _Figures:
-        shown = viewer.sees_all or record.contract.access == "open"
+        shown = knows_totals(viewer, record.contract.access, record.contract.owner_org)
         files = self._source.state(record.name, None).files if record.sequence else ()
         counts = self._owners.of(files)
         own = None if counts is None else counts.get(viewer.org, 0)

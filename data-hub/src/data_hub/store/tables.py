@@ -88,3 +88,36 @@ table_leases = sa.Table(
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
 )
+
+# One row a commit, written with it. is_whole: nothing of the version before is in this one.
+dataset_versions = sa.Table(
+    "dataset_version",
+    metadata,
+    sa.Column("dataset", sa.String(130), sa.ForeignKey("dataset.name"), primary_key=True),
+    sa.Column("version", sa.String(40), primary_key=True),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("committed_at", UtcDateTime, nullable=False),
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("rows_added", sa.BigInteger),
+    sa.Column("rows_removed", sa.BigInteger),
+    sa.Column("is_whole", sa.Boolean, nullable=False),
+    # What the commit took: [{id, owner, mode, accepted}].
+    sa.Column("pushes", sa.JSON, nullable=False),
+    sa.UniqueConstraint("dataset", "sequence", name="dataset_version_sequence"),
+)
+
+# source: "" when somebody asked for the pin, else what in the lineage holds the version.
+version_pins = sa.Table(
+    "version_pin",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("dataset", sa.String(130), nullable=False),
+    sa.Column("version", sa.String(40), nullable=False),
+    sa.Column("org", sa.String(32), nullable=False),
+    sa.Column("subject", sa.String(80), nullable=False),
+    sa.Column("reason", sa.String(300), nullable=False),
+    sa.Column("source", sa.String(200), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("dataset", "version", "org", "source", "reason", name="version_pin_once"),
+    sa.Index("version_pin_source", "source"),
+)

@@ -53,6 +53,12 @@ class TableUnknown(QueryRefused):
     code, title = "query_table_unknown", "Unknown table"
 
 
+class VersionUnknown(QueryRefused):
+    """A data set has no such version (any more); `versions` are the newest that it has."""
+
+    code, title = "query_version_unknown", "Unknown version"
+
+
 class ParametersWrong(QueryRefused):
     """The parameters do not fit the placeholders."""
 

@@ -167,7 +167,7 @@ class _Reader:
     def _table(self, node: dict[str, Any], scope: Names) -> None:
         path = [str(part) for part in node["qualified_name"]["path"]]
         if node.get("at_clause"):
-            raise QueryRefused("不支持 AT 时间旅行；请用 rows 接口的 as_of 参数")
+            raise QueryRefused("不支持 AT 时间旅行；请用 versions 指定版本")
         if len(path) == 1 and fold(path[0]) in scope:
             return
         if len(path) != 2:

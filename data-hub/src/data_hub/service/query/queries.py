@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -16,11 +16,13 @@ from brain_kit.database import Database
 from brain_kit.ids import new_id
 from brain_kit.problems import InvalidInput
 
-from data_hub.domain.query.problems import QueryUnknown, SizeLimit, TableUnknown
+from data_hub.domain.query.problems import QueryUnknown, SizeLimit, TableUnknown, VersionUnknown
 from data_hub.domain.query.statement import Parameters, Statement, check_parameters
+from data_hub.domain.versions import versions_read
 from data_hub.engine.query_engine import Answer, QueryJob
 from data_hub.engine.query_results.kept import KeptHead, KeptResults
 from data_hub.engine.query_results.values import json_rows, unique_names
+from data_hub.engine.warehouse import SnapshotUnknown
 from data_hub.service.query.exports import Export, ExportForm, write_export
 from data_hub.service.query.history import QueryHistory
 from data_hub.service.query.running import Gone, Runner, RunningQueries, RunningQuery, running_query
@@ -42,12 +44,13 @@ class QueryLimits:
 
 @dataclass(frozen=True)
 class QueryRequest:
-    """What a caller asks: SQL, its parameters, rows of a page, and an id of her own to cancel by."""
+    """What a caller asks: SQL, its parameters, rows of a page, an id of her own to cancel by, versions to read."""
 
     sql: str
     parameters: Parameters | None = None
     limit: int | None = None
     id: str | None = None
+    versions: Mapping[str, str] | None = None
 
 
 class Queries:
@@ -150,18 +153,20 @@ class Queries:
         query = running_query(caller, request.id or new_id("qry"), request.sql, kind, control)
         with self._running.track(query, id_is_given=request.id is not None):
             statement = self._runner.engine.read(request.sql)
-            tables = self._open(caller, statement)
+            tables = self._open(caller, statement, versions_read(request.versions, statement.datasets))
             query.datasets = tuple(table.name for table in tables)
             yield query, statement, tables
 
-    def _open(self, caller: Principal, statement: Statement) -> list[ReadableTable]:
+    def _open(self, caller: Principal, statement: Statement, versions: Mapping[str, int]) -> list[ReadableTable]:
         viewer = viewer_of(caller)
         tables = []
         for name in statement.datasets:
             try:
-                tables.append(self._tables.open(name, viewer))
+                tables.append(self._tables.open(name, viewer, versions.get(name)))
             except DatasetUnknown as error:
                 raise TableUnknown(f"没有数据集 {name}，目录见 GET /v1/datasets", table=name) from error
+            except SnapshotUnknown as error:
+                raise VersionUnknown(error.detail, field=f"versions.{name}", **error.members) from error
         return tables
 
     def _collect(
