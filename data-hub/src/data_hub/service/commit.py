@@ -227,8 +227,8 @@ class Committer:
             objects.put_file(key, applied.written)
             added.append(icecommit.NewFile(key, applied.written))
         files = self._warehouse.data_files(table, table.current_snapshot()) if applied.removed_files else ()
-        known = {file.file_path: file for file in files}
-        removed = [known[objects.location(file.key)] for file in applied.removed_files]
+        known = {objects.key_of(file.file_path): file for file in files}
+        removed = [known[file.key] for file in applied.removed_files]
 
         expire = self._to_expire(contract.name, table)
 

@@ -22,6 +22,9 @@ COMMANDS = {
     "contract": ("industry_brain.cli.data", "contract"),
     "org": ("industry_brain.cli.people", "org"),
     "key": ("industry_brain.cli.people", "key"),
+    "backup": ("industry_brain.cli.backup", "backup_command"),
+    "restore": ("industry_brain.cli.backup", "restore_command"),
+    "verify": ("industry_brain.cli.backup", "verify_command"),
     "events": ("industry_brain.cli.events", "events"),
 }
 

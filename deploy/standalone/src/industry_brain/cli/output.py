@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from industry_brain.apiclient import ApiClient, ApiError, PlatformUnreachable
+from industry_brain.backup.errors import BackupRefused
 
 EXIT_CODES = {
     0: "done",
@@ -19,7 +20,9 @@ EXIT_CODES = {
     4: "credentials refused",
     5: "some rows were rejected",
     6: "refused by the platform",
+    7: "something differs or is missing",
 }
+DIFFERS = 7
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
@@ -33,6 +36,9 @@ def fail(error: Exception) -> int:
     if isinstance(error, PlatformUnreachable):
         click.echo(f"✗ 平台没有应答 nothing answers: {error}. 先启动 start it first: brain up", err=True)
         return 3
+    if isinstance(error, BackupRefused):
+        click.echo(f"✗ {error}", err=True)
+        return 6
     click.echo(f"✗ {type(error).__name__}: {error}", err=True)
     return 1
 
@@ -50,10 +56,11 @@ def connection(command: Decorated) -> Decorated:
 
 def connect(url: str, key: str | None) -> ApiClient:
     """A client with the given key, else with the operator's first key of ./brain-data."""
-    return ApiClient(url, key or _first_key())
+    return ApiClient(url, key or first_key())
 
 
-def _first_key() -> str | None:
+def first_key() -> str | None:
+    """The operator's first key of the home folder, None when it cannot be read."""
     path = os.path.join(os.environ.get("BRAIN_HOME", "./brain-data"), "first-credentials.json")
     try:
         with open(path, encoding="utf-8") as file:

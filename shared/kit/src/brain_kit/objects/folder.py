@@ -17,6 +17,7 @@ from brain_kit.objects.contract import BINARY, ObjectInfo, Source, Upload
 from brain_kit.objects.errors import InvalidKey, KeyInUse, ObjectExists, ObjectNotFound, folder_errors
 from brain_kit.objects.keys import check_key, check_prefix
 from brain_kit.objects.ledger import ChecksumLedger, fsync_folder, make_folders
+from brain_kit.objects.roots import key_under, remember_root
 from brain_kit.objects.streams import CHUNK_BYTES, Window, checked, digest_of, opened, require_digest
 from brain_kit.objects.uploads import begin_upload, concatenated, discard_before, resume_upload
 
@@ -39,6 +40,7 @@ class FolderStore:
         with folder_errors(self.root):
             make_folders(self._temporary)
             self._ledger = ChecksumLedger(self.root, self._temporary)
+            self._roots = remember_root(self.root, self._temporary)
             self._sweep()
 
     def __repr__(self) -> str:
@@ -119,11 +121,11 @@ class FolderStore:
         return f"file://{self._path(check_key(key))}"
 
     def key_of(self, location: str) -> str:
-        """See contract.ObjectStore."""
-        start = f"file://{self.root}/"
-        if not location.startswith(start):
+        """See contract.ObjectStore. Addresses from before the folder was moved or restored are known too."""
+        key = key_under(location, reversed(self._roots))
+        if key is None:
             raise InvalidKey("位置不在本对象存储内。", location=location[:300])
-        return check_key(location[len(start) :])
+        return check_key(key)
 
     def iceberg_properties(self) -> dict[str, str]:
         """See contract.ObjectStore."""
