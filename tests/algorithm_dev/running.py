@@ -23,7 +23,11 @@ def component(name: str) -> Shipped:
 
 def run(name: str, rows: list[dict[str, Any]], **parameters: Any) -> list[dict[str, Any]]:
     """The result rows of a shipped component."""
-    shipped = component(name)
+    return run_shipped(component(name), rows, parameters)
+
+
+def run_shipped(shipped: Shipped, rows: list[dict[str, Any]], parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """The result rows of a component, its parameters filled from the defaults."""
     settled = shipped.card.signature.settled(parameters)
     return (_sql if shipped.card.runtime == "sql" else _onnx)(shipped, rows, settled)
 

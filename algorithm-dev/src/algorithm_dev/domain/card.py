@@ -7,6 +7,7 @@ the rules of `card_rules` that a schema cannot say. A version of a component is 
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -75,7 +76,7 @@ class CardInvalid(ValueError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=True)
 
 
 class Artefact(_Part):
@@ -191,7 +192,7 @@ def _body(document: str | bytes) -> dict[str, Any]:
     if len(raw) > MAX_BYTES:
         raise CardInvalid([("card", f"文件超过 {MAX_BYTES} 字节")])
     try:
-        body = json.loads(raw, object_pairs_hook=_unique) if raw.lstrip()[:1] == b"{" else _yaml(raw)
+        body = json.loads(raw, object_pairs_hook=_unique) if raw.lstrip()[:1] == b"{" else read_yaml(raw)
     except CardInvalid:
         raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -211,7 +212,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML where a key stands once and a date stays text, as in JSON."""
+    """YAML with JSON's values: a key stands once; only true, false, null and JSON's numbers are not text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [str(key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -219,14 +220,21 @@ class _Loader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
-    for first, found in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"(true|false)$", "tf"),
+    ("null", r"(null|~|)$", ["n", "~", ""]),
+    ("int", r"-?(0|[1-9][0-9]*)$", "-0123456789"),
+    ("float", r"(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan)$", "-+.0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
-def _yaml(raw: bytes) -> Any:
-    """A document of a few lines must not unfold to gigabytes: no aliases, bounded depth and number of parts."""
+def read_yaml(raw: bytes) -> Any:
+    """The values of a YAML document. Raises CardInvalid or yaml.YAMLError.
+
+    A document of a few lines must not unfold to gigabytes: no aliases, bounded depth and number of parts.
+    """
     depth = 0
     for number, event in enumerate(yaml.parse(raw, Loader=yaml.CSafeLoader)):
         if isinstance(event, yaml.AliasEvent):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from brain_contracts.codes import CodeInvalid, check_uscc
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from algorithm_dev.domain.card import Card, GoldenVector
-from algorithm_dev.domain.check import check_parameters, check_signature
-from algorithm_dev.domain.findings import Finding
+from algorithm_dev.domain.check import check_parameters, check_signature, check_value
+from algorithm_dev.domain.findings import Finding, named
 from algorithm_dev.domain.signature import ColumnSchema, Parameter, Rows, Side, Tensor, Tensors
+from algorithm_dev.domain.tensor_check import TensorInvalid, to_array
 
 Found = Iterator[tuple[str, str]]
 PICKLED = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".dill", ".npy", ".h5")
@@ -160,11 +162,26 @@ def _outputs(place: str, side: Side, vector: GoldenVector) -> Found:
     rows = vector.outputs if isinstance(vector.outputs, list) else [vector.outputs]
     for number, row in enumerate(rows, 1):
         for name in row.keys() - known:
-            yield f"{place}.outputs[{number}].{name}", f"不是输出；可选：{'、'.join(sorted(known)[:10])}"
+            yield f"{place}.outputs[{number}].{named(name)}", f"不是输出；可选：{'、'.join(sorted(known)[:10])}"
         for name in set(vector.key) - row.keys():
             yield f"{place}.outputs[{number}].{name}", "缺少 key 所指的列"
+        yield from _expected(f"{place}.outputs", side, number, row)
     for name in vector.tolerances.keys() - known:
         yield f"{place}.tolerances.{name}", "不是输出"
+
+
+def _expected(place: str, side: Side, number: int, row: dict[str, Any]) -> Found:
+    """Values that could never be equal to a result, since they are of another type."""
+    if isinstance(side, Rows):
+        for name in row.keys() & side.columns.keys():
+            yield from _told(place, check_value(number, name, side.columns[name], row[name]))
+        return
+    for tensor in side.tensors:
+        if tensor.name in row:
+            try:
+                to_array(tensor, row[tensor.name])
+            except TensorInvalid as error:
+                yield f"{place}.{tensor.name}", str(error)
 
 
 def _told(place: str, findings: list[Finding]) -> Found:

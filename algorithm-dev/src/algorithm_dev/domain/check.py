@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from algorithm_dev.domain.findings import Finding, shown
+from algorithm_dev.domain.findings import Finding, named, shown
 from algorithm_dev.domain.signature import ColumnSchema, Parameter, Rows, Side, Signature
 from algorithm_dev.domain.tensor_check import check_tensors
 
@@ -53,10 +53,17 @@ def check_parameters(signature: Signature, value: Any) -> list[Finding]:
     for name, given in value.items():
         if name not in known:
             listed = "、".join(known) or "（没有参数）"
-            found.append(Finding(None, str(name)[:80], "没有这个参数", f"可用的参数：{listed}"))
+            found.append(Finding(None, named(name), "没有这个参数", f"可用的参数：{listed}"))
         else:
             found.extend(_value(None, name, known[name], known[name].type, given))
     return found
+
+
+def check_value(row: int | None, name: str, column: ColumnSchema, value: Any) -> list[Finding]:
+    """What is wrong with one value of a column; [] means that it fits."""
+    if value is None:
+        return [] if column.nullable else [Finding(row, name, "不能为空", _wanted(column, column.scalar))]
+    return list(_value(row, name, column, column.scalar, value))
 
 
 def _row(rows: Rows, number: int, row: Any) -> Iterator[Finding]:
@@ -65,16 +72,13 @@ def _row(rows: Rows, number: int, row: Any) -> Iterator[Finding]:
         return
     for name in row:
         if name not in rows.columns:
-            yield Finding(number, str(name)[:80], "没有这一列", f"删去，或改为：{'、'.join(list(rows.columns)[:20])}")
+            yield Finding(number, named(name), "没有这一列", f"删去，或改为：{'、'.join(list(rows.columns)[:20])}")
     for name, column in rows.columns.items():
         if name not in row:
             if name in rows.row_schema.required:
                 yield Finding(number, name, "缺少该列", _wanted(column, column.scalar))
-        elif row[name] is None:
-            if not column.nullable:
-                yield Finding(number, name, "不能为空", _wanted(column, column.scalar))
         else:
-            yield from _value(number, name, column, column.scalar, row[name])
+            yield from check_value(number, name, column, row[name])
 
 
 def _value(row: int | None, name: str, rule: ColumnSchema | Parameter, kind: str, value: Any) -> Iterator[Finding]:

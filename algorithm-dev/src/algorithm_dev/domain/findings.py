@@ -21,6 +21,11 @@ class Finding(NamedTuple):
         return {"row": self.row, "field": self.field, "reason": self.reason, "what_to_do": self.remedy}
 
 
+def named(name: Any) -> str:
+    """A field's name as it stands in a message: cut, and without letters that cannot be written."""
+    return str(name).encode("utf-8", "backslashreplace").decode()[:SHOWN_CHARACTERS]
+
+
 def shown(value: Any) -> str:
     """A value as it stands in a message, cut where it is long."""
     text = repr(value) if isinstance(value, str) else _number(value)
@@ -37,4 +42,4 @@ def _number(value: Any) -> str:
         return "NaN" if math.isnan(value) else f"{value:.15g}"
     if isinstance(value, int) and value.bit_length() > 256:
         return f"{value.bit_length()} 位二进制的整数"
-    return str(value)
+    return str(value)[: 10 * SHOWN_CHARACTERS]

@@ -85,7 +85,7 @@ def _tensors(vector: GoldenVector, got: Any) -> Iterator[Difference]:
         if not isinstance(got, Mapping) or name not in got:
             yield Difference(vector.name, None, name, "一个张量", "没有", "无")
             continue
-        wanted, given = np.asarray(value), np.asarray(got[name])
+        wanted, given = _array(value), _array(got[name])
         if wanted.shape != given.shape:
             yield Difference(vector.name, None, name, f"形状 {list(wanted.shape)}", f"形状 {list(given.shape)}", "无")
             continue
@@ -93,6 +93,14 @@ def _tensors(vector: GoldenVector, got: Any) -> Iterator[Difference]:
             row = index[0] + 1 if index else None
             place = f"{name}{list(index[1:])}" if len(index) > 1 else name
             yield from _value(vector, row, place, wanted[index], given[index], name)
+
+
+def _array(value: Any) -> np.ndarray[Any, Any]:
+    """The value as an array; ragged lists become an array of lists, whose shape then differs."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return np.asarray(value, dtype=np.object_)
 
 
 def _value(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from algorithm_dev.domain.findings import Finding
+from algorithm_dev.domain.findings import Finding, named
 from algorithm_dev.domain.signature import Tensor, Tensors
 
 DTYPES: dict[str, type] = {
@@ -90,9 +90,7 @@ def check_tensors(side: Tensors, value: Any) -> list[Finding]:
         return [Finding(None, "tensors", "应为张量名到值的键值结构", "传 {张量名: 数组}")]
     known = {item.name: item for item in side.tensors}
     listed = "、".join(known)
-    found = [
-        Finding(None, str(name)[:80], "没有这个张量", f"可用的张量：{listed}") for name in value if name not in known
-    ]
+    found = [Finding(None, named(name), "没有这个张量", f"可用的张量：{listed}") for name in value if name not in known]
     sizes: dict[str, tuple[int, str]] = {}
     for name, tensor in known.items():
         if name not in value:

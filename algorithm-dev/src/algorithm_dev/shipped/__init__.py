@@ -13,9 +13,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-import yaml
-
-from algorithm_dev.domain.card import Card, parse_card
+from algorithm_dev.domain.card import Card, parse_card, read_yaml
 from algorithm_dev.shipped.demand_forecast import demand_forecast_model
 from algorithm_dev.shipped.oee import oee_model
 
@@ -41,8 +39,8 @@ def shipped_components() -> tuple[Shipped, ...]:
 
 
 def _component(folder: Traversable, name: str) -> Shipped:
-    document: dict[str, Any] = yaml.safe_load(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
-    document["golden"] = yaml.safe_load(folder.joinpath(f"{name}.golden.yaml").read_text(encoding="utf-8"))
+    document: dict[str, Any] = read_yaml(folder.joinpath(f"{name}.yaml").read_bytes())
+    document["golden"] = read_yaml(folder.joinpath(f"{name}.golden.yaml").read_bytes())
     content = MODELS[name]() if name in MODELS else _statement(folder, name).encode()
     path = f"{name}.{document['runtime']}"
     document |= {"entry": path, "artefacts": [_artefact(path, content, MEDIA_TYPES[document["runtime"]])]}

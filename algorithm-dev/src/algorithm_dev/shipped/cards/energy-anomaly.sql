@@ -1,8 +1,10 @@
 -- Unusual readings of a meter: each 15-minute reading against the median of the same time of the week (or day), in
 -- robust standard deviations (Iglewicz and Hoaglin 1993; NIST/SEMATECH e-Handbook 1.3.5.17). Where half of the readings
--- of a slot are equal, the mean absolute deviation takes the place of the median one. Gaps are rows of their own.
+-- of a slot are equal, the mean absolute deviation takes the place of the median one. Gaps are rows of their own,
+-- unless a meter's readings span more than 400,000 quarter hours (11 years), where a wrong date is likelier than gaps.
 WITH given AS (
-    SELECT coalesce(uscc, '') AS uscc, coalesce(meter_id, '') AS meter_id, ts, energy_kwh, count(*) OVER (PARTITION BY coalesce(uscc, ''), coalesce(meter_id, ''), ts) AS times,
+    SELECT coalesce(uscc, '') AS uscc, coalesce(meter_id, '') AS meter_id, ts, energy_kwh,
+           count(*) OVER (PARTITION BY coalesce(uscc, ''), coalesce(meter_id, ''), ts) AS times,
            epoch(ts) % 900 <> 0 AS off_grid
     FROM input
 ),
@@ -34,7 +36,7 @@ spreads AS (
 ),
 scaled AS (
     SELECT c.*, greatest(CASE WHEN mad > 0 THEN 1.4826 * mad ELSE 1.253314 * mean_deviation END,
-                         least_scale_share * abs(expected)) AS scale
+                         least_scale_share * abs(expected), least_scale_kwh) AS scale
     FROM centres c JOIN spreads USING (uscc, meter_id, slot), parameters
 ),
 scored AS (
