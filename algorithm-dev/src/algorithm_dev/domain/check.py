@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -36,9 +35,11 @@ def check_rows(rows: Rows, value: Any) -> list[Finding]:
     if len(value) > rows.max_rows:
         remedy = "分批提交，或作为批量任务在数据集上运行"
         return [Finding(None, "rows", f"有 {len(value)} 行，至多 {rows.max_rows} 行", remedy)]
+    required = set(rows.row_schema.required)
+    plan = [(name, column, column.scalar, name in required) for name, column in rows.columns.items()]
     found: list[Finding] = []
     for number, row in enumerate(value, 1):
-        found.extend(_row(rows, number, row))
+        found.extend(_row(rows, plan, number, row))
         if len(found) >= MAX_FINDINGS:
             return found[:MAX_FINDINGS]
     return found
@@ -66,19 +67,26 @@ def check_value(row: int | None, name: str, column: ColumnSchema, value: Any) ->
     return list(_value(row, name, column, column.scalar, value))
 
 
-def _row(rows: Rows, number: int, row: Any) -> Iterator[Finding]:
+def _row(rows: Rows, plan: list[tuple[str, ColumnSchema, str, bool]], number: int, row: Any) -> list[Finding]:
     if not isinstance(row, Mapping):
-        yield Finding(number, "row", f"应为键值结构，得到 {shown(row)}", "每行写成 {列: 值}")
-        return
-    for name in row:
-        if name not in rows.columns:
-            yield Finding(number, named(name), "没有这一列", f"删去，或改为：{'、'.join(list(rows.columns)[:20])}")
-    for name, column in rows.columns.items():
-        if name not in row:
-            if name in rows.row_schema.required:
-                yield Finding(number, name, "缺少该列", _wanted(column, column.scalar))
-        else:
-            yield from check_value(number, name, column, row[name])
+        return [Finding(number, "row", f"应为键值结构，得到 {shown(row)}", "每行写成 {列: 值}")]
+    known = rows.columns
+    found = [
+        Finding(number, named(name), "没有这一列", f"删去，或改为：{'、'.join(list(known)[:20])}")
+        for name in row
+        if name not in known
+    ]
+    for name, column, kind, required in plan:
+        value = row.get(name)
+        if value is not None:
+            reason = _mistake(column, kind, value)
+            if reason:
+                found.append(Finding(number, name, reason, _wanted(column, kind)))
+        elif name not in row and required:
+            found.append(Finding(number, name, "缺少该列", _wanted(column, kind)))
+        elif name in row:
+            found.extend(check_value(number, name, column, None))
+    return found
 
 
 def _value(row: int | None, name: str, rule: ColumnSchema | Parameter, kind: str, value: Any) -> Iterator[Finding]:
@@ -88,32 +96,32 @@ def _value(row: int | None, name: str, rule: ColumnSchema | Parameter, kind: str
 
 
 def _mistake(rule: ColumnSchema | Parameter, kind: str, value: Any) -> str | None:
-    wrong = f"{shown(value)} 不是{TYPE_WORDS[kind]}"
-    if kind == "boolean":
-        return None if isinstance(value, bool) else wrong
     if kind == "string":
         return _text_mistake(rule, value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return wrong
+    if (kind == "boolean") is not isinstance(value, bool) or not isinstance(value, int | float):
+        return f"{shown(value)} 不是{TYPE_WORDS[kind]}"
+    if kind == "boolean":
+        return None
     if isinstance(value, float) and not math.isfinite(value):
         return f"{shown(value)} 不是有限数值"
-    if kind == "integer" and (value != int(value) or not -INT64 <= value < INT64):
-        return wrong if value != int(value) else f"{shown(value)} 超出 64 位整数"
+    if kind == "integer" and value != int(value):
+        return f"{shown(value)} 不是整数"
+    if kind == "integer" and not -INT64 <= value < INT64:
+        return f"{shown(value)} 超出 64 位整数"
     if isinstance(value, int) and kind == "number" and abs(value) >= 2**1023:
         return f"{shown(value)} 超出双精度数"
     return _outside(rule, value)
 
 
 def _outside(rule: ColumnSchema | Parameter, value: int | float) -> str | None:
-    limits = (
-        (rule.minimum, operator.lt, "小于下限"),
-        (rule.exclusive_minimum, operator.le, "不大于"),
-        (rule.maximum, operator.gt, "大于上限"),
-        (rule.exclusive_maximum, operator.ge, "不小于"),
-    )
-    for limit, broken, words in limits:
-        if limit is not None and broken(value, limit):
-            return f"{shown(value)} {words} {limit:g}"
+    if rule.minimum is not None and value < rule.minimum:
+        return f"{shown(value)} 小于下限 {rule.minimum:g}"
+    if rule.exclusive_minimum is not None and value <= rule.exclusive_minimum:
+        return f"{shown(value)} 不大于 {rule.exclusive_minimum:g}"
+    if rule.maximum is not None and value > rule.maximum:
+        return f"{shown(value)} 大于上限 {rule.maximum:g}"
+    if rule.exclusive_maximum is not None and value >= rule.exclusive_maximum:
+        return f"{shown(value)} 不小于 {rule.exclusive_maximum:g}"
     if rule.enum is not None and value not in rule.enum:
         return f"{shown(value)} 不在可选值中"
     return None
