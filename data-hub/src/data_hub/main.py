@@ -9,8 +9,10 @@ from brain_kit.events.routes import event_routes
 from brain_kit.service import Platform, ServiceRuntime, create_app
 
 from data_hub.api import contracts as contracts_api
+from data_hub.api import lineage as lineage_api
 from data_hub.api import pushes as pushes_api
 from data_hub.api import versions as versions_api
+from data_hub.consumers import HANDLERS
 from data_hub.domain.refusals import SpoolFull
 from data_hub.engine.warehouse import Warehouse
 from data_hub.reading import build_reading
@@ -25,7 +27,7 @@ from data_hub.service.sweep import Sweeper
 from data_hub.service.versions import Versions
 from data_hub.service.waiting import PushWaiters
 from data_hub.settings import Settings
-from data_hub.worker import committer, relay, sweeper
+from data_hub.worker import committer, consumer, relay, sweeper
 
 NAME = "data-hub"
 
@@ -56,12 +58,14 @@ def build(platform: Platform) -> ServiceRuntime:
     reading = build_reading(database, source, settings)
     app.include_router(contracts_api.routes(database, known))
     app.include_router(pushes_api.routes(pushes, LargePushes(pushes, warehouse), waiters, settings))
+    app.include_router(lineage_api.routes(database))
     app.include_router(versions_api.routes(Versions(database, warehouse, source)))
     for router in reading.routers():
         app.include_router(router)
-    app.include_router(event_routes(database, platform.bus, {NAME: ()}, require("operator", "service")))
+    app.include_router(event_routes(database, platform.bus, {NAME: list(HANDLERS)}, require("operator", "service")))
     workers = [
         relay(platform, database),
+        consumer(platform, database),
         committer(committing),
         sweeper(Sweeper(database, objects, settings)),
         reading.worker(),

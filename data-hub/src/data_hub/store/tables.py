@@ -121,3 +121,59 @@ version_pins = sa.Table(
     sa.UniqueConstraint("dataset", "version", "org", "source", "reason", name="version_pin_once"),
     sa.Index("version_pin_source", "source"),
 )
+
+lineage_runs = sa.Table(
+    "lineage_run",
+    metadata,
+    sa.Column("run_id", sa.String(36), primary_key=True),
+    # For whom it ran; empty: for the platform.
+    sa.Column("org", sa.String(32), nullable=False),
+    sa.Column("job_namespace", sa.String(200), nullable=False),
+    sa.Column("job_name", sa.String(200), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("state_at", UtcDateTime, nullable=False),
+    sa.Column("first_at", UtcDateTime, nullable=False),
+    sa.Column("reporter", sa.String(80), nullable=False),
+    sa.Column("producer", sa.String(1000), nullable=False),
+    # Facets of run and job of the event that gave the state: {"run": {...}, "job": {...}}.
+    sa.Column("facets", sa.JSON, nullable=False),
+    sa.Index("lineage_run_recent", "state_at", "run_id"),
+)
+
+# Nodes are names, see domain.lineage.nodes. What commits do is told by `dataset_version` and not repeated here.
+lineage_edges = sa.Table(
+    "lineage_edge",
+    metadata,
+    sa.Column("source", sa.String(700), primary_key=True),
+    sa.Column("target", sa.String(700), primary_key=True),
+    sa.Column("kind", sa.String(10), nullable=False),
+    # That of the run at one end.
+    sa.Column("org", sa.String(32), nullable=False),
+    sa.Index("lineage_edge_target", "target", "source"),
+)
+
+lineage_columns = sa.Table(
+    "lineage_column",
+    metadata,
+    sa.Column("run_id", sa.String(36), primary_key=True),
+    sa.Column("output", sa.String(700), primary_key=True),
+    sa.Column("output_column", sa.String(200), primary_key=True),
+    sa.Column("input", sa.String(700), primary_key=True),
+    sa.Column("input_column", sa.String(200), primary_key=True),
+    sa.Column("how", sa.String(20), nullable=False),
+)
+
+# What a push that derives a data set was made of; becomes a run of the lineage when the push is committed.
+derivations = sa.Table(
+    "derivation",
+    metadata,
+    sa.Column("push", sa.String(40), sa.ForeignKey("push.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("run_id", sa.String(36), nullable=False, unique=True),
+    sa.Column("sql", sa.Text, nullable=False),
+    sa.Column("parameters", sa.JSON),
+    # {data set: version}; a version is empty when nothing was ever pushed to it.
+    sa.Column("inputs", sa.JSON, nullable=False),
+    # [[output column, data set, input column, how]]; None when they are not known.
+    sa.Column("columns", sa.JSON),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+)

@@ -79,6 +79,27 @@ def add_pin(session: Session, record: PinRecord) -> None:
     session.execute(sa.insert(version_pins).values(**asdict(record)))
 
 
+def add_pins(session: Session, records: Sequence[PinRecord]) -> None:
+    """Keeps pins of the lineage; those that are there stay as they are."""
+    for record in records:
+        table = version_pins
+        same = sa.select(table.c.id).where(
+            table.c.dataset == record.dataset,
+            table.c.version == record.version,
+            table.c.org == record.org,
+            table.c.source == record.source,
+        )
+        if session.execute(same).first() is None:
+            add_pin(session, record)
+
+
+def newest_pin_of(session: Session, source: str) -> datetime | None:
+    """When the newest pin of a source was made; None without any."""
+    wanted = sa.select(sa.func.max(version_pins.c.created_at)).where(version_pins.c.source == source)
+    found: datetime | None = session.execute(wanted).scalar()
+    return found
+
+
 def get_pin(session: Session, pin_id: str) -> PinRecord | None:
     """A pin by its id."""
     row = session.execute(sa.select(version_pins).where(version_pins.c.id == pin_id)).one_or_none()

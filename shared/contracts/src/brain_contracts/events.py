@@ -142,6 +142,22 @@ class WarehouseCommitted(EventData):
         return self.dataset
 
 
+class LineageReported(EventData):
+    """A service ran something that read or made data sets; `event` is an OpenLineage RunEvent.
+
+    org: the organisation (USCC) that the run was for; empty when it is told by the data sets that the run made.
+    """
+
+    topic: ClassVar[str] = "brain.lineage.run.v1"
+    run_id: str
+    event: dict[str, Any]
+    org: str = ""
+
+    def key(self) -> str:
+        """The run."""
+        return self.run_id
+
+
 class PanoramaBuilt(EventData):
     """A chain's panorama has a new version."""
 
@@ -191,6 +207,7 @@ REGISTRY: dict[str, type[EventData]] = {
         ContractRegistered,
         PushChanged,
         WarehouseCommitted,
+        LineageReported,
         PanoramaBuilt,
         JobChanged,
     )

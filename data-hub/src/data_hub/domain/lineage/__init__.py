@@ -1,0 +1,1 @@
+"""Lineage: where rows come from and what was made of them."""
