@@ -15,7 +15,7 @@ DOCUMENT = (ROOT / "docs/events.md").read_text(encoding="utf-8")
 
 def sources() -> Iterator[str]:
     """Source texts of services."""
-    for pattern in ("compute-scheduler", "data-hub", "service-portal", "services/*", "shared/kit"):
+    for pattern in ("compute-scheduler", "data-hub", "algorithm-dev", "service-portal", "services/*", "shared/kit"):
         for folder in ROOT.glob(f"{pattern}/src"):
             for path in folder.rglob("*.py"):
                 yield path.read_text(encoding="utf-8")

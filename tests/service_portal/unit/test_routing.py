@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from service_portal.domain.routing import PathRefused, Target, is_push, target_of
+from service_portal.domain.routing import PathRefused, Target, is_push, is_write, target_of
 
 PIECES = st.sampled_from(rb"/ // . .. %2e %2F %5c \ %00 v1 api a internal %25 ; %c3".split())
 
@@ -56,3 +56,13 @@ def test_only_pushes_may_be_large() -> None:
     assert not is_push(push, "PUT")
     assert not is_push(Target("identity", "/v1/datasets/a.b/pushes", b""), "POST")
     assert not is_push(Target("data-hub", "/v1/queries", b""), "POST")
+
+
+def test_a_call_of_a_component_is_no_write() -> None:
+    """It computes and is metered; everything else that is posted is audited, also where it only looks like a call."""
+    call = Target("algorithm-dev", "/v1/components/oee/versions/1.0.0/invocations", b"")
+    assert not is_write(call, "POST")
+    assert is_write(Target("algorithm-dev", "/v1/components/oee/versions/1.0.0/runs", b""), "POST")
+    assert is_write(Target("data-hub", "/v1/x/invocations", b""), "POST")
+    assert is_write(None, "POST")
+    assert not is_write(call, "GET")

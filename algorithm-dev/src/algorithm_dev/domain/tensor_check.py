@@ -59,11 +59,11 @@ def _narrow(tensor: Tensor, array: np.ndarray[Any, Any], wanted: np.dtype[Any]) 
         low, high = int(array.min()), int(array.max())
         if low < limits.min or high > limits.max:
             raise TensorInvalid(f"值 {low}…{high} 超出 {tensor.dtype} 的范围 {limits.min}…{limits.max}")
-    with np.errstate(over="ignore"):
-        narrowed = array.astype(wanted)
-    if wanted.kind == "f" and array.size and (np.isinf(narrowed) & np.isfinite(array.astype(np.float64))).any():
-        raise TensorInvalid(f"有值超出 {tensor.dtype} 的范围")
-    return narrowed
+    if wanted.kind == "f" and wanted.itemsize < 8 and array.size:
+        size = np.abs(array)
+        if ((size > np.finfo(wanted).max) & np.isfinite(size)).any():
+            raise TensorInvalid(f"有值超出 {tensor.dtype} 的范围")
+    return array.astype(wanted)
 
 
 def _same_kind(tensor: Tensor, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

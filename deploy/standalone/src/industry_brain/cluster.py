@@ -52,6 +52,7 @@ def members(host: str, port: int, ports: dict[str, int]) -> list[Member]:
         Member("identity-worker", ["identity", "--roles", "relay,consumer,periodic"]),
         Member("data-hub-committer", ["data-hub", "--roles", "committer"]),
         Member("data-hub-relay", ["data-hub", "--roles", "relay,consumer,periodic"]),
+        Member("algorithm-dev-worker", ["algorithm-dev", "--roles", "relay,consumer,periodic"]),
         Member("government-services-worker", ["government-services", "--roles", "relay,consumer,periodic"]),
     ]
     gateway = Member(
@@ -146,7 +147,7 @@ def run_cluster(
 ) -> None:
     """Runs the cluster in the foreground until a signal."""
     home.mkdir(parents=True, exist_ok=True)
-    ports = dict(zip(("identity", "data-hub", "government-services"), free_ports(3), strict=True))
+    ports = dict(zip(("identity", "data-hub", "algorithm-dev", "government-services"), free_ports(4), strict=True))
     environment = cluster_environment(home, env_file, ports)
     credentials = _prepare(environment)
     supervisor = Supervisor(home, environment, members(host, port, ports))

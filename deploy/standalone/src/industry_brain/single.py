@@ -38,7 +38,7 @@ def run_service(name: str, host: str, port: int, roles: list[str]) -> None:
 
 def _app(platform: Platform, name: str, runtime: Any) -> Any:
     if name != GATEWAY:
-        return runtime.app
+        return runtime.asgi
     from service_portal.main import create_gateway
 
     return create_gateway(platform, runtime)

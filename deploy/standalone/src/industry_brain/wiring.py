@@ -14,6 +14,7 @@ from brain_kit.service import Platform, ServiceRuntime, Worker
 SERVICES = {
     "identity": "identity",
     "data-hub": "data_hub",
+    "algorithm-dev": "algorithm_dev",
     "government-services": "government_services",
     "service-portal": "service_portal",
 }

@@ -55,6 +55,12 @@ def target_of(raw_path: bytes) -> Target | None:
         raise PathRefused(raw_path.decode("latin-1")) from error
 
 
+def is_write(target: Target | None, method: str) -> bool:
+    """Whether a request may change something, and is audited. A call of a component only computes, and is metered."""
+    computes = target is not None and target.service == "algorithm-dev" and target.path.endswith("/invocations")
+    return method in WRITES and not computes
+
+
 def is_push(target: Target, method: str) -> bool:
     """Whether a request pushes rows, whose body may be large."""
     return method == "POST" and target.service == "data-hub" and target.path.endswith("/pushes")

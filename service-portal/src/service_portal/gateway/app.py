@@ -23,6 +23,7 @@ from service_portal.domain.routing import (
     PathRefused,
     Target,
     is_push,
+    is_write,
     target_of,
 )
 from service_portal.gateway.limits import Limits
@@ -136,7 +137,7 @@ class _Exchange:
 
     __slots__ = (
         "_admitted", "_bytes_in", "_bytes_out", "_extra", "_gateway", "_headers", "_limit", "_method", "_over_limit",
-        "_principal", "_receive", "_request_id", "_scope", "_send", "_service", "_started", "_status",
+        "_principal", "_receive", "_request_id", "_scope", "_send", "_service", "_started", "_status", "_target",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,6 +150,7 @@ class _Exchange:
         self._request_id = _request_id(self._headers.get(b"x-request-id", b""))
         self._principal: Principal | None = None
         self._service = "unknown"
+        self._target: Target | None = None
         self._status = 0
         self._bytes_in = self._bytes_out = 0
         self._limit = 0
@@ -160,7 +162,7 @@ class _Exchange:
     async def run(self) -> None:
         """Answers the request, counts it, and records it when it writes."""
         try:
-            target = self._target()
+            target = self._target = self._find_target()
             self._service = target.service
             self._check_length(target)
             client = self._scope.get("client") or ("", 0)
@@ -182,7 +184,7 @@ class _Exchange:
         finally:
             self._finish()
 
-    def _target(self) -> Target:
+    def _find_target(self) -> Target:
         if self._method not in METHODS:
             raise MethodRefused(f"不支持方法 {self._method[:20]}")
         try:
@@ -268,7 +270,7 @@ class _Exchange:
         self._gateway._meter.count(key, self._bytes_in, self._bytes_out, milliseconds)
         if self._admitted:
             self._gateway._meter.end(principal.org)
-        if self._method in WRITES:
+        if is_write(self._target, self._method):
             path = self._scope["path"]
             self._gateway._trail.add(principal, self._method, path, status, self._request_id, milliseconds)
 

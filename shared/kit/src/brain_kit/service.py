@@ -38,13 +38,22 @@ class Worker:
 
 @dataclass
 class ServiceRuntime:
-    """A built service: its application, its database and its workers; `extras` hold what only its own package reads."""
+    """A built service: its application, its database and its workers; `extras` hold what only its own package reads.
+
+    door: what stands in front of the application and answers some requests itself; None: nothing does.
+    """
 
     name: str
     app: FastAPI
     database: Database | None = None
     workers: Sequence[Worker] = ()
     extras: dict[str, Any] = field(default_factory=dict)
+    door: Any | None = None
+
+    @property
+    def asgi(self) -> Any:
+        """What callers reach: the door, else the application."""
+        return self.door or self.app
 
 
 class Platform:
@@ -119,7 +128,7 @@ class Platform:
     def dispatch(self, service: str) -> Any | None:
         """The ASGI application of a service of this process, for the gateway; None when it runs elsewhere."""
         runtime = self._runtimes.get(service)
-        return runtime.app if runtime else None
+        return runtime.asgi if runtime else None
 
     def known_services(self) -> list[str]:
         """Names of the services of this process and of those with an address."""
@@ -168,7 +177,7 @@ class Platform:
         if runtime is not None:
             if self._internal is None:
                 self._internal = InternalLoop()
-            return InProcessTransport(service, runtime.app, self._internal)
+            return InProcessTransport(service, runtime.asgi, self._internal)
         if service in self.settings.services:
             return HttpTransport(service, self.settings.services[service])
         raise ServiceUnreachable(f"没有配置服务 {service} 的地址，请设置 BRAIN_SERVICES", service=service)

@@ -29,12 +29,22 @@ class RequestMetrics:
             registry=self.registry,
         )
         self._service = service
+        # Looking children up by labels costs more than counting; routes and statuses are few.
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one answered request."""
-        method = method if method in METHODS else "other"
-        self._requests.labels(self._service, method, route, str(status)).inc()
-        self._seconds.labels(self._service, method, route).observe(seconds)
+        known = self._known.get((method, route, status))
+        if known is None:
+            known = self._children(method if method in METHODS else "other", route, status)
+            if method in METHODS:
+                self._known[method, route, status] = known
+        known[0].inc()
+        known[1].observe(seconds)
+
+    def _children(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        counter = self._requests.labels(self._service, method, route, str(status))
+        return counter, self._seconds.labels(self._service, method, route)
 
 
 def exposition(*registries: CollectorRegistry) -> tuple[bytes, str]:

@@ -1,0 +1,1 @@
+"""Runtimes: SQL and ONNX, in a child process or, for approved models, in this one."""

@@ -1,0 +1,1 @@
+"""Use cases of the registry, of calls and of runs."""
