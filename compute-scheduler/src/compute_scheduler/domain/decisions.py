@@ -1,0 +1,88 @@
+"""What a plan says: which jobs start where, which wait and why, which can no longer be done in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Code = Literal[
+    "not_before",
+    "centre_unknown",
+    "centre_closed",
+    "never_fits",
+    "nodes_closed",
+    "tenant_unknown",
+    "quota",
+    "resources",
+    "reservation",
+    "priority",
+    "cycle_limit",
+    "deadline",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a job waits: a stable code, and a sentence in Chinese for people.
+
+    resource: the resource, tenant, centre or job that stands in the way, where there is one.
+    predicted_start_at: when the job starts at the latest, if running jobs use their whole time limits; None: unknown.
+    """
+
+    code: Code
+    words: str
+    resource: str | None = None
+    predicted_start_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A job starts now on a node."""
+
+    job_id: str
+    node: str
+    centre: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Jobs that wait for one and the same reason."""
+
+    reason: Reason
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A job that cannot end before its deadline even if it started now; it is ended with this reason."""
+
+    job_id: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A node kept for a blocked job from a time on; nothing that would delay it is started there."""
+
+    job_id: str
+    node: str
+    centre: str
+    start_at: float
+    end_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """One plan. Every queued job is in exactly one of starts, waiting and refusals; starts are in order of decision."""
+
+    starts: tuple[Start, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+
+    def waits(self) -> Iterator[tuple[str, Reason]]:
+        """Each waiting job with its reason."""
+        for group in self.waiting:
+            for job_id in group.job_ids:
+                yield job_id, group.reason

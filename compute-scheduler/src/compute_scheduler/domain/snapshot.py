@@ -1,0 +1,146 @@
+"""A moment of the whole network of centres: everything that the plan looks at, and nothing else.
+
+Times are seconds since 1970-01-01 UTC. Identifiers are the caller's own strings. Resource names are `cores`,
+`memory_mb` and the kinds of accelerators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from compute_scheduler.domain.resources import Resources
+
+CentreState = Literal["open", "drained", "lost"]
+NodeState = Literal["up", "drained", "down"]
+Priority = Literal["low", "normal", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class Centre:
+    """A computing centre 算力中心: region, industry or edge.
+
+    state: only an `open` centre gets new jobs; `drained` finishes what it has, `lost` has stopped its heartbeat.
+    cost: centres with less are tried first; equal ones are filled together.
+    """
+
+    id: str
+    name: str
+    state: CentreState = "open"
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine of a centre with its whole capacity; only an `up` node gets new jobs."""
+
+    id: str
+    centre: str
+    capacity: Resources
+    state: NodeState = "up"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much a tenant may hold at one time, by resource name.
+
+    nominal: its own part. A resource that is absent has no limit for a tenant without parent, and is wholly borrowed
+    by one with a parent.
+    borrowing_limit: how much beyond its own part it may take from its parent (absent: whatever the parent has).
+    lending_limit: how much of its own part others may take while it lies idle (absent: all of it).
+    """
+
+    nominal: Mapping[str, float] = field(default_factory=dict)
+    borrowing_limit: Mapping[str, float] = field(default_factory=dict)
+    lending_limit: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who uses compute: an organisation, or a group of them that holds a quota in common.
+
+    parent: the group that it borrows from and lends to. weight: its part of the whole when tenants compete, over zero.
+    """
+
+    id: str
+    quota: Quota = field(default_factory=Quota)
+    parent: str | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A job that waits for its start.
+
+    time_limit_s: it is stopped when it has run so long. deadline_at: when it must have ended.
+    not_before_at: it is not started earlier, such as between two tries. centres: where it may run; empty is anywhere.
+    """
+
+    id: str
+    tenant: str
+    demand: Resources
+    submitted_at: float
+    time_limit_s: float
+    priority: Priority = "normal"
+    deadline_at: float | None = None
+    not_before_at: float | None = None
+    centres: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job that holds its demand on a node, from the moment it was given the node, until at most `ends_by_at`."""
+
+    id: str
+    tenant: str
+    demand: Resources
+    node: str
+    started_at: float
+    ends_by_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a tenant has used, forgotten by halves: resource seconds by resource name as of a time.
+
+    Of ended work only; what runs now is counted from the running jobs. `fairshare.accrued` makes the amounts.
+    """
+
+    tenant: str
+    as_of: float
+    resource_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The network at one moment. Ids are unique within each part; order has no meaning."""
+
+    centres: tuple[Centre, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    tenants: tuple[Tenant, ...] = ()
+    queued: tuple[QueuedJob, ...] = ()
+    running: tuple[RunningJob, ...] = ()
+    usages: tuple[Usage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the plan weighs one job against another. Every weight is in seconds of waiting, so that it can be explained.
+
+    The job with the least `submitted_at - priority_s * class + fair_share_s * share + short_first * time_limit_s`
+    comes first, with the class -1, 0 or 1 for low, normal and high and the tenant's dominant share (0 to about 2).
+    So waiting lifts every job, and none is overtaken by one submitted later than the weights allow.
+
+    half_life_s: after so long, past use counts half. backfill: whether later jobs may start before the first blocked
+    one when that does not delay it. reservations: how many blocked jobs of one kind (centres and accelerators) get a
+    reserved start. most_starts: how many jobs one plan may start.
+    """
+
+    priority_s: float = 86_400.0
+    fair_share_s: float = 7 * 86_400.0
+    half_life_s: float = 7 * 86_400.0
+    short_first: float = 0.0
+    backfill: bool = True
+    reservations: int = 1
+    most_starts: int | None = None
