@@ -14,6 +14,7 @@ Code = Literal[
     "nodes_closed",
     "tenant_unknown",
     "quota",
+    "quota_never",
     "resources",
     "reservation",
     "priority",

@@ -1,0 +1,203 @@
+"""The network kept between plans: what `plan` needs of a snapshot, changed job by job instead of built anew.
+
+`plan(snapshot, now, policy)` is `Board(snapshot).plan(now, policy)`; and a board that was changed plans as a board of
+the changed snapshot does (a property test compares them). Nothing here reads a clock or depends on the order of the
+parts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+
+from compute_scheduler.domain.placement import NodeIndex
+from compute_scheduler.domain.quota import QuotaTrees
+from compute_scheduler.domain.shapes import Shape, Shapes, amounts_of
+from compute_scheduler.domain.snapshot import (
+    Centre,
+    Node,
+    Policy,
+    Priority,
+    QueuedJob,
+    RunningJob,
+    Snapshot,
+    Tenant,
+    Usage,
+)
+from compute_scheduler.domain.timeline import End
+
+CLASSES: dict[Priority, int] = {"low": -1, "normal": 0, "high": 1}
+Entry = tuple[float, str, QueuedJob]
+"""A queued job in its group: its standing (less is earlier), its id, itself."""
+
+
+def standing(job: QueuedJob, policy: Policy) -> float:
+    """When the job counts as submitted, before its tenant's share is looked at; seconds."""
+    return job.submitted_at - policy.priority_s * CLASSES[job.priority] + policy.short_first * job.time_limit_s
+
+
+class Board:
+    """Nodes with what is free, running jobs by end, queued jobs by tenant and shape in order of standing.
+
+    models: nodes alike in centre and capacity, with how many of them take no new jobs and how many do.
+    """
+
+    def __init__(self, snapshot: Snapshot, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self.shapes = Shapes()
+        self.centres = {centre.id: centre for centre in snapshot.centres}
+        self.tenants = {tenant.id: tenant for tenant in snapshot.tenants}
+        self.usages = {usage.tenant: usage for usage in snapshot.usages}
+        self.queued = {job.id: job for job in snapshot.queued}
+        self.running = {job.id: job for job in snapshot.running}
+        self.timed = {job.id: job for job in snapshot.queued if _is_timed(job)}
+        self.groups: dict[tuple[str, Shape], list[Entry]] = {}
+        self._sort_groups()
+        self._set_nodes(snapshot.nodes)
+        self._count_quotas()
+
+    # What stands in the network.
+
+    def snapshot(self) -> Snapshot:
+        """The moment that the board stands for."""
+        return Snapshot(
+            tuple(self.centres.values()),
+            tuple(self.index.nodes),
+            tuple(self.tenants.values()),
+            tuple(self.queued.values()),
+            tuple(self.running.values()),
+            tuple(self.usages.values()),
+        )
+
+    def put_centre(self, centre: Centre) -> None:
+        """Adds or replaces a centre."""
+        self.centres[centre.id] = centre
+        self._set_nodes(self.index.nodes)
+
+    def put_nodes(self, nodes: Iterable[Node]) -> None:
+        """Adds or replaces nodes."""
+        self._set_nodes([*{node.id: node for node in [*self.index.nodes, *nodes]}.values()])
+
+    def remove_nodes(self, node_ids: Iterable[str]) -> None:
+        """Takes nodes out; jobs that run there go on holding their tenants' quotas."""
+        gone = set(node_ids)
+        self._set_nodes([node for node in self.index.nodes if node.id not in gone])
+
+    def put_tenant(self, tenant: Tenant) -> None:
+        """Adds or replaces a tenant."""
+        self.tenants[tenant.id] = tenant
+        self._count_quotas()
+
+    def put_usage(self, usage: Usage) -> None:
+        """Replaces what a tenant has used."""
+        self.usages[usage.tenant] = usage
+
+    # Jobs.
+
+    def submit(self, job: QueuedJob) -> None:
+        """A job comes into the queue, or takes the place of the one with its id."""
+        if job.id in self.queued:
+            self.withdraw(job.id)
+        self.queued[job.id] = job
+        if _is_timed(job):
+            self.timed[job.id] = job
+        insort(self._group(job), (standing(job, self.policy), job.id, job))
+
+    def withdraw(self, job_id: str) -> QueuedJob:
+        """A job leaves the queue. Raises KeyError when it is not there."""
+        job = self.queued.pop(job_id)
+        self.timed.pop(job_id, None)
+        group = self._group(job)
+        del group[bisect_left(group, (standing(job, self.policy), job.id))]
+        if not group:
+            del self.groups[job.tenant, self.shapes.of(job.demand, job.centres)]
+        return job
+
+    def start(self, job_id: str, node: str, at: float) -> RunningJob:
+        """A queued job starts on a node. Raises KeyError when it is not queued."""
+        job = self.withdraw(job_id)
+        running = RunningJob(job.id, job.tenant, job.demand, node, at, at + job.time_limit_s)
+        self.running[job.id] = running
+        self._hold(running, 1)
+        return running
+
+    def end(self, job_id: str) -> RunningJob:
+        """A running job has ended and gives back what it held. Raises KeyError when it does not run."""
+        job = self.running.pop(job_id)
+        self._hold(job, -1)
+        return job
+
+    # How it is kept.
+
+    def follow(self, policy: Policy) -> None:
+        """Keeps the queue in the order of a policy."""
+        if (policy.priority_s, policy.short_first) != (self.policy.priority_s, self.policy.short_first):
+            self.policy = policy
+            self._sort_groups()
+        self.policy = policy
+
+    def _group(self, job: QueuedJob) -> list[Entry]:
+        return self.groups.setdefault((job.tenant, self.shapes.of(job.demand, job.centres)), [])
+
+    def _sort_groups(self) -> None:
+        self.groups.clear()
+        for job in self.queued.values():
+            self._group(job).append((standing(job, self.policy), job.id, job))
+        for group in self.groups.values():
+            group.sort(key=_order)
+
+    def _set_nodes(self, nodes: Iterable[Node]) -> None:
+        """Builds the index anew and puts the running jobs on it."""
+        self.index = NodeIndex(nodes, self.centres)
+        self.total: dict[str, int] = {}
+        self.models: dict[Node, list[int]] = {}
+        for place, node in enumerate(self.index.nodes):
+            for name, amount in amounts_of(node.capacity):
+                self.total[name] = self.total.get(name, 0) + amount
+            self.models.setdefault(Node("", node.centre, node.capacity), [0, 0])[self.index.open[place]] += 1
+        self.ends: list[End] = []
+        for job in self.running.values():
+            if job.node in self.index.place:
+                place, shape = self.index.place[job.node], self.shapes.of(job.demand)
+                self.index.change(place, shape, -1)
+                self.ends.append((job.ends_by_at, place, job.id, shape))
+        self.ends.sort(key=_end_order)
+
+    def _count_quotas(self) -> None:
+        self.quotas = QuotaTrees(self.tenants.values())
+        self.held: dict[str, dict[str, int]] = {}
+        for job in self.running.values():
+            self.count(job.tenant, self.shapes.of(job.demand), 1)
+
+    def count(self, tenant: str, shape: Shape, sign: int) -> None:
+        """Adds to what a tenant holds (sign 1) or takes from it (-1)."""
+        held = self.held.setdefault(tenant, {})
+        for name, amount in shape.amounts:
+            held[name] = held.get(name, 0) + sign * amount
+        self.quotas.add(tenant, shape.amounts, sign)
+
+    def _hold(self, job: RunningJob, sign: int) -> None:
+        shape = self.shapes.of(job.demand)
+        self.count(job.tenant, shape, sign)
+        place = self.index.place.get(job.node)
+        if place is None:
+            return
+        self.index.change(place, shape, -sign)
+        end = (job.ends_by_at, place, job.id, shape)
+        at = bisect_left(self.ends, end[:3], key=_end_order)
+        if sign > 0:
+            self.ends.insert(at, end)
+        else:
+            del self.ends[at]
+
+
+def _is_timed(job: QueuedJob) -> bool:
+    return job.deadline_at is not None or job.not_before_at is not None
+
+
+def _order(entry: Entry) -> tuple[float, str]:
+    return entry[:2]
+
+
+def _end_order(end: End) -> tuple[float, int, str]:
+    return end[:3]

@@ -1,0 +1,42 @@
+"""Whether a shape could start at all, whatever runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from compute_scheduler.domain import reasons
+from compute_scheduler.domain.decisions import Reason
+from compute_scheduler.domain.shapes import Shape, amounts_of
+from compute_scheduler.domain.snapshot import Centre, Node
+
+
+def hold(shape: Shape, models: Mapping[Node, Sequence[int]], centres: Mapping[str, Centre]) -> Reason | None:
+    """Why no job of this shape can start even on empty nodes, or None.
+
+    models: nodes alike in centre and capacity, with how many of them take no new jobs and how many do.
+    """
+    if shape.centres and not any(centre in centres for centre in shape.centres):
+        return reasons.centre_unknown(shape.centres)
+    allowed = [node for node in models if not shape.centres or node.centre in shape.centres]
+    large = [node for node in allowed if node.capacity.covers(shape.demand)]
+    if not large:
+        return _too_large(shape, allowed)
+    if any(models[node][1] for node in large):
+        return None
+    closed = sorted({node.centre for node in large if not _is_open(centres.get(node.centre))})
+    if all(node.centre in closed for node in large):
+        return reasons.centre_closed(centres[centre].name if centre in centres else centre for centre in closed)
+    return reasons.nodes_closed()
+
+
+def _is_open(centre: Centre | None) -> bool:
+    return centre is not None and centre.state == "open"
+
+
+def _too_large(shape: Shape, allowed: Sequence[Node]) -> Reason:
+    """Names the first resource of which no node has enough, if it is one alone."""
+    for name, asked in shape.amounts:
+        most = max((dict(amounts_of(node.capacity)).get(name, 0) for node in allowed), default=0)
+        if most < asked:
+            return reasons.never_fits(name, asked, most)
+    return reasons.never_fits(None, 0, 0)

@@ -1,0 +1,110 @@
+"""Why a job waits, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from compute_scheduler.domain.decisions import Reason
+from compute_scheduler.domain.placement import Lacking
+from compute_scheduler.domain.quota import Shortage
+from compute_scheduler.domain.resources import MILLI
+from compute_scheduler.domain.shapes import Shape
+
+NOT_BEFORE = Reason("not_before", "还没有到可以开始的时间（重试前的等待或指定的开始时间）")
+CYCLE_LIMIT = Reason("cycle_limit", "本轮启动的作业数已到上限，下一轮继续安排")
+_NAMES = {"cores": "CPU 核", "memory_mb": "内存"}
+
+
+def name_of(resource: str) -> str:
+    """What people call a resource."""
+    return _NAMES.get(resource, f"加速卡 {resource}")
+
+
+def amount_of(resource: str, units: int) -> str:
+    """An amount with its unit."""
+    if resource == "cores":
+        return f"{units / MILLI:g} 核"
+    return f"{units} MB" if resource == "memory_mb" else f"{units} 张"
+
+
+def tenant_unknown(tenant: str) -> Reason:
+    """The tenant has no account."""
+    return Reason("tenant_unknown", f"租户 {tenant} 没有登记，不能使用算力", tenant)
+
+
+def centre_unknown(centres: Iterable[str]) -> Reason:
+    """None of the centres that the job names is there."""
+    names = "、".join(centres)
+    return Reason("centre_unknown", f"指定的算力中心 {names} 不存在", names)
+
+
+def centre_closed(centres: Iterable[str]) -> Reason:
+    """Only centres that take no new jobs could run it."""
+    names = "、".join(centres)
+    return Reason("centre_closed", f"算力中心 {names} 暂停接收新作业（排空或失去联系），恢复后安排", names)
+
+
+def nodes_closed() -> Reason:
+    """Only nodes that take no new jobs could run it."""
+    return Reason("nodes_closed", "能容纳本作业的节点都在维护或失去联系，恢复后安排")
+
+
+def never_fits(resource: str | None, asked: int, most: int) -> Reason:
+    """No node is large enough, even empty."""
+    if resource is None:
+        return Reason("never_fits", "没有一个节点同时有这么多 CPU 核、内存和加速卡，请减小申请量")
+    what = name_of(resource)
+    have, want = amount_of(resource, most), amount_of(resource, asked)
+    return Reason("never_fits", f"{what}：单个节点最多 {have}，本作业要 {want}，请减小申请量", resource)
+
+
+def quota(tenant: str, short: Shortage) -> Reason:
+    """The tenant may not take so much now, or ever."""
+    what, left = name_of(short.resource), amount_of(short.resource, max(short.available, 0))
+    want = amount_of(short.resource, short.asked)
+    if short.never:
+        words = f"配额不足：租户 {tenant} 的{what}配额再空闲也容不下本作业（要 {want}），请减小申请量或提高配额"
+        return Reason("quota_never", words, short.resource)
+    words = f"配额不足：租户 {tenant} 的{what}还可用 {left}，本作业要 {want}，本租户或同组的作业结束后安排"
+    return Reason("quota", words, short.resource)
+
+
+def lacking_resource(shape: Shape, lacking: Lacking) -> str | None:
+    """The name of the resource that is short."""
+    if lacking == "reserved":
+        return None
+    if lacking != "accelerators":
+        return lacking
+    return "、".join(kind for kind, _ in shape.accelerators) or "cores"
+
+
+def resources(shape: Shape, lacking: Lacking, node: str, start_at: float, is_late: bool) -> Reason:
+    """The job is the first of its kind that is blocked; its start is reserved."""
+    resource = lacking_resource(shape, lacking)
+    what = "节点已为别的作业预留" if resource is None else f"{name_of(resource)}不足"
+    late = "；按现有作业的时限，可能赶不上截止时间" if is_late else ""
+    return Reason("resources", f"{what}，已在节点 {node} 预留开始时间{late}", resource, start_at)
+
+
+def no_room(shape: Shape, lacking: Lacking) -> Reason:
+    """No node has room, and the first blocked jobs of its kind have their starts reserved already."""
+    resource = lacking_resource(shape, lacking)
+    what = "空闲资源" if resource is None else name_of(resource)
+    return Reason("priority", f"{what}不足，同类作业中排在前面的先开始", resource)
+
+
+def in_line() -> Reason:
+    """Without backfill, nothing passes the first blocked job."""
+    return Reason("priority", "同类作业中排在前面的还没有开始；当前策略不允许插空")
+
+
+def reserved(job_id: str) -> Reason:
+    """A node has room now, but the job would still run when a reserved start is due."""
+    return Reason("reservation", f"现有空闲已为作业 {job_id} 预留；缩短时限可以插空先行", job_id)
+
+
+def deadline() -> Reason:
+    """Even started now the job could run past its deadline."""
+    return Reason(
+        "deadline", "截止时间前已经来不及：现在开始并用满时限也会超过截止时间；缩短时限或推后截止时间后重新提交"
+    )

@@ -1,0 +1,147 @@
+"""Reserved starts: nodes kept from a time on for blocked jobs (EASY backfill, Lifka 1995), and what they leave to
+others.
+
+Specification. Running jobs hold their amounts until their time limits; a reservation holds its job's amounts on its
+node from its start for the job's time limit. A job may start now on a node only if, with all of these, the node is
+never overfull. A new reservation takes the earliest time at which that is so for its job; of several nodes the first
+by id.
+
+Shortcuts, each without effect on the answer:
+- Without reservations a node only grows emptier, so what fits now fits later: only reserved nodes are asked.
+- With them, a node is fullest now or at the start of a reservation. So each reservation keeps what is spare at its
+  start, and a job fits if it fits now and into what is spare at each reserved start before its end.
+- A time for a new reservation can only be one at which something ends. These times are visited in order, adding what is
+  given back, until the job fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from heapq import merge
+from itertools import chain
+
+from compute_scheduler.domain.placement import NodeIndex
+from compute_scheduler.domain.shapes import Amounts, Shape
+
+End = tuple[float, int, str, Shape]
+"""When a job must have ended, its node (place), its id and its shape."""
+
+
+@dataclass(eq=False, slots=True)
+class Reserved:
+    """A reserved start and what would be left on the node at that time, by resource name in whole units."""
+
+    job_id: str
+    place: int
+    start_at: float
+    end_at: float
+    amounts: Amounts
+    spare: dict[str, int]
+
+
+def fits(amounts: Amounts, free: Mapping[str, int]) -> bool:
+    """Whether amounts fit into what is free."""
+    return all(free.get(name, 0) >= amount for name, amount in amounts)
+
+
+def _shift(free: dict[str, int], amounts: Amounts, sign: int) -> None:
+    for name, amount in amounts:
+        free[name] = free.get(name, 0) + sign * amount
+
+
+def _when(event: tuple[float, int, Amounts]) -> tuple[float, int]:
+    return event[:2]
+
+
+class Timeline:
+    """The reservations of one plan."""
+
+    def __init__(self) -> None:
+        self.reserved: list[Reserved] = []
+        self._at: dict[int, list[Reserved]] = {}
+
+    def blocker(self, place: int, amounts: Amounts, ends_by_at: float) -> Reserved | None:
+        """The first reservation on the node that a job started now, running until then, would delay."""
+        for kept in self._at.get(place, ()):
+            if kept.start_at < ends_by_at and not fits(amounts, kept.spare):
+                return kept
+        return None
+
+    def start(self, place: int, amounts: Amounts, ends_by_at: float) -> None:
+        """Takes what a job started now uses at the reserved starts before its end."""
+        for kept in self._at.get(place, ()):
+            if kept.start_at < ends_by_at:
+                _shift(kept.spare, amounts, -1)
+
+    def reserve(
+        self, job_id: str, shape: Shape, time_limit_s: float, now: float, index: NodeIndex, ends: Iterable[End]
+    ) -> Reserved | None:
+        """Keeps the earliest start for a job that cannot start now; None when no node will ever have room.
+
+        ends: of all that runs, in order of (end, place). An end that is past counts as now: the job is being stopped.
+        """
+        candidates: dict[int, bool] = {}
+        freed: dict[int, dict[str, int]] = {}
+        times = iter(self._times(ends, now))
+        for end_at, place, amounts in times:
+            usable = candidates.get(place)
+            if usable is None:
+                node = index.nodes[place]
+                here = not shape.centres or node.centre in shape.centres
+                usable = candidates[place] = here and index.open[place] and node.capacity.covers(shape.demand)
+            if not usable:
+                continue
+            free = freed.get(place)
+            if free is None:
+                free = freed[place] = index.free(place)
+            _shift(free, amounts, 1)
+            if fits(shape.amounts, free) and self._holds(place, shape.amounts, free, end_at, end_at + time_limit_s):
+                for same in times:
+                    if same[:2] != (end_at, place):
+                        break
+                    _shift(free, same[2], 1)
+                return self._keep(Reserved(job_id, place, end_at, end_at + time_limit_s, shape.amounts, free))
+        return None
+
+    def _times(self, ends: Iterable[End], now: float) -> Iterable[tuple[float, int, Amounts]]:
+        """Ends of running jobs with what they give back, and of reservations (giving nothing), in order."""
+        running = iter(ends)
+        overdue: list[tuple[float, int, Amounts]] = []
+        following: list[tuple[float, int, Amounts]] = []
+        for end_at, place, _job_id, shape in running:
+            if end_at > now:
+                following.append((end_at, place, shape.amounts))
+                break
+            overdue.append((now, place, shape.amounts))
+        reserved = sorted((kept.end_at, kept.place, ()) for kept in self.reserved)
+        later = ((end_at, place, shape.amounts) for end_at, place, _job_id, shape in running)
+        return chain(
+            sorted(overdue, key=_when),
+            merge(chain(following, later), reserved, key=_when) if reserved else chain(following, later),
+        )
+
+    def _holds(self, place: int, amounts: Amounts, free: Mapping[str, int], start_at: float, end_at: float) -> bool:
+        """Whether a job fits from one time to another beside the reservations; `free` counts running jobs only."""
+        kept_here = self._at.get(place, ())
+        if not kept_here:
+            return True
+        now_free = dict(free)
+        for kept in kept_here:
+            if kept.start_at <= start_at < kept.end_at:
+                _shift(now_free, kept.amounts, -1)
+        inside = [kept for kept in kept_here if start_at < kept.start_at < end_at]
+        return fits(amounts, now_free) and all(fits(amounts, kept.spare) for kept in inside)
+
+    def _keep(self, new: Reserved) -> Reserved:
+        """Adds a reservation; its `spare` comes in as what running jobs leave free at its start."""
+        here = self._at.setdefault(new.place, [])
+        for kept in here:
+            if kept.start_at <= new.start_at < kept.end_at:
+                _shift(new.spare, kept.amounts, -1)
+            if new.start_at <= kept.start_at < new.end_at:
+                _shift(kept.spare, new.amounts, -1)
+        _shift(new.spare, new.amounts, -1)
+        here.append(new)
+        self.reserved.append(new)
+        return new
