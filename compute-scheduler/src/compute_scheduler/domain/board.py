@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 
+from compute_scheduler.domain.decisions import Reason
+from compute_scheduler.domain.holding import hold
 from compute_scheduler.domain.placement import NodeIndex
 from compute_scheduler.domain.quota import QuotaTrees
 from compute_scheduler.domain.shapes import Shape, Shapes, amounts_of
@@ -31,6 +33,32 @@ Entry = tuple[float, str, QueuedJob]
 """A queued job in its group: its standing (less is earlier), its id, itself."""
 
 
+class Group:
+    """The queued jobs of one tenant and shape, in order."""
+
+    __slots__ = ("_ids", "entries")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._ids: tuple[str, ...] | None = None
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids of its jobs in order; made anew only after a change, as most groups wait unchanged."""
+        if self._ids is None:
+            self._ids = tuple([entry[1] for entry in self.entries])
+        return self._ids
+
+    def add(self, entry: Entry) -> None:
+        """Puts a job in its place."""
+        insort(self.entries, entry)
+        self._ids = None
+
+    def remove(self, entry: tuple[float, str]) -> None:
+        """Takes a job out."""
+        del self.entries[bisect_left(self.entries, entry)]
+        self._ids = None
+
+
 def standing(job: QueuedJob, policy: Policy) -> float:
     """When the job counts as submitted, before its tenant's share is looked at; seconds."""
     return job.submitted_at - policy.priority_s * CLASSES[job.priority] + policy.short_first * job.time_limit_s
@@ -44,6 +72,9 @@ class Board:
 
     def __init__(self, snapshot: Snapshot, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
+        self._load(snapshot)
+
+    def _load(self, snapshot: Snapshot) -> None:
         self.shapes = Shapes()
         self.centres = {centre.id: centre for centre in snapshot.centres}
         self.tenants = {tenant.id: tenant for tenant in snapshot.tenants}
@@ -51,7 +82,7 @@ class Board:
         self.queued = {job.id: job for job in snapshot.queued}
         self.running = {job.id: job for job in snapshot.running}
         self.timed = {job.id: job for job in snapshot.queued if _is_timed(job)}
-        self.groups: dict[tuple[str, Shape], list[Entry]] = {}
+        self.groups: dict[tuple[str, Shape], Group] = {}
         self._sort_groups()
         self._set_nodes(snapshot.nodes)
         self._count_quotas()
@@ -95,21 +126,23 @@ class Board:
     # Jobs.
 
     def submit(self, job: QueuedJob) -> None:
-        """A job comes into the queue, or takes the place of the one with its id."""
+        """A job comes into the queue, or takes the place of the one with its id. Raises ValueError when it runs."""
+        if job.id in self.running:
+            raise ValueError(f"job {job.id} runs and cannot be queued")
         if job.id in self.queued:
             self.withdraw(job.id)
         self.queued[job.id] = job
         if _is_timed(job):
             self.timed[job.id] = job
-        insort(self._group(job), (standing(job, self.policy), job.id, job))
+        self._group(job).add((standing(job, self.policy), job.id, job))
 
     def withdraw(self, job_id: str) -> QueuedJob:
         """A job leaves the queue. Raises KeyError when it is not there."""
         job = self.queued.pop(job_id)
         self.timed.pop(job_id, None)
         group = self._group(job)
-        del group[bisect_left(group, (standing(job, self.policy), job.id))]
-        if not group:
+        group.remove((standing(job, self.policy), job.id))
+        if not group.entries:
             del self.groups[job.tenant, self.shapes.of(job.demand, job.centres)]
         return job
 
@@ -127,28 +160,41 @@ class Board:
         self._hold(job, -1)
         return job
 
+    def hold(self, shape: Shape) -> Reason | None:
+        """Why no job of this shape can start even on empty nodes, or None; looked at once while nodes stay the same."""
+        if shape not in self._holds:
+            self._holds[shape] = hold(shape, self.models, self.centres)
+        return self._holds[shape]
+
     # How it is kept.
 
     def follow(self, policy: Policy) -> None:
-        """Keeps the queue in the order of a policy."""
+        """Keeps the queue in the order of a policy, and forgets shapes that are long gone."""
+        if len(self.shapes.known) > 10_000 + 2 * (len(self.queued) + len(self.running)):
+            self._load(self.snapshot())
         if (policy.priority_s, policy.short_first) != (self.policy.priority_s, self.policy.short_first):
             self.policy = policy
             self._sort_groups()
         self.policy = policy
 
-    def _group(self, job: QueuedJob) -> list[Entry]:
-        return self.groups.setdefault((job.tenant, self.shapes.of(job.demand, job.centres)), [])
+    def _group(self, job: QueuedJob) -> Group:
+        key = (job.tenant, self.shapes.of(job.demand, job.centres))
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group()
+        return group
 
     def _sort_groups(self) -> None:
         self.groups.clear()
         for job in self.queued.values():
-            self._group(job).append((standing(job, self.policy), job.id, job))
+            self._group(job).entries.append((standing(job, self.policy), job.id, job))
         for group in self.groups.values():
-            group.sort(key=_order)
+            group.entries.sort(key=_order)
 
     def _set_nodes(self, nodes: Iterable[Node]) -> None:
         """Builds the index anew and puts the running jobs on it."""
         self.index = NodeIndex(nodes, self.centres)
+        self._holds: dict[Shape, Reason | None] = {}
         self.total: dict[str, int] = {}
         self.models: dict[Node, list[int]] = {}
         for place, node in enumerate(self.index.nodes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 Code = Literal[
@@ -48,10 +49,15 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Jobs that wait for one and the same reason."""
+    """Jobs that wait for one and the same reason, in parts as they were decided (tenant and shape together)."""
 
     reason: Reason
-    job_ids: tuple[str, ...]
+    parts: tuple[tuple[str, ...], ...]
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(chain.from_iterable(self.parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ Shortcuts, each without effect on the plan:
 - A tenant's share is the same for all its jobs, so tenants merge their groups by the static part alone, and one heap of
   tenants merges these by the whole. A start changes one tenant's key only.
 - By rule 6 a group is dropped as a whole.
+- What can be said of a group or shape without looking at the moment (its ids, its size) is kept on the board.
 - Starts are noted on the board itself and taken back at the end, so nothing is copied.
 """
 
@@ -33,10 +34,9 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heapreplace, merge
 
 from compute_scheduler.domain import reasons
-from compute_scheduler.domain.board import Board, Entry
+from compute_scheduler.domain.board import Board, Group
 from compute_scheduler.domain.decisions import Decisions, Reason, Refusal, Reservation, Start, Waiting
 from compute_scheduler.domain.fairshare import dominant_share, mean_past
-from compute_scheduler.domain.holding import hold
 from compute_scheduler.domain.placement import Lacking
 from compute_scheduler.domain.quota import units
 from compute_scheduler.domain.shapes import Shape
@@ -66,20 +66,21 @@ def plan_board(board: Board, now: float, policy: Policy) -> Decisions:
 class _Group:
     """Jobs of one tenant and shape in order, and how far they are decided."""
 
-    __slots__ = ("at", "entries", "shape")
+    __slots__ = ("at", "entries", "jobs", "shape")
 
-    def __init__(self, shape: Shape, entries: list[Entry]) -> None:
-        self.shape, self.entries, self.at = shape, entries, 0
+    def __init__(self, shape: Shape, jobs: Group) -> None:
+        self.shape, self.jobs, self.entries, self.at = shape, jobs, jobs.entries, 0
 
 
 class _Lane:
-    """A tenant's groups, the one with the next job on top."""
+    """A tenant's groups, the one with the next job on top, and its share."""
 
-    __slots__ = ("heap", "past", "tenant", "weight")
+    __slots__ = ("heap", "past", "share", "tenant", "weight")
 
     def __init__(self, tenant: str, weight: float, past: dict[str, float]) -> None:
         self.tenant, self.weight, self.past = tenant, weight, past
         self.heap: list[tuple[float, str, _Group]] = []
+        self.share = 0.0
 
 
 class _Cycle:
@@ -90,9 +91,8 @@ class _Cycle:
         self.timeline = Timeline()
         self.started: list[tuple[QueuedJob, Shape, int]] = []
         self.refusals: list[Refusal] = []
-        self.waiting: dict[Reason, list[str]] = {}
+        self.waiting: dict[Reason, list[tuple[str, ...]]] = {}
         self.aside: set[str] = set()
-        self.held: dict[Shape, Reason | None] = {}
         # Shape to the least time limit that found no node, and why.
         self.failed: dict[Shape, tuple[float, Lacking, Reason]] = {}
         self.kept: dict[object, int] = {}
@@ -122,7 +122,7 @@ class _Cycle:
         nodes = self.board.index.nodes
         return Decisions(
             tuple(Start(job.id, nodes[place].id, nodes[place].centre) for job, _, place in self.started),
-            tuple(Waiting(reason, tuple(job_ids)) for reason, job_ids in self.waiting.items() if job_ids),
+            tuple(Waiting(reason, tuple(parts)) for reason, parts in self.waiting.items()),
             tuple(self.refusals),
             tuple(
                 Reservation(kept.job_id, nodes[kept.place].id, nodes[kept.place].centre, kept.start_at, kept.end_at)
@@ -144,31 +144,35 @@ class _Cycle:
                 self.refusals.append(Refusal(job.id, reasons.deadline()))
                 self.aside.add(job.id)
             elif earliest > self.now:
-                self.waiting.setdefault(reasons.NOT_BEFORE, []).append(job.id)
+                self._note(reasons.NOT_BEFORE, (job.id,))
                 self.aside.add(job.id)
 
     def _lanes(self) -> Iterable[_Lane]:
         """Tenants that have jobs to decide."""
         lanes: dict[str, _Lane] = {}
-        for (tenant, shape), entries in self.board.groups.items():
+        for (tenant, shape), jobs in self.board.groups.items():
             lane = lanes.get(tenant)
             if lane is None:
                 known, usage = self.board.tenants.get(tenant), self.board.usages.get(tenant)
                 past = mean_past(usage, self.now, self.policy.half_life_s) if usage else {}
                 past = {name: float(units(name, 1.0)) * amount for name, amount in past.items()}
                 lane = lanes[tenant] = _Lane(tenant, known.weight if known else 1.0, past)
-            group = _Group(shape, entries)
+                self._share(lane)
+            group = _Group(shape, jobs)
             if self._skip_aside(group):
-                lane.heap.append((*entries[group.at][:2], group))
+                entry = group.entries[group.at]
+                lane.heap.append((entry[0], entry[1], group))
         for lane in lanes.values():
             heapify(lane.heap)
         return [lane for lane in lanes.values() if lane.heap]
 
     def _key(self, lane: _Lane) -> float:
         """The whole of step 2 for the lane's next job."""
+        return lane.heap[0][0] + self.policy.fair_share_s * lane.share
+
+    def _share(self, lane: _Lane) -> None:
         held = self.board.held.get(lane.tenant, {})
-        share = dominant_share(lane.past, held, self.board.total, lane.weight)
-        return lane.heap[0][0] + self.policy.fair_share_s * share
+        lane.share = dominant_share(lane.past, held, self.board.total, lane.weight)
 
     def _step(self, lane: _Lane) -> None:
         """Decides the lane's next job, or all that is left of its group."""
@@ -179,8 +183,10 @@ class _Cycle:
             self._wait(reason, group)
             heappop(lane.heap)
             return
-        if reason is not None:
-            self.waiting.setdefault(reason, []).append(job.id)
+        if reason is None:
+            self._share(lane)
+        else:
+            self._note(reason, (job.id,))
         group.at += 1
         self._pass_over_alike(group)
         if self._skip_aside(group):
@@ -211,9 +217,7 @@ class _Cycle:
         """Step 3."""
         if not self.board.quotas.knows(job.tenant):
             return reasons.tenant_unknown(job.tenant)
-        if shape not in self.held:
-            self.held[shape] = hold(shape, self.board.models, self.board.centres)
-        reason = self.held[shape]
+        reason = self.board.hold(shape)
         if reason is None:
             short = self.board.quotas.shortage(job.tenant, shape.amounts)
             reason = None if short is None else reasons.quota(job.tenant, short)
@@ -278,13 +282,12 @@ class _Cycle:
         failed = self.failed.get(group.shape)
         if failed is None or not failed[0] or self._has_room(group.shape):
             return
-        least, _, reason = failed
-        waiting = self.waiting.setdefault(reason, [])
         entries, at = group.entries, group.at
-        while at < len(entries) and (entries[at][1] in self.aside or entries[at][2].time_limit_s >= least):
-            if entries[at][1] not in self.aside:
-                waiting.append(entries[at][1])
+        while at < len(entries) and (entries[at][1] in self.aside or entries[at][2].time_limit_s >= failed[0]):
             at += 1
+        passed = entries[group.at : at]
+        if passed:
+            self._note(failed[2], tuple([entry[1] for entry in passed if entry[1] not in self.aside]))
         group.at = at
 
     def _skip_aside(self, group: _Group) -> bool:
@@ -297,6 +300,12 @@ class _Cycle:
 
     def _wait(self, reason: Reason, group: _Group) -> None:
         """All that is left of the group waits."""
-        aside = self.aside
-        left = group.entries[group.at :] if group.at else group.entries
-        self.waiting.setdefault(reason, []).extend([entry[1] for entry in left if entry[1] not in aside])
+        ids = group.jobs.ids()
+        if group.at:
+            ids = ids[group.at :]
+        if self.aside:
+            ids = tuple([job_id for job_id in ids if job_id not in self.aside])
+        self._note(reason, ids)
+
+    def _note(self, reason: Reason, job_ids: tuple[str, ...]) -> None:
+        self.waiting.setdefault(reason, []).append(job_ids)

@@ -1,0 +1,43 @@
+"""What is wrong with a job before it is queued: what no waiting can mend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compute_scheduler.domain import reasons
+from compute_scheduler.domain.board import Board
+from compute_scheduler.domain.decisions import Code
+from compute_scheduler.domain.snapshot import QueuedJob
+
+_FIELDS: dict[Code, str] = {"centre_unknown": "centre", "never_fits": "resources"}
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a job must not be queued: the field of the job, a stable code, and what to do in words."""
+
+    field: str
+    code: Code
+    words: str
+
+
+def objections(job: QueuedJob, board: Board, now: float) -> list[Objection]:
+    """Everything that would keep the job waiting for ever: centre, size, quota, deadline; empty when it may be queued.
+
+    A centre or node that is only closed is no objection.
+    """
+    found = []
+    shape = board.shapes.of(job.demand, job.centres)
+    if not board.quotas.knows(job.tenant):
+        found.append(Objection("tenant", "tenant_unknown", reasons.tenant_unknown(job.tenant).words))
+    else:
+        short = board.quotas.shortage(job.tenant, shape.amounts)
+        if short is not None and short.never:
+            found.append(Objection("resources", "quota_never", reasons.quota(job.tenant, short).words))
+    reason = board.hold(shape)
+    if reason is not None and reason.code in _FIELDS:
+        found.append(Objection(_FIELDS[reason.code], reason.code, reason.words))
+    earliest = now if job.not_before_at is None else max(now, job.not_before_at)
+    if job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at:
+        found.append(Objection("deadline", "deadline", reasons.deadline().words))
+    return found

@@ -1,0 +1,127 @@
+"""Random small networks for the property tests, and shapes of networks written short."""
+
+from __future__ import annotations
+
+from compute_scheduler.domain.resources import Resources, resources
+from compute_scheduler.domain.snapshot import (
+    Centre,
+    Node,
+    Policy,
+    QueuedJob,
+    Quota,
+    RunningJob,
+    Snapshot,
+    Tenant,
+    Usage,
+)
+from hypothesis import strategies as st
+
+NOW = 1000.0
+KINDS = ("a", "b")
+amount = st.integers(0, 4)
+times = st.integers(1, 6).map(lambda number: 100.0 * number)
+
+
+@st.composite
+def demands(draw: st.DrawFn, most: int = 3) -> Resources:
+    """What a job asks for; sometimes nothing, sometimes too much."""
+    kinds = {kind: draw(st.integers(0, 1)) for kind in KINDS} if draw(st.integers(0, 2)) == 0 else {}
+    return resources(draw(st.integers(0, most)), draw(st.integers(0, most)), kinds)
+
+
+@st.composite
+def quotas(draw: st.DrawFn) -> Quota:
+    """Some limits."""
+    names = st.sampled_from(["cores", "memory_mb", "a"])
+    limits = st.dictionaries(names, st.integers(0, 6).map(float), max_size=2)
+    return Quota(draw(limits), draw(limits), draw(limits))
+
+
+@st.composite
+def queued_jobs(draw: st.DrawFn, number: int) -> QueuedJob:
+    """A queued job; a few of a tenant, centre or time that stands in its way."""
+    return QueuedJob(
+        f"q{number}",
+        draw(st.sampled_from(["t0", "t1", "t2", "t0", "t1", "t2", "nobody"])),
+        draw(demands()),
+        draw(st.integers(0, 9).map(lambda ago: NOW - 100.0 * ago)),
+        draw(times),
+        draw(st.sampled_from(["low", "normal", "high"])),
+        draw(st.sampled_from([None, None, None, NOW + 250.0])),
+        draw(st.sampled_from([None, None, None, NOW - 50.0, NOW + 50.0])),
+        draw(st.sampled_from([(), (), (), ("c0",), ("c1", "c0"), ("c9",)])),
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    """A small network whose running jobs fit on their nodes."""
+    centres = tuple(
+        Centre(f"c{n}", f"中心{n}", draw(st.sampled_from(["open", "open", "open", "drained"])), draw(st.integers(0, 1)))
+        for n in range(2)
+    )
+    nodes = tuple(
+        Node(
+            f"n{n}",
+            draw(st.sampled_from(["c0", "c0", "c1"])),
+            resources(draw(amount), draw(amount), {kind: draw(st.integers(0, 2)) for kind in KINDS}),
+            draw(st.sampled_from(["up", "up", "up", "up", "drained"])),
+        )
+        for n in range(draw(st.integers(0, 4)))
+    )
+    tenants = [Tenant("g", draw(quotas()))]
+    for number in range(3):
+        parent, weight = draw(st.sampled_from([None, "g", "t0"])), draw(st.sampled_from([1.0, 2.0]))
+        tenants.append(Tenant(f"t{number}", draw(quotas()), parent, weight))
+    running = []
+    free = {node.id: dict(node.capacity.amounts()) for node in nodes}
+    for number in range(draw(st.integers(0, 4)) if nodes else 0):
+        job = draw(demands(2))
+        node = draw(st.sampled_from(nodes)).id
+        if all(free[node].get(name, 0) >= asked for name, asked in job.amounts().items()):
+            for name, asked in job.amounts().items():
+                free[node][name] = free[node].get(name, 0) - asked
+            end = NOW + draw(st.integers(-1, 5)) * 100.0
+            running.append(RunningJob(f"r{number}", draw(st.sampled_from(["t0", "t1", "nobody"])), job, node, 0.0, end))
+    usages = tuple(
+        Usage(f"t{n}", draw(st.sampled_from([NOW, NOW - 500])), {"cores": draw(st.integers(0, 3)) * 1000.0})
+        for n in range(draw(st.integers(0, 3)))
+    )
+    queued = tuple(draw(queued_jobs(number)) for number in range(draw(st.integers(0, 8))))
+    return Snapshot(centres, nodes, tuple(tenants), queued, tuple(running), usages)
+
+
+@st.composite
+def busy_networks(draw: st.DrawFn) -> Snapshot:
+    """One or two nodes that are nearly full and a queue that fits only in part: what reservations are for."""
+    nodes = tuple(Node(f"n{n}", "c0", resources(6, 0, {"a": 2})) for n in range(draw(st.integers(1, 2))))
+    running = [
+        RunningJob(
+            f"r{number}",
+            "t0",
+            resources(draw(st.integers(1, 3)), 0),
+            nodes[number % len(nodes)].id,
+            0.0,
+            NOW + draw(times),
+        )
+        for number in range(2 * len(nodes))
+    ]
+    sizes = st.tuples(st.integers(1, 6), st.sampled_from([0, 0, 0, 1, 2]))
+    queued = tuple(
+        QueuedJob(f"q{n}", f"t{n % 2}", resources(cores, 0, {"a": gpus}), NOW - 100.0 + n, draw(times))
+        for n, (cores, gpus) in enumerate(draw(st.lists(sizes, min_size=2, max_size=8)))
+    )
+    return Snapshot((Centre("c0", "中心"),), nodes, (Tenant("t0"), Tenant("t1")), queued, tuple(running))
+
+
+networks = st.one_of(snapshots(), busy_networks())
+policies = st.builds(
+    Policy,
+    priority_s=st.sampled_from([0.0, 300.0]),
+    fair_share_s=st.sampled_from([0.0, 500.0]),
+    half_life_s=st.just(500.0),
+    short_first=st.sampled_from([0.0, 1.0]),
+    backfill=st.sampled_from([True, True, True, False]),
+    reservations=st.sampled_from([1, 1, 2, 3, 0]),
+    most_starts=st.sampled_from([None, None, None, 1]),
+)

@@ -1,0 +1,267 @@
+"""The specification of the plan as code: every rule word for word, no shortcut, everything counted anew each time.
+
+The oracle of the property tests. Of the product it uses only the values, the exact shares and the quota rule (which
+have tests of their own with figures worked out by hand).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compute_scheduler.domain.fairshare import dominant_share, mean_past
+from compute_scheduler.domain.quota import QuotaTrees
+from compute_scheduler.domain.resources import Resources
+from compute_scheduler.domain.snapshot import Node, Policy, QueuedJob, Snapshot
+
+CLASS = {"low": -1, "normal": 0, "high": 1}
+Amounts = dict[str, int]
+Why = tuple[str, str | None]
+
+
+def amounts(demand: Resources) -> Amounts:
+    """Whole units by name."""
+    every = {"cores": demand.milli_cores, "memory_mb": demand.memory_mb, **dict(demand.accelerators)}
+    return {name: amount for name, amount in every.items() if amount}
+
+
+@dataclass
+class Held:
+    """Something on a node from a time to a time."""
+
+    job_id: str
+    tenant: str
+    node: str
+    amounts: Amounts
+    starts: float
+    ends: float
+
+
+@dataclass
+class Plain:
+    """What the simple plan says."""
+
+    starts: list[tuple[str, str]] = field(default_factory=list)
+    waits: dict[str, Why] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    reservations: list[tuple[str, str, float, float]] = field(default_factory=list)
+
+
+class Simple:
+    """The network, with the starts so far."""
+
+    def __init__(self, snapshot: Snapshot, now: float, policy: Policy) -> None:
+        self.snapshot, self.now, self.policy = snapshot, now, policy
+        self.centres = {centre.id: centre for centre in snapshot.centres}
+        self.nodes = sorted(snapshot.nodes, key=lambda node: node.id)
+        self.running = [
+            Held(job.id, job.tenant, job.node, amounts(job.demand), job.started_at, max(job.ends_by_at, now))
+            for job in snapshot.running
+        ]
+        self.reserved: list[Held] = []
+        self.plain = Plain()
+
+    def is_open(self, node: Node) -> bool:
+        """Whether the node takes new jobs."""
+        return node.state == "up" and node.centre in self.centres and self.centres[node.centre].state == "open"
+
+    def left(self, node: Node, at: float | None, with_reserved: bool = True) -> Amounts:
+        """What is free on a node at a time; None: at this moment, where overdue jobs still hold what they have."""
+        free = amounts(node.capacity)
+        for held in self.running:
+            if held.node == node.id and (at is None or held.ends > at):
+                for name, amount in held.amounts.items():
+                    free[name] = free.get(name, 0) - amount
+        if at is not None and with_reserved:
+            for held in self.reserved:
+                if held.node == node.id and held.starts <= at < held.ends:
+                    for name, amount in held.amounts.items():
+                        free[name] = free.get(name, 0) - amount
+        return free
+
+    def holds(self, node: Node, job: QueuedJob, start: float, is_now: bool) -> bool:
+        """Whether the job fits on the node from a start for its whole time limit, at every time that matters."""
+        end = start + job.time_limit_s
+        here = [held for held in [*self.running, *self.reserved] if held.node == node.id]
+        times = {time for held in here for time in (held.starts, held.ends) if start <= time < end}
+        reserved_now = any(held.starts == start for held in self.reserved if held.node == node.id)
+        checks = [self.left(node, time) for time in times if time > start]
+        if is_now:
+            checks.append(self.left(node, None))
+            if reserved_now:
+                checks.append(self.left(node, start))
+        else:
+            checks.append(self.left(node, start))
+        return all(free.get(name, 0) >= amount for free in checks for name, amount in amounts(job.demand).items())
+
+    def share(self, tenant: str) -> float:
+        """The tenant's dominant share with the starts so far."""
+        known = {item.id: item for item in self.snapshot.tenants}
+        usages = {usage.tenant: usage for usage in self.snapshot.usages}
+        total: Amounts = {}
+        for node in self.nodes:
+            for name, amount in amounts(node.capacity).items():
+                total[name] = total.get(name, 0) + amount
+        held: Amounts = {}
+        for item in self.running:
+            if item.tenant == tenant:
+                for name, amount in item.amounts.items():
+                    held[name] = held.get(name, 0) + amount
+        past = mean_past(usages[tenant], self.now, self.policy.half_life_s) if tenant in usages else {}
+        scaled = {name: amount * (1000.0 if name == "cores" else 1.0) for name, amount in past.items()}
+        return dominant_share(scaled, held, total, known[tenant].weight if tenant in known else 1.0)
+
+    def key(self, job: QueuedJob) -> tuple[float, str]:
+        """Step 2."""
+        policy = self.policy
+        static = job.submitted_at - policy.priority_s * CLASS[job.priority] + policy.short_first * job.time_limit_s
+        return static + policy.fair_share_s * self.share(job.tenant), job.id
+
+    def hold(self, job: QueuedJob) -> Why | None:
+        """Step 3."""
+        if job.tenant not in {tenant.id for tenant in self.snapshot.tenants}:
+            return "tenant_unknown", job.tenant
+        if job.centres and not set(job.centres) & set(self.centres):
+            return "centre_unknown", "、".join(sorted(set(job.centres)))
+        allowed = [node for node in self.nodes if not job.centres or node.centre in job.centres]
+        large = [node for node in allowed if node.capacity.covers(job.demand)]
+        if not large:
+            for name, amount in amounts(job.demand).items():
+                if all(amounts(node.capacity).get(name, 0) < amount for node in allowed):
+                    return "never_fits", name
+            return "never_fits", None
+        if not any(self.is_open(node) for node in large):
+            shut = [n.centre for n in large if n.centre not in self.centres or self.centres[n.centre].state != "open"]
+            if len(shut) == len(large):
+                names = [self.centres[c].name if c in self.centres else c for c in sorted(set(shut))]
+                return "centre_closed", "、".join(names)
+            return "nodes_closed", None
+        trees = QuotaTrees(self.snapshot.tenants)
+        for item in self.running:
+            trees.add(item.tenant, item.amounts.items(), 1)
+        short = trees.shortage(job.tenant, amounts(job.demand).items())
+        return None if short is None else ("quota_never" if short.never else "quota", short.resource)
+
+    def best(self, job: QueuedJob) -> Node | None:
+        """Step 4."""
+        fitting = []
+        for number, node in enumerate(self.nodes):
+            if self.is_open(node) and (not job.centres or node.centre in job.centres):
+                free = self.left(node, None)
+                if self.holds(node, job, self.now, is_now=True):
+                    kinds = sum(amount for name, amount in free.items() if name not in ("cores", "memory_mb"))
+                    order = (kinds, free.get("cores", 0), free.get("memory_mb", 0), number)
+                    fitting.append((self.centres[node.centre].cost, *order, node))
+        return min(fitting, key=lambda item: item[:-1])[-1] if fitting else None
+
+    def lacking(self, job: QueuedJob) -> Why:
+        """Why no node was found: the code and resource that a job without reservation gets."""
+        nodes = [n for n in self.nodes if self.is_open(n) and (not job.centres or n.centre in job.centres)]
+        want = amounts(job.demand)
+        fitting = [n for n in nodes if all(self.left(n, None).get(name, 0) >= want[name] for name in want)]
+        if fitting:
+            late = [
+                held
+                for node in fitting
+                for held in self.reserved
+                if held.node == node.id
+                and held.starts < self.now + job.time_limit_s
+                and any(self.left(node, held.starts).get(name, 0) < want[name] for name in want)
+            ]
+            return "reservation", min((held.starts, held.job_id) for held in late)[1]
+        kinds = [name for name in want if name not in ("cores", "memory_mb")]
+        nodes = [n for n in nodes if all(self.left(n, None).get(name, 0) >= want[name] for name in kinds)]
+        if not nodes:
+            return "priority", "、".join(kinds)
+        if not any(self.left(n, None).get("cores", 0) >= want.get("cores", 0) for n in nodes):
+            return "priority", "cores"
+        return "priority", "memory_mb"
+
+    def earliest(self, job: QueuedJob) -> Held | None:
+        """Step 5: the first time at which the job fits for its whole limit, and the first node by id."""
+        ends = {held.ends for held in [*self.running, *self.reserved]}
+        for time in sorted(ends):
+            for node in self.nodes:
+                if not self.is_open(node) or (job.centres and node.centre not in job.centres):
+                    continue
+                if self.holds(node, job, time, is_now=False):
+                    return Held(job.id, job.tenant, node.id, amounts(job.demand), time, time + job.time_limit_s)
+        return None
+
+
+class Cycle(Simple):
+    """One run over the queue."""
+
+    def __init__(self, snapshot: Snapshot, now: float, policy: Policy) -> None:
+        super().__init__(snapshot, now, policy)
+        self.dropped: dict[object, Why] = {}
+        self.failed: dict[object, tuple[float, Why]] = {}
+        self.kept: dict[object, int] = {}
+        self.blocked: set[object] = set()
+
+    def undecided(self) -> list[QueuedJob]:
+        """The queue after step 1."""
+        left = []
+        for job in self.snapshot.queued:
+            earliest = self.now if job.not_before_at is None else max(self.now, job.not_before_at)
+            if job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at:
+                self.plain.refused.add(job.id)
+            elif earliest > self.now:
+                self.plain.waits[job.id] = ("not_before", None)
+            else:
+                left.append(job)
+        return left
+
+    def decide(self, job: QueuedJob) -> Why | None:
+        """Steps 3 to 6; None when the job starts."""
+        shape = (job.demand, tuple(sorted(set(job.centres))))
+        kind = (shape[1], tuple(name for name, _ in job.demand.accelerators))
+        twin = self.failed.get(shape)
+        has_failed = twin is not None and twin[0] <= job.time_limit_s
+        has_room = self.kept.get(kind, 0) < self.policy.reservations
+        if (job.tenant, shape) in self.dropped:
+            return self.dropped[job.tenant, shape]
+        if twin is not None and has_failed and not has_room:
+            return twin[1]
+        reason = self.hold(job)
+        if reason is None and not self.policy.backfill and kind in self.blocked:
+            reason = ("priority", None)
+        if reason is not None:
+            self.dropped[job.tenant, shape] = reason
+            return reason
+        node = self.best(job)
+        if node is not None:
+            self.plain.starts.append((job.id, node.id))
+            end = self.now + job.time_limit_s
+            self.running.append(Held(job.id, job.tenant, node.id, amounts(job.demand), self.now, end))
+            return None
+        if not has_failed:
+            why = self.lacking(job)
+            self.failed[shape] = (job.time_limit_s if why[0] == "reservation" else 0.0, why)
+        self.blocked.add(kind)
+        return self.reserve(job, kind, self.failed[shape][1]) if has_room else self.failed[shape][1]
+
+    def reserve(self, job: QueuedJob, kind: object, why: Why) -> Why:
+        """Step 5."""
+        new = self.earliest(job)
+        if new is None:
+            return why
+        self.kept[kind] = self.kept.get(kind, 0) + 1
+        self.reserved.append(new)
+        self.plain.reservations.append((job.id, new.node, new.starts, new.ends))
+        return "resources", None if why[0] == "reservation" else why[1]
+
+
+def simple_plan(snapshot: Snapshot, now: float, policy: Policy) -> Plain:
+    """The plan by the letter of its specification."""
+    cycle = Cycle(snapshot, now, policy)
+    undecided = cycle.undecided()
+    while undecided:
+        if policy.most_starts is not None and len(cycle.plain.starts) >= policy.most_starts:
+            cycle.plain.waits.update({job.id: ("cycle_limit", None) for job in undecided})
+            break
+        job = min(undecided, key=cycle.key)
+        undecided.remove(job)
+        reason = cycle.decide(job)
+        if reason is not None:
+            cycle.plain.waits[job.id] = reason
+    return cycle.plain

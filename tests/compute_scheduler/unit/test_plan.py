@@ -1,0 +1,237 @@
+"""The plan on small networks, each figure worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+from compute_scheduler.domain.decisions import Decisions, Reason
+from compute_scheduler.domain.plan import plan
+from compute_scheduler.domain.resources import resources
+from compute_scheduler.domain.snapshot import (
+    Centre,
+    Node,
+    Policy,
+    QueuedJob,
+    Quota,
+    RunningJob,
+    Snapshot,
+    Tenant,
+    Usage,
+)
+
+NOW = 10_000.0
+HOUR, DAY = 3600.0, 86_400.0
+
+
+def job(name: str, cores: float, limit: float = HOUR, tenant: str = "t", **more: object) -> QueuedJob:
+    """A job of so many cores, submitted at NOW unless said otherwise."""
+    demand = resources(cores, int(more.pop("memory_mb", 0)), more.pop("cards", {}))  # type: ignore[arg-type, call-overload]
+    submitted = float(more.pop("at", NOW))  # type: ignore[arg-type]
+    return QueuedJob(name, tenant, demand, submitted, limit, **more)  # type: ignore[arg-type]
+
+
+def node(name: str, cores: float, memory_mb: int = 0, centre: str = "c", **cards: int) -> Node:
+    """A node of a centre."""
+    return Node(name, centre, resources(cores, memory_mb, cards))
+
+
+def network(nodes: list[Node], queued: list[QueuedJob], *running: RunningJob, **more: object) -> Snapshot:
+    """One open centre and one tenant unless said otherwise."""
+    values = {"centres": (Centre("c", "淄博中心"),), "tenants": (Tenant("t"), Tenant("u")), **more}
+    return Snapshot(nodes=tuple(nodes), queued=tuple(queued), running=running, **values)  # type: ignore[arg-type]
+
+
+def started(decisions: Decisions) -> list[tuple[str, str]]:
+    """Job and node in order."""
+    return [(start.job_id, start.node) for start in decisions.starts]
+
+
+def why(decisions: Decisions, job_id: str) -> Reason:
+    """The reason of one job."""
+    return dict(decisions.waits())[job_id]
+
+
+def test_the_fullest_node_that_fits_is_taken() -> None:
+    """Three cores fit on n1 (4) and n2 (8): n1 is left fuller; then n2."""
+    decisions = plan(network([node("n1", 4), node("n2", 8), node("n3", 2)], [job("a", 3), job("b", 3)]), NOW, Policy())
+
+    assert started(decisions) == [("a", "n1"), ("b", "n2")]
+
+
+def test_work_without_accelerators_keeps_off_nodes_with_them() -> None:
+    """The card node is the smaller, yet the job goes to the node without cards, and the card stays usable."""
+    nodes = [node("gpu", 4, A100=1), node("cpu", 16)]
+    decisions = plan(network(nodes, [job("a", 4), job("b", 4, cards={"A100": 1})]), NOW, Policy())
+
+    assert started(decisions) == [("a", "cpu"), ("b", "gpu")]
+
+
+def test_a_cheaper_centre_is_filled_first() -> None:
+    """Cost goes before fit."""
+    centres = (Centre("c", "贵", cost=2.0), Centre("d", "廉", cost=1.0))
+    decisions = plan(network([node("n1", 2), node("n2", 8, centre="d")], [job("a", 2)], centres=centres), NOW, Policy())
+
+    assert started(decisions) == [("a", "n2")]
+
+
+def test_a_short_job_passes_the_blocked_one_and_a_long_one_does_not() -> None:
+    """Four cores, two of them until NOW + 2 h. `big` wants four: reserved for then. One hour passes, three hours wait.
+
+    The same with backfill off: nothing of the kind passes.
+    """
+    runs = RunningJob("r", "t", resources(2, 0), "n", NOW - HOUR, NOW + 2 * HOUR)
+    queue = [job("big", 4, at=NOW - 9), job("long", 1, 3 * HOUR, at=NOW - 8), job("short", 1, 2 * HOUR, at=NOW - 7)]
+    decisions = plan(network([node("n", 4)], queue, runs), NOW, Policy())
+
+    assert started(decisions) == [("short", "n")]
+    assert [(kept.job_id, kept.start_at) for kept in decisions.reservations] == [("big", NOW + 2 * HOUR)]
+    assert (why(decisions, "big").code, why(decisions, "big").predicted_start_at) == ("resources", NOW + 2 * HOUR)
+    assert (why(decisions, "long").code, why(decisions, "long").resource) == ("reservation", "big")
+
+    strict = plan(network([node("n", 4)], queue, runs), NOW, Policy(backfill=False))
+    assert started(strict) == []
+    assert [why(strict, name).code for name in ("big", "long", "short")] == ["resources", "priority", "priority"]
+
+
+def test_what_the_reserved_job_leaves_is_open_to_long_jobs() -> None:
+    """Of five cores four are reserved from NOW + 2 h; a job of one core may run past it, a second one may not."""
+    runs = RunningJob("r", "t", resources(3, 0), "n", NOW - HOUR, NOW + 2 * HOUR)
+    queue = [job("big", 4, at=NOW - 9), job("one", 1, DAY, at=NOW - 8), job("two", 1, DAY, at=NOW - 7)]
+    decisions = plan(network([node("n", 5)], queue, runs), NOW, Policy())
+
+    assert started(decisions) == [("one", "n")]
+    assert why(decisions, "two").code == "reservation"
+
+
+def test_a_blocked_job_for_cards_does_not_hold_up_others() -> None:
+    """Kinds of accelerators queue apart: the card job waits, and a long job without cards starts elsewhere."""
+    runs = RunningJob("r", "t", resources(1, 0, {"A100": 1}), "gpu", NOW, NOW + HOUR)
+    queue = [job("card", 1, cards={"A100": 1}, at=NOW - 9), job("plain", 4, DAY, at=NOW - 8)]
+    decisions = plan(network([node("gpu", 4, A100=1), node("cpu", 4)], queue, runs), NOW, Policy())
+
+    assert started(decisions) == [("plain", "cpu")]
+    assert (why(decisions, "card").resource, why(decisions, "card").predicted_start_at) == ("A100", NOW + HOUR)
+
+
+def test_priority_is_worth_its_seconds_and_waiting_makes_up_for_it() -> None:
+    """High counts as a day earlier: it passes a normal job of yesterday noon, not one of two days ago."""
+    queue = [job("old", 1, at=NOW - 2 * DAY), job("noon", 1, at=NOW - DAY / 2), job("new", 1, priority="high")]
+    decisions = plan(network([node("n", 9)], queue), NOW, Policy(priority_s=DAY))
+
+    assert [name for name, _ in started(decisions)] == ["old", "new", "noon"]
+
+
+def test_tenants_take_turns_by_dominant_share() -> None:
+    """Ten cores and ten cards. t asks two cores, u one card a job: shares rise by 0.2 and 0.1, so u gets two to one.
+
+    Worked out with fair share alone: t1 (0.2), u1 (0.1), u2 (0.2), t2 (0.4; equal keys go by id), u3, u4, t3.
+    """
+    queue = [job(f"t{n}", 2, at=NOW) for n in range(1, 5)]
+    queue += [job(f"u{n}", 0, tenant="u", cards={"A100": 1}, at=NOW) for n in range(1, 7)]
+    decisions = plan(network([node("n", 10, A100=10)], queue), NOW, Policy(fair_share_s=DAY, most_starts=7))
+
+    assert [name for name, _ in started(decisions)] == ["t1", "u1", "u2", "t2", "u3", "u4", "t3"]
+    assert why(decisions, "u6").code == "cycle_limit"
+
+
+def test_past_use_counts_half_after_a_half_life() -> None:
+    """t used 8 of 10 cores for long until one half-life ago (share 0.4); u holds 3 (0.3) and comes first."""
+    past = Usage("t", NOW - DAY, {"cores": 8 * DAY / 0.6931471805599453})
+    runs = RunningJob("r", "u", resources(3, 0), "n", NOW - HOUR, NOW + HOUR)
+    queue = [job("t1", 1), job("u1", 1, tenant="u")]
+    snapshot = network([node("n", 10)], queue, runs, usages=(past,))
+
+    first = plan(snapshot, NOW, Policy(half_life_s=DAY)).starts[0]
+    later = plan(snapshot, NOW + DAY, Policy(half_life_s=DAY)).starts[0]
+
+    assert (first.job_id, later.job_id) == ("u1", "t1")
+
+
+def test_a_full_quota_stops_its_tenant_only() -> None:
+    """t may hold two cores: its second job waits for its own quota while u's runs."""
+    tenants = (Tenant("t", Quota({"cores": 2})), Tenant("u"))
+    queue = [job("a", 2, at=NOW - 3), job("b", 1, at=NOW - 2), job("huge", 3, at=NOW - 1), job("x", 3, tenant="u")]
+    decisions = plan(network([node("n", 9)], queue, tenants=tenants), NOW, Policy())
+
+    assert started(decisions) == [("a", "n"), ("x", "n")]
+    assert why(decisions, "b") == Reason(
+        "quota", "配额不足：租户 t 的CPU 核还可用 0 核，本作业要 1 核，本租户或同组的作业结束后安排", "cores"
+    )
+    assert why(decisions, "huge").code == "quota_never"
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "code", "word"),
+    [
+        (network([node("n", 2)], [job("j", 3)]), "never_fits", "单个节点最多 2 核，本作业要 3 核"),
+        (network([node("n", 2, 10), node("m", 1, 99)], [job("j", 2, memory_mb=50)]), "never_fits", "同时"),
+        (network([node("n", 2)], [job("j", 1, centres=("x",))]), "centre_unknown", "x"),
+        (network([node("n", 2)], [job("j", 1)], centres=(Centre("c", "淄博", "drained"),)), "centre_closed", "淄博"),
+        (network([node("n", 2)], [job("j", 1)], centres=(Centre("c", "淄博", "lost"),)), "centre_closed", "淄博"),
+        (network([Node("n", "c", resources(2, 0), "down")], [job("j", 1)]), "nodes_closed", "维护"),
+        (network([node("n", 2)], [job("j", 1, tenant="x")]), "tenant_unknown", "x"),
+        (network([node("n", 2)], [job("j", 1, not_before_at=NOW + 1)]), "not_before", "时间"),
+    ],
+)
+def test_each_obstacle_has_its_reason(snapshot: Snapshot, code: str, word: str) -> None:
+    """A stable code, and words that name what stands in the way."""
+    reason = why(plan(snapshot, NOW, Policy()), "j")
+
+    assert reason.code == code
+    assert word in reason.words
+
+
+def test_the_resource_that_is_short_is_named() -> None:
+    """Cores, memory and cards in turn, on a node that is full of just that."""
+    runs = RunningJob("r", "t", resources(3, 50, {"A100": 1}), "n", NOW, NOW + HOUR)
+    nodes = [node("n", 4, 100, A100=1)]
+    for queued, resource in (
+        (job("j", 2), "cores"),
+        (job("j", 1, memory_mb=60), "memory_mb"),
+        (job("j", 1, cards={"A100": 1}), "A100"),
+    ):
+        reason = why(plan(network(nodes, [queued], runs), NOW, Policy()), "j")
+        assert (reason.code, reason.resource) == ("resources", resource)
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_and_a_doubtful_one_is_said() -> None:
+    """An hour's limit: refused when the deadline is in 59 minutes; a reserved start that is too late is said."""
+    runs = RunningJob("r", "t", resources(2, 0), "n", NOW, NOW + HOUR)
+    queue = [job("late", 1, deadline_at=NOW + HOUR - 60), job("doubtful", 2, deadline_at=NOW + HOUR * 1.5)]
+    decisions = plan(network([node("n", 2)], queue, runs), NOW, Policy())
+
+    assert [(refusal.job_id, refusal.reason.code) for refusal in decisions.refusals] == [("late", "deadline")]
+    assert "可能赶不上截止时间" in why(decisions, "doubtful").words
+
+
+def test_a_large_job_starts_in_time_however_many_small_ones_come() -> None:
+    """Ten cores, always ten jobs of one core waiting, each an hour long. A job of ten cores submitted at the start must
+    be running once it heads the queue and all that ran then has ended: within two hours, though something always waits.
+    """
+    running: list[RunningJob] = [
+        RunningJob(f"r{n}", "t", resources(1, 0), "n", NOW - n * 360, NOW - n * 360 + HOUR) for n in range(10)
+    ]
+    queued = [job("big", 10, tenant="u")]
+    for step in range(200):
+        now = NOW + step * 60
+        running = [item for item in running if item.ends_by_at > now]
+        queued += [job(f"s{step:03}-{n}", 1, at=now) for n in range(max(0, 10 - len(queued)))]
+        decisions = plan(network([node("n", 10)], queued, *running), now, Policy())
+        for start in decisions.starts:
+            chosen = next(item for item in queued if item.id == start.job_id)
+            queued.remove(chosen)
+            running.append(RunningJob(chosen.id, chosen.tenant, chosen.demand, "n", now, now + chosen.time_limit_s))
+        if any(item.id == "big" for item in running):
+            break
+
+    assert now <= NOW + 2 * HOUR
+
+
+def test_of_two_jobs_waiting_lifts_the_older_past_any_weight() -> None:
+    """Low against high, a full share against none: 2 * (priority_s + fair_share_s) apart, the older comes first."""
+    weights = Policy(priority_s=HOUR, fair_share_s=HOUR, half_life_s=DAY)
+    past = Usage("t", NOW, {"cores": 10 * DAY / 0.6931471805599453})
+    runs = RunningJob("r", "t", resources(10, 0), "n", NOW, NOW + DAY)
+    queue = [job("old", 1, at=NOW - 4 * HOUR - 1, priority="low"), job("new", 1, tenant="u", priority="high")]
+    snapshot = network([node("n", 10), node("m", 1)], queue, runs, usages=(past,))
+
+    assert [start.job_id for start in plan(snapshot, NOW, weights).starts] == ["old"]

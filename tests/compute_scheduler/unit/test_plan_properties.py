@@ -1,0 +1,182 @@
+"""What holds for every plan: properties over random small networks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from compute_scheduler.domain.board import Board
+from compute_scheduler.domain.decisions import Decisions
+from compute_scheduler.domain.plan import plan, plan_board
+from compute_scheduler.domain.quota import QuotaTrees
+from compute_scheduler.domain.snapshot import Centre, Node, Policy, RunningJob, Snapshot, Tenant
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.compute_scheduler.unit.networks import NOW, demands, networks, policies, queued_jobs
+from tests.compute_scheduler.unit.simple_plan import amounts, simple_plan
+
+many = settings(max_examples=600, deadline=None)
+some = settings(max_examples=150, deadline=None)
+
+
+def after(snapshot: Snapshot, decisions: Decisions) -> Snapshot:
+    """The network once the starts were made."""
+    nodes = {start.job_id: start.node for start in decisions.starts}
+    started = tuple(
+        RunningJob(job.id, job.tenant, job.demand, nodes[job.id], NOW, NOW + job.time_limit_s)
+        for job in snapshot.queued
+        if job.id in nodes
+    )
+    left = tuple(job for job in snapshot.queued if job.id not in nodes)
+    return Snapshot(
+        snapshot.centres, snapshot.nodes, snapshot.tenants, left, (*snapshot.running, *started), snapshot.usages
+    )
+
+
+@many
+@given(networks, policies)
+def test_the_plan_is_what_its_specification_says(snapshot: Snapshot, policy: Policy) -> None:
+    """The same starts in the same order on the same nodes, the same reasons, refusals and reservations."""
+    ours, simple = plan(snapshot, NOW, policy), simple_plan(snapshot, NOW, policy)
+
+    assert [(start.job_id, start.node) for start in ours.starts] == simple.starts
+    assert {refusal.job_id for refusal in ours.refusals} == simple.refused
+    assert {job_id: (reason.code, reason.resource) for job_id, reason in ours.waits()} == simple.waits
+    assert [(kept.job_id, kept.node, kept.start_at, kept.end_at) for kept in ours.reservations] == simple.reservations
+
+
+@some
+@given(networks, policies)
+def test_every_job_gets_exactly_one_answer(snapshot: Snapshot, policy: Policy) -> None:
+    """Started, waiting with a sentence, or refused."""
+    decisions = plan(snapshot, NOW, policy)
+    answered = [start.job_id for start in decisions.starts]
+    answered += [job_id for job_id, _ in decisions.waits()] + [refusal.job_id for refusal in decisions.refusals]
+
+    assert sorted(answered) == sorted(job.id for job in snapshot.queued)
+    assert all(len(reason.words) > 5 for _, reason in decisions.waits())
+
+
+@some
+@given(networks, policies)
+def test_no_node_is_ever_overfull(snapshot: Snapshot, policy: Policy) -> None:
+    """Running jobs and starts together fit on each node; starts go to open nodes where the job may run."""
+    decisions = plan(snapshot, NOW, policy)
+    state = after(snapshot, decisions)
+    jobs = {job.id: job for job in snapshot.queued}
+    nodes = {node.id: node for node in snapshot.nodes}
+    centres = {centre.id: centre for centre in snapshot.centres}
+
+    for node in snapshot.nodes:
+        free = amounts(node.capacity)
+        for job in state.running:
+            if job.node == node.id:
+                for name, amount in amounts(job.demand).items():
+                    free[name] = free.get(name, 0) - amount
+        assert min(free.values(), default=0) >= 0
+    for start in decisions.starts:
+        assert nodes[start.node].state == "up"
+        assert centres[start.centre].state == "open"
+        assert start.centre == nodes[start.node].centre
+        assert not jobs[start.job_id].centres or start.centre in jobs[start.job_id].centres
+
+
+@some
+@given(networks, policies)
+def test_no_quota_is_exceeded_by_a_start(snapshot: Snapshot, policy: Policy) -> None:
+    """Each start, in the order given, fits into what its tenant may still take."""
+    trees = QuotaTrees(snapshot.tenants)
+    for job in snapshot.running:
+        trees.add(job.tenant, amounts(job.demand).items(), 1)
+    jobs = {job.id: job for job in snapshot.queued}
+
+    for start in plan(snapshot, NOW, policy).starts:
+        job = jobs[start.job_id]
+        assert trees.shortage(job.tenant, amounts(job.demand).items()) is None
+        trees.add(job.tenant, amounts(job.demand).items(), 1)
+
+
+@many
+@given(networks, policies)
+def test_a_reserved_job_is_never_delayed_by_what_starts_before_it(snapshot: Snapshot, policy: Policy) -> None:
+    """After the starts, the first reserved job alone in the queue still gets a start no later than it was promised.
+
+    Those started before it in the order are on the board in both cases; those after it were backfilled.
+    """
+    decisions = plan(snapshot, NOW, policy)
+    for kept in decisions.reservations[:1]:
+        state = after(snapshot, decisions)
+        alone = Snapshot(
+            state.centres,
+            state.nodes,
+            tuple(Tenant(tenant.id) for tenant in state.tenants),
+            tuple(job for job in state.queued if job.id == kept.job_id),
+            state.running,
+        )
+        again = plan(alone, NOW, Policy())
+
+        assert not again.starts or kept.start_at == NOW
+        assert all(new.start_at <= kept.start_at for new in again.reservations)
+
+
+@some
+@given(networks, policies, st.randoms(use_true_random=False))
+def test_the_order_of_the_parts_has_no_meaning(snapshot: Snapshot, policy: Policy, rng: random.Random) -> None:
+    """The same network told in another order gives the same decisions, and a repeated plan repeats itself."""
+
+    def shuffled(part: tuple) -> tuple:  # type: ignore[type-arg]
+        return tuple(rng.sample(part, len(part)))
+
+    told = Snapshot(
+        shuffled(snapshot.centres),
+        shuffled(snapshot.nodes),
+        shuffled(snapshot.tenants),
+        shuffled(snapshot.queued),
+        shuffled(snapshot.running),
+        shuffled(snapshot.usages),
+    )
+
+    assert plan(told, NOW, policy) == plan(snapshot, NOW, policy) == plan(snapshot, NOW, policy)
+
+
+def change(board: Board, now: float, draw: Callable[..., Any]) -> None:
+    """One random change of what stands or runs."""
+    what = draw(st.sampled_from(["submit", "withdraw", "start all", "end", "end", "node", "centre", "tenant"]))
+    job = draw(queued_jobs(draw(st.integers(0, 20))))
+    if what == "submit" and job.id not in board.running:
+        board.submit(job)
+    elif what == "withdraw" and board.queued:
+        board.withdraw(draw(st.sampled_from(sorted(board.queued))))
+    elif what == "start all":
+        for start in plan_board(board, now, board.policy).starts:
+            board.start(start.job_id, start.node, now)
+    elif what == "end" and board.running:
+        board.end(draw(st.sampled_from(sorted(board.running))))
+    else:
+        change_network(board, what, draw)
+
+
+def change_network(board: Board, what: str, draw: Callable[..., Any]) -> None:
+    """One random change of a node, centre or tenant."""
+    if what == "node" and board.index.nodes:
+        node = draw(st.sampled_from(board.index.nodes))
+        board.put_nodes([Node(node.id, node.centre, draw(demands(4)), draw(st.sampled_from(["up", "down"])))])
+    elif what == "centre" and board.centres:
+        centre = draw(st.sampled_from([*board.centres.values()]))
+        board.put_centre(Centre(centre.id, centre.name, draw(st.sampled_from(["open", "lost"]))))
+    elif what == "tenant" and board.tenants:
+        board.put_tenant(Tenant(draw(st.sampled_from([*board.tenants])), weight=2.0))
+
+
+@settings(max_examples=300, deadline=None)
+@given(networks, policies, st.data())
+def test_a_board_that_is_kept_plans_like_a_new_one(snapshot: Snapshot, policy: Policy, data: st.DataObject) -> None:
+    """After any changes job by job, with plans in between, as if the whole moment were built anew."""
+    board = Board(snapshot, Policy(priority_s=7.0))
+    for number in range(data.draw(st.integers(1, 6))):
+        now = NOW + 10.0 * number
+        change(board, now, data.draw)
+
+        assert plan_board(board, now, policy) == plan(board.snapshot(), now, policy)
