@@ -16,6 +16,7 @@ Shortcuts, each without effect on the answer:
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import merge
@@ -62,7 +63,7 @@ class Timeline:
         self._at: dict[int, list[Reserved]] = {}
 
     def blocker(self, place: int, amounts: Amounts, ends_by_at: float) -> Reserved | None:
-        """The first reservation on the node that a job started now, running until then, would delay."""
+        """The first reservation by start, then job id, that a job started now and running until then would delay."""
         for kept in self._at.get(place, ()):
             if kept.start_at < ends_by_at and not fits(amounts, kept.spare):
                 return kept
@@ -142,6 +143,6 @@ class Timeline:
             if new.start_at <= kept.start_at < new.end_at:
                 _shift(kept.spare, new.amounts, -1)
         _shift(new.spare, new.amounts, -1)
-        here.append(new)
+        insort(here, new, key=lambda kept: (kept.start_at, kept.job_id))
         self.reserved.append(new)
         return new
