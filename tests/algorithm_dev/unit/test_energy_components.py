@@ -180,6 +180,22 @@ def test_spikes_gaps_duplicates_and_stray_times_are_told() -> None:
     assert sum(row["state"] == "normal" for row in found.values()) >= 8 * 672 - 6
 
 
+def test_week_ends_are_compared_with_week_ends() -> None:
+    """A work-day load on a Sunday is unusual although work days have it; ten days are enough history."""
+    day = datetime(2026, 1, 5)  # noqa: DTZ001 - a Monday
+    rows = [
+        {
+            "ts": (day + timedelta(days=i, hours=8)).isoformat(),
+            "energy_kwh": 10.0 + i % 3 if i % 7 >= 5 else 100.0 + i % 3,
+        }
+        for i in range(28)
+    ]
+    rows[27]["energy_kwh"] = 100.0
+    found = run("energy-anomaly", rows, season="workday")
+
+    assert {row["ts"].day for row in found if row["state"] == "high"} == {1}
+
+
 def test_short_histories_and_dead_meters_are_not_judged() -> None:
     """Five weeks are too few for a slot of the week; a meter that always reads zero has no spread."""
     assert {row["state"] for row in run("energy-anomaly", readings(5))} == {"short_history"}

@@ -14,6 +14,7 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from algorithm_dev.domain.card import Card, parse_card, read_yaml
+from algorithm_dev.domain.signature import Text
 from algorithm_dev.shipped.demand_forecast import demand_forecast_model
 from algorithm_dev.shipped.oee import oee_model
 
@@ -28,6 +29,26 @@ class Shipped:
 
     card: Card
     files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A query over canonical data sets whose rows are input of a shipped component."""
+
+    component: str
+    title: Text
+    datasets: tuple[str, ...]
+    sql: str
+    parameters: dict[str, Any]
+
+
+@cache
+def shipped_examples() -> tuple[Example, ...]:
+    """The examples that a run can start from."""
+    return tuple(
+        Example(item["component"], Text(**item["title"]), tuple(item["datasets"]), item["sql"], item["parameters"])
+        for item in read_yaml(files(__package__).joinpath("examples.yaml").read_bytes())
+    )
 
 
 @cache

@@ -1,7 +1,7 @@
--- Unusual readings of a meter: each 15-minute reading against the median of the same time of the week (or day), in
--- robust standard deviations (Iglewicz and Hoaglin 1993; NIST/SEMATECH e-Handbook 1.3.5.17). Where half of the readings
--- of a slot are equal, the mean absolute deviation takes the place of the median one. Gaps are rows of their own,
--- unless a meter's readings span more than 400,000 quarter hours (11 years), where a wrong date is likelier than gaps.
+-- Unusual readings of a meter: each 15-minute reading against the median of the same time of the week, of work days
+-- or week ends, or of the day, in robust standard deviations (Iglewicz and Hoaglin 1993; NIST/SEMATECH e-Handbook
+-- 1.3.5.17). Where half of the readings of a slot are equal, the mean absolute deviation takes the place of the
+-- median one. Gaps are rows of their own, unless a meter's readings span more than 400,000 quarter hours (11 years), where a wrong date is likelier than gaps.
 WITH given AS (
     SELECT coalesce(uscc, '') AS uscc, coalesce(meter_id, '') AS meter_id, ts, energy_kwh,
            count(*) OVER (PARTITION BY coalesce(uscc, ''), coalesce(meter_id, ''), ts) AS times,
@@ -23,7 +23,8 @@ readings AS (
     UNION ALL SELECT uscc, meter_id, ts, NULL, 'missing' FROM gaps
 ),
 slotted AS (
-    SELECT *, (CASE WHEN season = 'week' THEN isodow(ts) - 1 ELSE 0 END) * 96 + hour(ts) * 4 + minute(ts) // 15 AS slot
+    SELECT *, (CASE season WHEN 'week' THEN isodow(ts) WHEN 'workday' THEN (isodow(ts) >= 6)::INT ELSE 0 END) * 96
+             + hour(ts) * 4 + minute(ts) // 15 AS slot
     FROM readings, parameters
 ),
 centres AS (
