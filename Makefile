@@ -46,9 +46,10 @@ bench: setup-dev ## measure every figure, each as a ratio to a reference of the 
 soak: setup-dev ## the fault tests, twenty rounds each
 	BRAIN_FAULT_ROUNDS=$(SOAK_ROUNDS) $(BIN)/pytest -m fault --timeout 7200 $(TESTARGS)
 
-docs: setup-dev ## write the reference pages (data sets, settings, events) anew
+docs: setup-dev ## write anew what is made from the code: reference pages, compose file, parts of the chart
 	$(BIN)/python -m brain_contracts.reference docs/data-sets.md
 	$(BIN)/python -m industry_brain.reference docs/settings.md
+	$(BIN)/python -m industry_brain.deployment .
 
 lock: $(VENV)/.bootstrap ## compile the requirement locks anew
 	for name in bootstrap runtime dev; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done

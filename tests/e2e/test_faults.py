@@ -190,7 +190,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("member", ["data-hub-committer", "data-hub-relay", "service-portal"])
+@pytest.mark.parametrize("member", ["data-hub-committer", "data-hub-worker", "service-portal"])
 def test_killing_a_process_of_the_cluster_loses_and_doubles_nothing(cluster: tuple[Any, Any, Any], member: str) -> None:
     """SIGKILL of committer, relay and gateway; the supervisor starts them again."""
     running, journey, _ = cluster

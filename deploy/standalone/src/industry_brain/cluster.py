@@ -23,6 +23,8 @@ import click
 import structlog
 import urllib3
 
+from industry_brain.processes import GATEWAY, PROCESSES, Process, called_services
+
 log = structlog.get_logger()
 READY_S = 90.0
 STOP_S = 8.0
@@ -43,24 +45,18 @@ class Member:
 
 
 def members(host: str, port: int, ports: dict[str, int]) -> list[Member]:
-    """The processes of a cluster: an API a service, the committer and the other workers beside, the gateway last.
+    """The processes of a cluster, those that are called first and the gateway last.
 
-    Only the gateway listens on `host`; what services have for each other stays on loopback.
+    Only the gateway listens on `host`; what services have for each other stays on loopback, and so do workers.
     """
-    api = [Member(name, [name, "--host", INTERNAL, "--port", str(ports[name])], ports[name]) for name in ports]
-    workers = [
-        Member("identity-worker", ["identity", "--roles", "relay,consumer,periodic"]),
-        Member("data-hub-committer", ["data-hub", "--roles", "committer"]),
-        Member("data-hub-relay", ["data-hub", "--roles", "relay,consumer,periodic"]),
-        Member("algorithm-dev-worker", ["algorithm-dev", "--roles", "relay,consumer,periodic"]),
-        Member("government-services-worker", ["government-services", "--roles", "relay,consumer,periodic"]),
-    ]
-    gateway = Member(
-        "service-portal",
-        ["service-portal", "--host", host, "--port", str(port), "--roles", "relay,consumer,periodic"],
-        port,
-    )
-    return [*api, *workers, gateway]
+    called = [Member(one.name, one.arguments(INTERNAL, ports[one.name]), ports[one.name]) for one in _called()]
+    workers = [Member(one.name, [*one.arguments(INTERNAL, 0)], 0) for one in PROCESSES if not one.is_called]
+    gateway = next(one for one in PROCESSES if one.name == GATEWAY)
+    return [*called, *workers, Member(GATEWAY, gateway.arguments(host, port), port)]
+
+
+def _called() -> list[Process]:
+    return [one for one in PROCESSES if one.is_called and one.name != GATEWAY]
 
 
 class Supervisor:
@@ -147,7 +143,8 @@ def run_cluster(
 ) -> None:
     """Runs the cluster in the foreground until a signal."""
     home.mkdir(parents=True, exist_ok=True)
-    ports = dict(zip(("identity", "data-hub", "algorithm-dev", "government-services"), free_ports(4), strict=True))
+    called = called_services()
+    ports = dict(zip(called, free_ports(len(called)), strict=True))
     environment = cluster_environment(home, env_file, ports)
     credentials = _prepare(environment)
     supervisor = Supervisor(home, environment, members(host, port, ports))

@@ -13,6 +13,7 @@ COMMANDS = {
     "up": ("industry_brain.cli.running", "up"),
     "cluster": ("industry_brain.cli.running", "cluster"),
     "service": ("industry_brain.cli.running", "service"),
+    "prepare": ("industry_brain.cli.running", "prepare_command"),
     "migrate": ("industry_brain.cli.running", "migrate"),
     "doctor": ("industry_brain.cli.doctor", "doctor"),
     "demo": ("industry_brain.cli.demo", "demo"),

@@ -124,3 +124,24 @@ def migrate(home: Path) -> None:
             click.echo(f"✓ {name}")
     finally:
         platform.close()
+
+
+@click.command("prepare")
+@HOME
+@click.option("--no-operator", is_flag=True, help="只建库和桶，不建首个运营方 databases and bucket only")
+def prepare_command(home: Path, no_operator: bool) -> None:
+    """准备 makes bucket, databases and, shown this once, the first operator of a cluster; may be repeated."""
+    os.environ["BRAIN_HOME"] = str(home.resolve())
+    from brain_kit.settings import PlatformSettings
+
+    from industry_brain.prepare import prepare
+
+    home.mkdir(parents=True, exist_ok=True)
+    credentials = prepare(PlatformSettings(home=home.resolve()), with_operator=not no_operator)
+    click.echo("✓ 数据库和桶就绪 databases and bucket are ready")
+    if credentials:
+        for name, value in credentials["operator"].items():
+            click.echo(f"  {name}: {value}")
+        click.echo(f"  （只显示这一次 shown once; {home}/first-credentials.json）")
+    elif not no_operator:
+        click.echo("  首个运营方早已建立 the first operator was made before")

@@ -62,7 +62,7 @@ def ensure_kafka() -> Path:
     """The folder with the jars of the Kafka broker. Raises MissingServer."""
     _require_program("java", "a Java runtime 17 or newer: `apt-get install openjdk-17-jre-headless`")
     name = f"kafka-{KAFKA_VERSION}-{hashlib.sha256(_KAFKA_POM.encode()).hexdigest()[:12]}"
-    return _cached(name, _fetch_kafka)
+    return cached(name, _fetch_kafka)
 
 
 def ensure_versitygw() -> Path:
@@ -70,7 +70,7 @@ def ensure_versitygw() -> Path:
     installed = shutil.which("versitygw")
     if installed:
         return Path(installed)
-    return _cached(f"versitygw-{VERSITYGW_VERSION}", _build_versitygw) / "versitygw"
+    return cached(f"versitygw-{VERSITYGW_VERSION}", _build_versitygw) / "versitygw"
 
 
 def run_quietly(command: list[str], *, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = 900) -> None:
@@ -118,7 +118,7 @@ def _require_program(name: str, remedy: str) -> None:
         raise MissingServer(f"`{name}` is missing; install {remedy}")
 
 
-def _cached(name: str, fill: Callable[[Path], None]) -> Path:
+def cached(name: str, fill: Callable[[Path], None]) -> Path:
     """A folder of the cache, filled once; other processes wait meanwhile."""
     target = cache_folder() / name
     if target.is_dir():
