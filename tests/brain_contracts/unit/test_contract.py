@@ -403,8 +403,8 @@ def test_canonical_contracts_cover_the_industry_model() -> None:
         "enterprise.enterprise_monthly", "enterprise.meter_15min", "industry.chain_edge", "industry.chain_node",
         "industry.financing", "industry.platform_scene", "industry.product", "public.cdo_pilot", "public.dcmm_level",
         "public.energy_monthly", "public.enterprise", "public.holding", "public.honour", "public.listed_firm",
-        "public.park", "public.patent", "public.project", "public.rd_platform", "public.registration_change",
-        "public.standard_participation", "public.talent",
+        "public.park", "public.patent", "public.project", "public.rd_platform", "public.region_yearly",
+        "public.registration_change", "public.standard_participation", "public.talent",
     ]  # fmt: skip
 
     assert sorted(canonical_contracts()) == named
@@ -418,7 +418,7 @@ def test_rows_of_enterprises_are_never_open() -> None:
 
     assert open_sets == {
         "industry.chain_node", "industry.chain_edge", "public.park", "industry.platform_scene",
-        "public.standard_participation",
+        "public.standard_participation", "public.region_yearly",
     }  # fmt: skip
     for name, contract in found.items():
         if name.startswith("enterprise."):

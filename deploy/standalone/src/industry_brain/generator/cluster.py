@@ -15,7 +15,7 @@ from industry_brain.generator import indicators, records
 from industry_brain.generator.chain import CHAIN_ID, CHAIN_NAME
 from industry_brain.generator.firms import Firms, enterprise_table, make_firms
 from industry_brain.generator.meters import meter_table
-from industry_brain.generator.months import Panel, energy_table, make_panel, monthly_table
+from industry_brain.generator.months import Panel, energy_table, make_panel, monthly_table, region_table
 from industry_brain.generator.organisations import Org, authorities
 
 SYNTHETIC_LABEL = "合成数据"
@@ -45,6 +45,8 @@ class Cluster:
             chosen = np.arange(len(self.firms)) == firm
             yield "enterprise.enterprise_monthly", owner, monthly_table(self.seed, self.firms, self.panel, chosen)
             yield "enterprise.meter_15min", owner, meter_table(self.seed, self.firms, self.panel, firm, self.window)
+        # Last, so that the pushes of a demonstration loaded before keep their numbers.
+        yield "public.region_yearly", by_role["statistics"].uscc, region_table(self.seed, self.firms, self.panel)
 
     def chain_definition(self) -> dict[str, Any]:
         """The body of PUT /api/government-services/v1/chains/{id}."""

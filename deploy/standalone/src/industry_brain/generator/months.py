@@ -114,6 +114,30 @@ def monthly_table(seed: int, firms: Firms, panel: Panel, chosen: Bools) -> pa.Ta
     )
 
 
+def region_table(seed: int, firms: Firms, panel: Panel) -> pa.Table:
+    """public.region_yearly: the output of a county's enterprises in a year, and one to two times as much of others.
+
+    A year of which the window has some months only is scaled to twelve.
+    """
+    rng = np.random.default_rng([seed, 6])
+    year = np.array([int(month[:4]) for month in panel.months])
+    regions, place = np.unique(firms.region.astype(str), return_inverse=True)
+    years, counts = np.unique(year, return_counts=True)
+    output = np.where(panel.active, panel.output, 0.0)
+    rows = []
+    for number, count in zip(years.tolist(), counts.tolist(), strict=True):
+        own = np.bincount(place, output[:, year == number].sum(axis=1), len(regions)) * 12 / count
+        rows.append(np.round(own * rng.uniform(2, 3, len(regions)), 0))
+    return table_of(
+        "public.region_yearly",
+        {
+            "region": regions.tolist() * len(years),
+            "year": np.repeat(years, len(regions)),
+            "output_10k_cny": np.concatenate(rows),
+        },
+    )
+
+
 def energy_table(seed: int, firms: Firms, panel: Panel) -> pa.Table:
     """public.energy_monthly; electricity is what the enterprises report, other carriers follow from heat-intensity."""
     rng = np.random.default_rng([seed, 5])
