@@ -1,0 +1,1 @@
+"""Evaluation 评价: the official indicator sets, their values and their scores."""

@@ -1,0 +1,1 @@
+"""Pure decisions: the sets as data, what a computation answered, scores, comparisons."""
