@@ -194,12 +194,25 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_killing_a_process_of_the_cluster_loses_and_doubles_nothing(cluster: tuple[Any, Any, Any], member: str) -> None:
     """SIGKILL of committer, relay and gateway; the supervisor starts them again."""
     running, journey, _ = cluster
+    killed: set[int] = set()
 
     def kill(_: random.Random) -> None:
-        state = json.loads((running.home / "cluster.json").read_text(encoding="utf-8"))
-        os.kill(state[member]["pid"], signal.SIGKILL)
+        killed.add(kill_member(running.home / "cluster.json", member, killed))
 
     run_rounds(journey, kill, seed=len(member))
+
+
+def kill_member(state_file: Path, member: str, killed: set[int]) -> int:
+    """Kills the living process of a member and returns its id; one killed before may still wait for its restart."""
+    deadline = time.monotonic() + 60
+    while True:
+        number = int(json.loads(state_file.read_text(encoding="utf-8"))[member]["pid"])
+        if number not in killed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+                return number
+        assert time.monotonic() < deadline, f"{member} was not started again"
+        time.sleep(0.05)
 
 
 @pytest.mark.servers

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from brain_contracts.contract import DatasetContract
@@ -22,7 +21,7 @@ from data_hub.domain.row_check import RowChecker
 from data_hub.domain.stamp import PushStamp
 from data_hub.domain.tables import SYSTEM_NAMES, ColumnField
 from data_hub.engine.behind import Behind
-from data_hub.engine.census import agrees, lines_within, take_census
+from data_hub.engine.census import agrees, census_of_file
 from data_hub.engine.checked import RowCollector
 from data_hub.engine.detect import Rules
 from data_hub.engine.duck import copy_to_parquet, disk_errors, file_list, literal, quoted
@@ -214,8 +213,8 @@ class BulkTyper:
 
     def _is_exact(self, source: Path, table: pa.Table) -> bool:
         """Whether a typed read of NDJSON missed and bent nothing."""
-        data = np.memmap(source, np.uint8, mode="r")
-        return lines_within(data, MAX_ROW_BYTES) and agrees(take_census(data), self._filled(table))
+        census = census_of_file(source, MAX_ROW_BYTES)
+        return census is not None and agrees(census, self._filled(table))
 
     def _types(self) -> dict[str, str]:
         return {name: self.contract.column(name).duckdb_type for name in self.wanted.used}

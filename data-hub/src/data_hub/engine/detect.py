@@ -5,6 +5,7 @@ Rules on text are asked of the distinct values only: codes, regions and months r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 import duckdb
@@ -33,7 +34,13 @@ class Rules:
         only_owner: str | None,
     ) -> None:
         self._duck = connection
-        self._row_rules = {name: _row_rules(contract.column(name), name in wanted.required) for name in wanted.used}
+        self._required = frozenset(wanted.required)
+        self._ranges = {
+            name: (contract.column(name).minimum, contract.column(name).maximum)
+            for name in wanted.used
+            if contract.column(name).logical_type in ("number", "integer")
+        }
+        self._row_rules = {name: _row_rules(contract.column(name)) for name in wanted.used}
         self._value_rules = {name: _value_rules(contract.column(name)) for name in wanted.used}
         if only_owner is not None and contract.owner_column in self._value_rules:
             self._value_rules[contract.owner_column].append(f"v <> {literal(only_owner)}")
@@ -43,6 +50,10 @@ class Rules:
 
     def are_broken(self, table: pa.Table, present: Collection[str]) -> bool:
         """Whether at least one row breaks a rule. present: the columns that the push has."""
+        if any(table.column(name).null_count for name in self._required.intersection(present)):
+            return True
+        if any(_leaves(table.column(name), *self._ranges[name]) for name in present if name in self._ranges):
+            return True
         rules = [rule for name in present for rule in self._row_rules.get(name, ())]
         if rules and self._holds("typed_rows", table, " OR ".join(rules)):
             return True
@@ -69,20 +80,25 @@ class Rules:
             self._duck.unregister(name)
 
 
-def _row_rules(column: Column, is_required: bool) -> list[str]:
+def _leaves(column: pa.ChunkedArray, minimum: float | None, maximum: float | None) -> bool:
+    """Whether a number is none, is infinite, or lies outside a range; Arrow finds the extremes at memory's speed."""
+    is_floating = pa.types.is_floating(column.type)
+    if is_floating and pc.any(pc.is_nan(column)).as_py():
+        return True
+    extremes = pc.min_max(column).as_py()
+    least, most = extremes["min"], extremes["max"]
+    if least is None:
+        return False
+    if is_floating and not (math.isfinite(least) and math.isfinite(most)):
+        return True
+    return (minimum is not None and least < minimum) or (maximum is not None and most > maximum)
+
+
+def _row_rules(column: Column) -> list[str]:
     name = quoted(column.name)
-    rules = []
-    if is_required:
-        rules.append(f"{name} IS NULL")
-    if column.logical_type == "number":
-        rules.append(f"NOT isfinite({name})")
     if column.logical_type in ("date", "timestamp"):
-        rules.append(f"NOT isfinite({name}) OR year({name}) NOT BETWEEN 1 AND 9999")
-    if column.minimum is not None:
-        rules.append(f"{name} < {column.minimum!r}")
-    if column.maximum is not None:
-        rules.append(f"{name} > {column.maximum!r}")
-    return rules
+        return [f"NOT isfinite({name}) OR year({name}) NOT BETWEEN 1 AND 9999"]
+    return []
 
 
 def _value_rules(column: Column) -> list[str]:

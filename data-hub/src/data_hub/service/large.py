@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 import structlog
@@ -181,11 +181,11 @@ class LargePushes:
                 continue
             try:
                 with self._heavy:
-                    self._type_segment(work, path)
+                    self._type_segment(work, path, cast("LineSegments", work.sink))
             except BaseException as error:  # noqa: BLE001 - handed to the thread that receives
                 work.failure = error
 
-    def _type_segment(self, work: _Work, path: Path) -> None:
+    def _type_segment(self, work: _Work, path: Path, lines: LineSegments) -> None:
         from data_hub.engine.bulk import refuse_too_many
         from data_hub.engine.segments import CsvSegments
 
@@ -194,7 +194,7 @@ class LargePushes:
             typed = work.typer.type_csv(path, work.sink.header)
         else:
             typed = work.typer.type_lines(path)
-        path.unlink()
+        lines.give_back(path)
         refuse_too_many(work.typer.result.received, self._settings.data_hub_push_limit_rows)
         if typed is not None:
             work.typer.behind.do(self._stage, work, typed)
@@ -232,7 +232,7 @@ class LargePushes:
         media = work.intent.media.format
         if media is Format.JSON:
             segment_bytes = self._settings.data_hub_segment_bytes
-            lines = LineSegments(work.folder, segment_bytes, lambda segment: self._type_segment(work, segment))
+            lines = LineSegments(work.folder, segment_bytes, lambda path: self._type_segment(work, path, lines))
             lines_of_array(work.typer, path, lines)
             return
         if media is Format.XLSX:

@@ -17,6 +17,7 @@ import structlog
 from brain_kit.service import Platform, ServiceRuntime
 from brain_kit.settings import PlatformSettings
 
+from industry_brain.memory import bound_arenas, freeze_started
 from industry_brain.wiring import ROLES, SERVICES, RunningWorkers, build_service, start_workers
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ def build(settings: PlatformSettings) -> Embedded:
     from identity.main import bootstrap
     from service_portal.main import create_gateway
 
+    bound_arenas()
     settings.home.mkdir(parents=True, exist_ok=True)
     platform = Platform(settings)
     runtimes = {name: build_service(platform, name) for name in SERVICES}
@@ -132,6 +134,7 @@ def _when_started(server: Any, on_ready: Callable[[], None]) -> None:
         if server.should_exit:
             return
         pause.wait(0.01)
+    freeze_started()
     try:
         on_ready()
     except Exception:
