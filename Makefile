@@ -27,7 +27,7 @@ run: setup ## start the platform with the demonstration cluster on http://127.0.
 
 ##@ Develop
 .PHONY: test check fmt bench soak docs lock
-test: setup-dev check ## every check and test, as CI runs them
+test: setup-servers check ## every check and test, as CI runs them
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup $(TESTARGS)
 
 check: setup-dev ## style, types, import contracts
@@ -40,10 +40,10 @@ fmt: setup-dev ## format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup-dev ## measure every figure, each as a ratio to a reference of the same run
+bench: setup-servers ## measure every figure, each as a ratio to a reference of the same run
 	$(BIN)/python -m tests.benchmarks $(BENCHARGS)
 
-soak: setup-dev ## the fault tests, twenty rounds each
+soak: setup-servers ## the fault tests, twenty rounds each
 	BRAIN_FAULT_ROUNDS=$(SOAK_ROUNDS) $(BIN)/pytest -m fault --timeout 7200 $(TESTARGS)
 
 docs: setup-dev ## write anew what is made from the code: reference pages, compose file, parts of the chart
@@ -55,14 +55,14 @@ lock: $(VENV)/.bootstrap ## compile the requirement locks anew
 	for name in bootstrap runtime dev; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 ##@ Cluster
-.PHONY: servers cluster servers-down
+.PHONY: servers cluster servers-down setup-servers
 servers: setup-dev ## start PostgreSQL, Kafka and an S3 server on free loopback ports
 	$(BIN)/python -m brain_testing.servers up --dir .servers --detach
 
 cluster: setup-dev ## one process per service on the servers of `make servers`
 	$(BIN)/brain cluster --env .servers/env --home $(HOME_DIR)-cluster --port $(PORT)
 
-setup-servers: setup-dev ## fetch the servers that tests and `make servers` use
+setup-servers: setup-dev ## fetch what tests need: PostgreSQL, Kafka, an S3 server, Chromium with a Chinese font
 	$(BIN)/python -m brain_testing.servers install
 
 servers-down: ## stop what `make servers` started

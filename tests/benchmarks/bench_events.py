@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -64,7 +65,8 @@ def run(events: int = 20_000) -> dict[str, Any]:
 
 def _plain(servers: str, number: int, topic: str) -> float:
     """Seconds to produce (acks=all) and consume the same messages, both at once, with kafka-python alone."""
-    KafkaBus(servers).ensure_topics([topic])
+    with closing(KafkaBus(servers)) as bus:
+        bus.ensure_topics([topic])
     values = [orjson.dumps(Measured(number=n).model_dump(mode="json")) for n in range(number)]
     consumer = KafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest", group_id=topic)
     producer = KafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5, batch_size=131_072)
@@ -149,6 +151,9 @@ def _local_latency(folder: Path) -> float:
         time.sleep(0.01)
     stop.set()
     worker.join()
+    bus.close()
+    for database in databases.values():
+        database.close()
     return sorted(arrived[number] - committed[number] for number in committed)[50]
 
 

@@ -10,17 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from brain_testing.browser import SWITCHES, ensure_chromium
 from brain_testing.process import PlatformProcess
 from playwright.sync_api import Page, sync_playwright
 
-CHROMIUM = "/usr/bin/chromium"
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PAINT = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 PAGES = {"overview": "/", "panorama": "/panorama"}
 REPEATS = 5
@@ -33,7 +26,7 @@ def run(enterprises: int = 2000) -> dict[str, Any]:
         subprocess.run([*command, "--json", "--enterprises", str(enterprises)], check=True, capture_output=True)
         credentials = json.loads((platform.home / "first-credentials.json").read_text())["operator"]
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+            browser = playwright.chromium.launch(executable_path=ensure_chromium(), args=SWITCHES)
             page = browser.new_page(viewport={"width": 1920, "height": 1080})
             page.goto(f"{platform.url}/sign-in")
             page.fill("input[name=user]", credentials["user"])

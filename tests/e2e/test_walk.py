@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from brain_testing.browser import SWITCHES, ensure_chromium
 from brain_testing.process import PlatformProcess
 from industry_brain.demo import load
 from playwright.sync_api import Page, expect, sync_playwright
@@ -16,14 +17,6 @@ from tests.e2e.journey import Journey
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
-CHROMIUM = "/usr/bin/chromium"
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 USCC = "91370300MA3C000045"
 
 
@@ -52,7 +45,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
 def page(request: pytest.FixtureRequest, walked: Journey) -> Iterator[Page]:
     """An operator who signed in by hand, on a desk and on a phone."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        browser = playwright.chromium.launch(executable_path=ensure_chromium(), args=SWITCHES)
         page = browser.new_page(viewport={"width": request.param, "height": 900})
         page.goto(f"{walked.url}/sign-in")
         page.fill("[name=user]", walked.user)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from brain_kit.database import Database, DatabaseUnavailable
 from brain_kit.events import event_status, open_bus
+from brain_kit.events.kafka_bus import BusUnavailable, KafkaBus
+from brain_testing.ports import free_ports
 from brain_testing.servers import Kafka, Postgres
 
 from tests.brain_kit.eventing import World, opened, wait_for
@@ -117,3 +119,14 @@ def test_a_killed_postgresql_loses_and_doubles_nothing(world: World, postgres: P
     for series in range(SERIES):
         assert list(dict.fromkeys(world.effects(f"s{series}"))) == list(range(EACH))
     assert world.rows("dead_letter") == []
+
+
+@pytest.mark.parametrize("ask", ["ping", "publisher"])
+def test_asking_an_absent_broker_leaves_no_thread_behind(ask: str) -> None:
+    """A readiness check fails every few seconds while the broker is away; each must clean up after itself."""
+    bus = KafkaBus(f"127.0.0.1:{free_ports(1)[0]}", answer_within_s=0.3)
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(BusUnavailable):
+            getattr(bus, ask)()
+    wait_for(lambda: threading.active_count() <= before)

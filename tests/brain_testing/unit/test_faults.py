@@ -1,5 +1,6 @@
 """The tools of fault tests: proxy, platform process, ports, missing programs."""
 
+import os
 import socket
 import sys
 import threading
@@ -12,6 +13,7 @@ from brain_testing.faulty import FaultyProxy
 from brain_testing.ports import free_ports, is_free
 from brain_testing.process import PlatformFailed, PlatformProcess
 from brain_testing.servers import MissingServer
+from brain_testing.servers.debian import install_packages
 from brain_testing.servers.packages import ensure_kafka, ensure_versitygw
 
 
@@ -191,3 +193,32 @@ def test_missing_program_is_an_error_that_says_what_to_install(
 
     with pytest.raises(MissingServer, match=words):
         ensure()
+
+
+def test_without_apt_the_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine that is no Debian hears what to look for."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingServer, match="no apt-get here: install what Debian calls chromium fonts-noto-cjk"):
+        install_packages("Chromium", ["chromium", "fonts-noto-cjk"])
+
+
+def test_somebody_who_is_not_root_is_told_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """apt-get is there, but may not be used."""
+    (tmp_path / "apt-get").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(MissingServer, match="not root: run `sudo apt-get install postgresql`"):
+        install_packages("PostgreSQL", ["postgresql"])
+
+
+def test_packages_that_cannot_be_fetched_are_an_error_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The end of apt-get's own output is told."""
+    (tmp_path / "apt-get").write_text("#!/bin/sh\necho 'E: no network'\nexit 100\n")
+    (tmp_path / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(MissingServer, match="`apt-get install maven` failed: apt-get ended with 100:\nE: no network"):
+        install_packages("Maven", ["maven"])

@@ -7,20 +7,13 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from brain_testing.browser import SWITCHES, ensure_chromium
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.service_portal.portal.fake.data import FakeBrain
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-browser")]
 
-CHROMIUM = "/usr/bin/chromium"
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDE, NARROW = {"width": 1920, "height": 1080}, {"width": 390, "height": 844}
 PAGES = [
     "/",
@@ -49,7 +42,7 @@ WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "w
 def chromium() -> Iterator[Browser]:
     """The system's Chromium."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        browser = playwright.chromium.launch(executable_path=ensure_chromium(), args=SWITCHES)
         yield browser
         browser.close()
 

@@ -29,6 +29,9 @@ log = structlog.get_logger()
 READY_S = 90.0
 STOP_S = 8.0
 RESTART_DELAY_S = 0.3
+MOST_DELAY_S = 5.0
+# A process that lived this long was well; the next one is started at once again.
+SETTLED_S = 60.0
 INTERNAL = "127.0.0.1"
 
 
@@ -41,6 +44,10 @@ class Member:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
+    # Deaths that followed each other soon, and when the next start is due.
+    failures: int = 0
+    started_at: float = 0.0
+    due_at: float | None = None
     log_path: Path = field(default_factory=Path)
 
 
@@ -80,19 +87,26 @@ class Supervisor:
                 stderr=output,
                 stdin=subprocess.DEVNULL,
             )
+        member.started_at, member.due_at = time.monotonic(), None
         self._write_state()
 
     def watch(self) -> None:
         """Until stopped: starts again what died."""
-        while not self.stopping.wait(0.2):
+        while not self.stopping.wait(0.1):
             for member in self.members:
-                if member.process is not None and member.process.poll() is not None and not self.stopping.is_set():
-                    log.warning(
-                        "member_died", member=member.name, code=member.process.returncode, restarts=member.restarts
-                    )
-                    member.restarts += 1
-                    self.stopping.wait(min(RESTART_DELAY_S * member.restarts, 5.0))
-                    self.start(member)
+                if member.process is not None and member.process.poll() is not None:
+                    self._bring_back(member, member.process.returncode)
+
+    def _bring_back(self, member: Member, code: int) -> None:
+        """Starts a dead member when it is due: the later the more often it died of late, without holding up others."""
+        now = time.monotonic()
+        if member.due_at is None:
+            member.failures = 1 if now - member.started_at > SETTLED_S else member.failures + 1
+            member.due_at = now + min(RESTART_DELAY_S * member.failures, MOST_DELAY_S)
+            log.warning("member_died", member=member.name, code=code, restarts=member.restarts)
+        if now >= member.due_at and not self.stopping.is_set():
+            member.restarts += 1
+            self.start(member)
 
     def stop(self) -> None:
         """Ends every member: TERM, then KILL to its process id after a while."""

@@ -20,6 +20,7 @@ from brain_kit.database import Database
 from brain_kit.database.tables import OUTBOX
 from brain_kit.events.bus import Delivery
 from brain_kit.events.event import Event, from_cloudevent
+from brain_kit.events.kafka_clients import connect
 from brain_kit.problems import Unavailable
 
 T = TypeVar("T")
@@ -39,14 +40,17 @@ class BusUnavailable(Unavailable):
 
 
 class KafkaBus:
-    """Kafka at `host:port[,host:port]`. Topics are created on demand with the given number of partitions."""
+    """Kafka at `host:port[,host:port]`. Topics are created on demand with the given number of partitions.
 
-    def __init__(self, servers: str, *, partitions: int = 3) -> None:
+    answer_within_s: how long a new connection waits for the broker.
+    """
+
+    def __init__(self, servers: str, *, partitions: int = 3, answer_within_s: float = 5.0) -> None:
         self._connection: dict[str, Any] = {
             "bootstrap_servers": servers.split(","),
             # By default a client that found the broker away comes back up to 30 s late.
             "reconnect_backoff_max_ms": 1000,
-            "bootstrap_timeout_ms": 5000,
+            "bootstrap_timeout_ms": int(answer_within_s * 1000),
         }
         self._partitions = partitions
         self._lock = threading.Lock()
@@ -61,7 +65,8 @@ class KafkaBus:
         self.ensure_topics(topics)
         with _guarded():
             return KafkaSubscription(
-                KafkaConsumer(
+                connect(
+                    KafkaConsumer,
                     group_id=group,
                     enable_auto_commit=False,
                     auto_offset_reset="earliest",
@@ -78,7 +83,8 @@ class KafkaBus:
     def publisher(self) -> KafkaPublisher:
         """An idempotent producer. Raises Unavailable when the broker does not answer."""
         with _guarded():
-            producer = KafkaProducer(
+            producer = connect(
+                KafkaProducer,
                 acks="all",
                 enable_idempotence=True,
                 allow_auto_create_topics=False,
@@ -149,7 +155,7 @@ class KafkaBus:
     def _ask(self, question: Callable[[KafkaAdminClient], T]) -> T:
         with self._lock, _guarded():
             if self._admin is None:
-                self._admin = KafkaAdminClient(request_timeout_ms=5000, **self._connection)
+                self._admin = connect(KafkaAdminClient, request_timeout_ms=5000, **self._connection)
             try:
                 return question(self._admin)
             except KafkaError:

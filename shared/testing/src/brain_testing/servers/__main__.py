@@ -4,14 +4,19 @@ from pathlib import Path
 
 import click
 
+from brain_testing.browser import ensure_chromium
+from brain_testing.servers.debian import MissingServer
 from brain_testing.servers.ensemble import Ensemble, stop_on_signals
-from brain_testing.servers.packages import MissingServer, ensure_kafka, ensure_postgresql, ensure_versitygw
+from brain_testing.servers.packages import ensure_kafka, ensure_postgresql, ensure_versitygw
 from brain_testing.servers.server import ServerFailed
 
 DIR = click.option(
     "--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(".servers"), show_default=True,
     help="where data, addresses and process ids lie",
 )  # fmt: skip
+
+
+NEEDED = {"postgres": ensure_postgresql, "kafka": ensure_kafka, "s3": ensure_versitygw, "chromium": ensure_chromium}
 
 
 @click.group()
@@ -62,12 +67,15 @@ def status(folder: Path) -> None:
 
 @main.command()
 def install() -> None:
-    """Fetch everything `up` and the tests need."""
-    try:
-        for name, ensure in (("postgres", ensure_postgresql), ("kafka", ensure_kafka), ("s3", ensure_versitygw)):
+    """Fetch everything `up` and the tests need; names all that is missing and cannot be fetched."""
+    missing = []
+    for name, ensure in NEEDED.items():
+        try:
             click.echo(f"{name:9} {ensure()}")
-    except MissingServer as error:
-        raise click.ClickException(str(error)) from error
+        except MissingServer as error:
+            missing.append(f"{name}: {error}")
+    if missing:
+        raise click.ClickException("\n".join(missing))
 
 
 def _stay(ensemble: Ensemble) -> None:

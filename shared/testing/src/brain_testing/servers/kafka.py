@@ -4,9 +4,11 @@ import base64
 import uuid
 from typing import ClassVar
 
+from brain_kit.events.kafka_clients import connect
 from kafka import KafkaAdminClient
 
-from brain_testing.servers.packages import ensure_kafka, run_quietly
+from brain_testing.servers.debian import run_quietly
+from brain_testing.servers.packages import ensure_kafka
 from brain_testing.servers.server import Server
 
 _JVM = [
@@ -83,7 +85,8 @@ class Kafka(Server):
     def probe(self) -> None:
         """See Server."""
         # With the client's own waiting times it would notice seconds late that the broker is there.
-        admin = KafkaAdminClient(
+        admin = connect(
+            KafkaAdminClient,
             bootstrap_servers=self.bootstrap,
             bootstrap_timeout_ms=500,
             request_timeout_ms=2000,

@@ -4,11 +4,12 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+
+from brain_testing.servers.debian import MissingServer, install_packages, run_quietly
 
 KAFKA_VERSION = "4.4.0"
 VERSITYGW_VERSION = "v1.8.0"
@@ -30,10 +31,6 @@ _KAFKA_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 """
 
 
-class MissingServer(RuntimeError):
-    """A server is not installed and could not be; the text says what to install."""
-
-
 def cache_folder() -> Path:
     """$BRAIN_CACHE, else ~/.cache/industry-brain; created when missing."""
     folder = Path(os.environ.get("BRAIN_CACHE") or Path.home() / ".cache" / "industry-brain")
@@ -47,20 +44,20 @@ def ensure_postgresql() -> Path:
     Raises MissingServer.
     """
     found = _postgresql()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+    if found is None:
         with _installing("postgresql"):
             found = _postgresql()
             if found is None:
-                _apt_get("postgresql")
+                install_packages("PostgreSQL 13 or newer", ["postgresql"])
                 found = _postgresql()
     if found is None:
-        raise MissingServer("PostgreSQL is missing: run `apt-get install postgresql` (13 or newer) as root")
+        raise MissingServer("the package postgresql is installed, but its program initdb is not in /usr/lib/postgresql")
     return found
 
 
 def ensure_kafka() -> Path:
     """The folder with the jars of the Kafka broker. Raises MissingServer."""
-    _require_program("java", "a Java runtime 17 or newer: `apt-get install openjdk-17-jre-headless`")
+    _ensure_program("java", "A Java runtime 17 or newer", "openjdk-17-jre-headless")
     name = f"kafka-{KAFKA_VERSION}-{hashlib.sha256(_KAFKA_POM.encode()).hexdigest()[:12]}"
     return cached(name, _fetch_kafka)
 
@@ -73,16 +70,6 @@ def ensure_versitygw() -> Path:
     return cached(f"versitygw-{VERSITYGW_VERSION}", _build_versitygw) / "versitygw"
 
 
-def run_quietly(command: list[str], *, cwd: Path, env: dict[str, str] | None = None, timeout_s: float = 900) -> None:
-    """Run a command to its end. Raises RuntimeError with the end of its output when it fails."""
-    done = subprocess.run(
-        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False
-    )
-    if done.returncode:
-        tail = (done.stdout + done.stderr).decode(errors="replace")[-3000:]
-        raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{tail}")
-
-
 def _postgresql() -> Path | None:
     versions = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     if versions:
@@ -91,31 +78,29 @@ def _postgresql() -> Path | None:
     return Path(initdb).resolve().parent if initdb else None
 
 
-def _apt_get(package: str) -> None:
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        run_quietly(["apt-get", "update", "-q"], cwd=Path("/"), env=env)
-        run_quietly(["apt-get", "install", "-y", "-q", "--no-install-recommends", package], cwd=Path("/"), env=env)
-    except RuntimeError as error:
-        raise MissingServer(f"`apt-get install {package}` failed: {error}") from error
-
-
 def _fetch_kafka(target: Path) -> None:
-    _require_program("mvn", "Maven, to fetch the Kafka broker: `apt-get install maven`")
+    _ensure_program("mvn", "Maven, which fetches the Kafka broker,", "maven")
     (target / "pom.xml").write_text(_KAFKA_POM)
     copy = ["dependency:copy-dependencies", f"-DoutputDirectory={target}", "-DincludeScope=runtime"]
     run_quietly(["mvn", "-B", "-q", *copy], cwd=target)
 
 
 def _build_versitygw(target: Path) -> None:
-    _require_program("go", "Go 1.25 or newer, to build the S3 server, or `versitygw` itself on PATH")
+    # Debian's own Go is too old to build it, so apt is no help here.
+    if shutil.which("go") is None:
+        raise MissingServer(
+            "`go` is missing; install Go 1.25 or newer, to build the S3 server, or put `versitygw` on PATH"
+        )
     module = f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW_VERSION}"
     run_quietly(["go", "install", "-ldflags=-s -w", module], cwd=target, env={**os.environ, "GOBIN": str(target)})
 
 
-def _require_program(name: str, remedy: str) -> None:
-    if shutil.which(name) is None:
-        raise MissingServer(f"`{name}` is missing; install {remedy}")
+def _ensure_program(name: str, what: str, package: str) -> None:
+    if shutil.which(name) is not None:
+        return
+    with _installing(package):
+        if shutil.which(name) is None:
+            install_packages(what, [package])
 
 
 def cached(name: str, fill: Callable[[Path], None]) -> Path:

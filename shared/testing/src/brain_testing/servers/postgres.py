@@ -10,7 +10,8 @@ from typing import ClassVar
 import psycopg
 
 from brain_testing.databases import url_with_database
-from brain_testing.servers.packages import MissingServer, ensure_postgresql, run_quietly
+from brain_testing.servers.debian import MissingServer, run_quietly
+from brain_testing.servers.packages import ensure_postgresql
 from brain_testing.servers.server import Server
 
 ROLE = "brain"
