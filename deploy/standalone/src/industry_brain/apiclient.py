@@ -147,7 +147,8 @@ class ApiClient:
                 method, target, body=content, headers=self._headers | headers, preload_content=not stream
             )
         except urllib3.exceptions.HTTPError as error:
-            raise PlatformUnreachable(f"{self.url}: {error}") from error
+            reason = str(getattr(error, "reason", None) or error).rsplit(": ", 1)[-1]
+            raise PlatformUnreachable(f"{self.url} ({reason})") from error
         if response.status >= 400:
             raise ApiError(response.status, _problem(response))
         return response

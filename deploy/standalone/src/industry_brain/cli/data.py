@@ -66,10 +66,8 @@ def _show_receipt(receipt: dict[str, Any], as_json: bool) -> None:
         return
     show(receipt, False, ("id", "state", "received", "accepted", "rejected", "snapshot"))
     for reject in receipt.get("rejects", []):
-        click.echo(
-            f"  第 {reject['row']} 行 row {reject['row']}, {reject['field']}: {reject['reason']} → {reject['fix']}",
-            err=True,
-        )
+        place = f"第 {reject['row']} 行 row {reject['row']}, {reject['field']} = {reject['value']!r}"
+        click.echo(f"  {place}: {reject['reason']} → {reject['fix']}", err=True)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ def fail(error: Exception) -> int:
     if isinstance(error, ApiError):
         click.echo(f"✗ {error} [{error.code}]", err=True)
         for item in error.problem.get("errors", []):
-            click.echo(f"  - {item}", err=True)
+            click.echo(f"  - {_error_words(item)}", err=True)
         return 4 if error.status in (401, 403) else 6
     if isinstance(error, PlatformUnreachable):
         click.echo(f"✗ 平台没有应答 nothing answers: {error}. 先启动 start it first: brain up", err=True)
@@ -41,6 +42,16 @@ def fail(error: Exception) -> int:
         return 6
     click.echo(f"✗ {type(error).__name__}: {error}", err=True)
     return 1
+
+
+def _error_words(item: Any) -> str:
+    """One of several faults in a line: where, what stood there, what is wrong with it."""
+    if not isinstance(item, dict):
+        return str(item)
+    where = item.get("field") or item.get("column") or item.get("path") or ""
+    value = "" if item.get("value") is None else f" = {item['value']!r}"
+    words = item.get("reason") or item.get("message") or item.get("detail") or ""
+    return f"{where}{value}: {words}" if where else str(words or item)
 
 
 def connection(command: Decorated) -> Decorated:
@@ -70,15 +81,28 @@ def first_key() -> str | None:
 
 
 def show(data: Any, as_json: bool, columns: Sequence[str] | None = None) -> None:
-    """Prints rows as a table or anything as JSON."""
+    """Prints rows as a table, one record line by line, anything as JSON. What is to be copied stays in one piece."""
     if as_json:
         click.echo(json.dumps(data, ensure_ascii=False))
-        return
-    rows = data if isinstance(data, list) else [data]
-    if not rows:
+    elif isinstance(data, dict):
+        for column in columns or list(data):
+            click.echo(f"{column:<12} {_cell(data.get(column))}")
+    elif data:
+        _table(data, columns or list(data[0]))
+    else:
         click.echo("（没有记录 no records）")
-        return
-    _table(rows, columns or list(rows[0]))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "✓" if value else "—"
+    if isinstance(value, float):
+        return f"{value:.12g}"  # as many digits as a sum of floating numbers is good for
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
 
 
 def _table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
@@ -89,5 +113,6 @@ def _table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("—" if row.get(column) is None else str(row[column]) for column in columns))
-    Console().print(table)
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    # A pipe has no width to keep to; on a narrow screen long cells are folded.
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
