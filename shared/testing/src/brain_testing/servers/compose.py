@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from brain_testing.servers.packages import MissingServer, cached, run_quietly
+from brain_testing.servers.debian import MissingServer, run_quietly
+from brain_testing.servers.packages import cached
 
 COMPOSE_GO_VERSION = "v2.9.1"
 
