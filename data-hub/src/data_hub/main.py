@@ -10,6 +10,7 @@ from brain_kit.service import Platform, ServiceRuntime, create_app
 
 from data_hub.api import contracts as contracts_api
 from data_hub.api import lineage as lineage_api
+from data_hub.api import operation as operation_api
 from data_hub.api import pushes as pushes_api
 from data_hub.api import versions as versions_api
 from data_hub.consumers import HANDLERS
@@ -59,6 +60,7 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(contracts_api.routes(database, known))
     app.include_router(pushes_api.routes(pushes, LargePushes(pushes, warehouse), waiters, settings))
     app.include_router(lineage_api.routes(database))
+    app.include_router(operation_api.routes(database, objects))
     app.include_router(versions_api.routes(Versions(database, warehouse, source)))
     for router in reading.routers():
         app.include_router(router)

@@ -11,7 +11,7 @@ from brain_kit.events import Consumer
 from brain_kit.events.routes import event_routes
 from brain_kit.service import Platform, ServiceRuntime, Worker, create_app
 
-from service_portal.api import control_routes, operation_app
+from service_portal.api import control_routes, desk_routes, operation_app
 from service_portal.consumers import handlers
 from service_portal.domain.usage import Meter
 from service_portal.gateway.app import Gateway
@@ -49,6 +49,7 @@ def build(platform: Platform) -> ServiceRuntime:
     settlement = Settlement(database, meter, trail.take, trail.give_back, limits.replace)
     app = create_app(NAME, platform, title="服务开放平台 Service portal", checks={"database": database.ping})
     app.include_router(control_routes(platform, database))
+    app.include_router(desk_routes(platform))
     consumed = handlers(credentials.forget)
     app.include_router(event_routes(database, platform.bus, {NAME: list(consumed)}, require("operator", "service")))
     workers = [

@@ -30,6 +30,7 @@ PAGES = [
     "/pushes/psh_00000000000000000000000060",
     "/sql",
     "/sources",
+    "/operations",
     "/sources/91370100MA3C00002W",
     "/events",
     "/audit",

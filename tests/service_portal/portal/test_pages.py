@@ -21,7 +21,7 @@ from service_portal.portal.visit import signed_in, submission
 from tests.service_portal.portal.conftest import Browserless
 from tests.service_portal.portal.fake.data import CONTRACTS, ENTERPRISE_ORG, FakeBrain
 
-OPERATOR_PAGES = ["/events", "/audit"]
+OPERATOR_PAGES = ["/events", "/audit", "/operations"]
 ALL_PAGES = ["/", "/panorama", "/datasets", "/pushes", "/sql", "/sources", *OPERATOR_PAGES]
 
 
@@ -397,3 +397,33 @@ def test_sign_in_that_the_services_no_longer_take_ends(portal_url: str, brain: F
     finally:
         brain.failing.clear()
     assert client.get("/datasets/public.enterprise").status == 303
+
+
+def test_the_operation_page_says_first_what_to_do(operator: Browserless, brain: FakeBrain) -> None:
+    """Each finding has its number, a way to go on and an action in words; a service that is away is no zero."""
+    text = operator.text("/operations")
+    assert "2 件事需要处理" in text
+    assert text.index("件事需要处理") < text.index("最慢的查询")
+    assert re.search(r"推送久未提交</b> <span class=\"mono\">public\.enterprise</span> · 75 秒", text)
+    assert "看提交进程是否在运行" in text
+    assert "服务没有应答" in text
+    assert "SELECT count(*) FROM public.enterprise" in text
+
+
+def test_a_well_platform_is_said_in_one_line(operator: Browserless, brain: FakeBrain) -> None:
+    """No list of findings, and designed empty states."""
+    before = brain.operations
+    brain.operations = before | {
+        "status": "ok",
+        "findings": [],
+        "errors": [],
+        "hub": before["hub"] | {"backlog": [], "slow_queries": []},
+    }
+    try:
+        text = operator.text("/operations/figures")
+    finally:
+        brain.operations = before
+    assert "平台正常" in text
+    assert "没有积压" in text
+    assert "没有出错的请求" in text
+    assert "还没有查询" in text

@@ -34,6 +34,7 @@ from data_hub.store.lineage import (
 from data_hub.store.pushes import (
     PushRecord,
     advance,
+    backlog,
     count_by_state,
     drop_staged_bytes,
     find_by_key,
@@ -49,6 +50,7 @@ from data_hub.store.pushes import (
     states_of,
     waiting_datasets,
 )
+from data_hub.store.queries import slowest_queries
 from data_hub.store.tables import metadata
 from data_hub.store.versions import (
     PinRecord,
@@ -83,6 +85,7 @@ __all__ = [
     "add_run",
     "add_version",
     "advance",
+    "backlog",
     "columns_of_runs",
     "contract_history",
     "count_by_state",
@@ -120,6 +123,7 @@ __all__ = [
     "save_commit",
     "save_contract",
     "save_run",
+    "slowest_queries",
     "states_of",
     "take_lease",
     "versions_at",

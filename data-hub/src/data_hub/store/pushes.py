@@ -124,6 +124,23 @@ def waiting_datasets(session: Session) -> list[str]:
     return list(session.execute(wanted).scalars())
 
 
+def backlog(session: Session) -> list[dict[str, Any]]:
+    """Data sets with pushes that wait for a commit: dataset, pushes, rows, oldest_at; the longest wait first."""
+    oldest = sa.func.min(pushes.c.validated_at)
+    wanted = (
+        sa.select(
+            pushes.c.dataset,
+            sa.func.count().label("pushes"),
+            sa.func.sum(pushes.c.accepted).label("rows"),
+            oldest.label("oldest_at"),
+        )
+        .where(pushes.c.state == "validated")
+        .group_by(pushes.c.dataset)
+        .order_by(oldest)
+    )
+    return [dict(row) for row in session.execute(wanted).mappings()]
+
+
 def queue(session: Session, dataset: str, limit: int) -> list[PushRecord]:
     """Validated pushes of a data set in the order in which they are to be applied."""
     wanted = (

@@ -67,6 +67,18 @@ def recent_queries(
     return [dict(row) for row in session.execute(chosen).mappings()]
 
 
+def slowest_queries(session: Session, since: datetime, limit: int) -> list[dict[str, Any]]:
+    """The queries of everybody since a time that took longest, the slowest first."""
+    names = ("id", "org", "subject", "sql", "state", "problem", "rows", "elapsed_ms", "started_at")
+    chosen = (
+        sa.select(*(query_history.c[name] for name in names))
+        .where(query_history.c.started_at >= since)
+        .order_by(query_history.c.elapsed_ms.desc(), query_history.c.id)
+        .limit(limit)
+    )
+    return [dict(row) for row in session.execute(chosen).mappings()]
+
+
 def forget_queries(session: Session, before: datetime) -> int:
     """Remove what is older; returns how many."""
     gone = session.execute(sa.delete(query_history).where(query_history.c.started_at < before).returning(sa.literal(1)))

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service_portal.domain.plans import Plan
-from service_portal.service import control, operation
+from service_portal.service import control
 
 Operator = Annotated[Principal, Depends(require("operator"))]
 PlanName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -85,21 +85,6 @@ def control_routes(platform: Platform, database: Database) -> APIRouter:
             for method, item in operations.items()
         ]
         return {"items": items, "next": None}
-
-    @router.get("/events/lag", summary="事件积压")
-    def lag(caller: Operator) -> dict[str, Any]:
-        """Waiting events by service, group and topic."""
-        return operation.event_lag(platform)
-
-    @router.get("/events/dead", summary="死信")
-    def dead(caller: Operator) -> dict[str, Any]:
-        """Events whose handling failed for good."""
-        return operation.dead_letters(platform)
-
-    @router.post("/events/dead/{service}/{dead_id}/replay", status_code=202, summary="重放死信")
-    def replay(service: str, dead_id: int, caller: Operator) -> Any:
-        """Queues a dead letter to be handled again."""
-        return operation.replay(platform, service, str(dead_id))
 
     return router
 

@@ -216,6 +216,12 @@ class Brain:
         """Profile of an enterprise: figures, products, months, sources."""
         return dict(self.get("government-services", f"/v1/enterprises/{_part(identity)}"))
 
+    # the platform itself ----------------------------------------------------------------------------------------
+
+    def operations(self) -> Json:
+        """Whether the whole platform is well, and the figures behind it."""
+        return dict(self.get("service-portal", "/v1/operations"))
+
 
 class EventDesk:
     """Event status of each service, read with the portal's own service token: for operators' pages only."""

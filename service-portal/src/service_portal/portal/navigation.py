@@ -43,6 +43,7 @@ _GROUPS = (
     Group(
         mark("平台"),
         (
+            Entry(mark("平台运行"), "/operations", "w", ("operator",)),
             Entry(mark("数据来源"), "/sources", "r"),
             Entry(mark("事件"), "/events", "e", ("operator",)),
             Entry(mark("审计"), "/audit", "a", ("operator", "auditor")),

@@ -48,3 +48,33 @@ QUERY_STATES = {
     "refused": mark("拒绝"),
     "timed_out": mark("超时"),
 }
+
+# Findings of the operation page: what it is, the unit of its number, what to do.
+FINDINGS = {
+    "part_failing": mark("部件不可用"),
+    "disk_low": mark("磁盘空间不足"),
+    "route_errors": mark("请求出错"),
+    "commit_backlog": mark("推送久未提交"),
+    "objects_slow": mark("对象存储缓慢"),
+    "events_unreadable": mark("事件状态读不到"),
+    "events_lag": mark("事件积压"),
+    "events_dead": mark("事件未能处理"),
+}
+FINDING_UNITS = {
+    "disk_low": mark("% 剩余"),
+    "route_errors": mark(" 次"),
+    "commit_backlog": mark(" 秒"),
+    "objects_slow": mark(" 毫秒"),
+    "events_lag": mark(" 个"),
+    "events_dead": mark(" 个"),
+}
+FINDING_ACTIONS = {
+    "part_failing": mark("运行 brain doctor，按它给出的办法修复该部件。"),
+    "disk_low": mark("清理磁盘或迁移数据目录；空间用尽前推送会先被拒绝。"),
+    "route_errors": mark("用 request_id 在日志里找出原因。"),
+    "commit_backlog": mark("看提交进程是否在运行、对象存储是否可写。"),
+    "objects_slow": mark("看对象存储的磁盘和网络。"),
+    "events_unreadable": mark("看该服务与消息服务是否在运行。"),
+    "events_lag": mark("看消费进程是否在运行，日志里有没有反复失败。"),
+    "events_dead": mark("修好原因后在事件页重放。"),
+}

@@ -6,27 +6,29 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import REGISTRY
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brain_kit.auth import public
+from brain_kit.auth import public, require
 from brain_kit.ids import new_id
 from brain_kit.problems import MEDIA_TYPE, BadRequest, NotFound, Problem, TooLarge, problem_body
 from brain_kit.readiness import Readiness
+from brain_kit.status import process_status
 from brain_kit.telemetry import RequestMetrics, exposition, name_span, server_span
 from brain_kit.validation import FieldsInvalid, fields_invalid
 
 __all__ = ["FieldsInvalid", "HttpShell", "add_operation_routes", "add_problem_handlers", "problem_response"]
 
-QUIET_PATHS = {"/healthz", "/readyz", "/metrics"}
+QUIET_PATHS = {"/healthz", "/readyz", "/metrics", "/internal/status"}
 REQUEST_ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 CLIENT_GONE = 499
 
@@ -102,9 +104,9 @@ def _problem_of(request: Request, error: HTTPException) -> Problem:
 
 
 def add_operation_routes(
-    app: FastAPI, service: str, metrics: RequestMetrics, checks: Mapping[str, Callable[[], None]]
+    app: FastAPI, service: str, metrics: RequestMetrics, checks: Mapping[str, Callable[[], None]], home: Path
 ) -> None:
-    """Adds /healthz, /readyz and /metrics."""
+    """Adds /healthz, /readyz, /metrics and, for operators, /internal/status."""
     readiness = Readiness(checks)
 
     @app.get("/healthz", include_in_schema=False)
@@ -125,6 +127,10 @@ def add_operation_routes(
     def prometheus() -> Response:
         body, content_type = exposition(metrics.registry, REGISTRY)
         return Response(body, media_type=content_type)
+
+    @app.get("/internal/status", include_in_schema=False, dependencies=[Depends(require("operator", "service"))])
+    def status() -> dict[str, Any]:
+        return process_status(service, home, metrics)
 
 
 class HttpShell:

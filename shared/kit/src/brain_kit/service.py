@@ -208,7 +208,7 @@ def create_app(
     app.state.organisations = Organisations(lambda: platform.client("identity"))
     app.state.metrics = metrics
     add_problem_handlers(app)
-    add_operation_routes(app, name, metrics, dict(checks or {}))
+    add_operation_routes(app, name, metrics, dict(checks or {}), platform.settings.home)
     describe(app)
     app.add_middleware(
         HttpShell,

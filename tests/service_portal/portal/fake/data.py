@@ -52,6 +52,7 @@ class FakeBrain:
         self.stolen: set[str] = set()
         self.issued = 0
         self.token_life_s = 300.0
+        self.operations = _operations()
         self.enterprises = [
             {
                 "id": f"91370100MA{index:08d}"[:18],
@@ -208,3 +209,50 @@ CONTRACTS: dict[str, dict[str, Any]] = {
         "example": {"uscc": ENTERPRISE_ORG, "product_id": "P1"},
     },
 }
+
+
+def _operations() -> dict[str, Any]:
+    """A platform with one thing of each kind to look at."""
+    process = {"pid": 7, "started_at": "2026-11-21T06:00:00Z", "memory_bytes": 217_600_000, "cpu_s": 12.5}
+    disk = {"path": "/srv/brain", "free_bytes": 60_000_000_000, "total_bytes": 250_000_000_000}
+    route = {"method": "POST", "route": "/v1/queries", "requests": 120, "errors": 6, "refused": 2, "mean_ms": 41.5}
+    status = {"service": "data-hub", "process": process, "disk": disk, "routes": [route | {"p95_ms": 250.0}]}
+    good = {"service": "data-hub", "ready": True, "parts": [{"name": "database", "ok": True}], "status": status}
+    away = {
+        "service": "identity",
+        "ready": False,
+        "parts": [{"name": "service", "ok": False, "detail": "没有应答"}],
+        "status": None,
+    }
+    found = {"code": "part_failing", "severity": "critical", "subject": "identity/service", "value": None}
+    waits = {"code": "commit_backlog", "severity": "critical", "subject": "public.enterprise", "value": 75.0}
+    query = {"id": "q1", "org": "91370100MA3C00001Y", "subject": "u1", "sql": "SELECT count(*) FROM public.enterprise"}
+    return {
+        "at": "2026-11-21T06:05:00Z",
+        "status": "attention",
+        "findings": [found | {"href": "#services"}, waits | {"href": "#backlog"}],
+        "services": [good, away],
+        "events": {
+            "lag": [
+                {"service": "government-services", "group": "g", "topic": "brain.warehouse.commit.v1", "lag": 3},
+                {"service": "identity", "group": None, "topic": None, "lag": None, "problem": "没有应答"},
+            ],
+            "dead": 1,
+        },
+        "hub": {
+            "backlog": [{"dataset": "public.enterprise", "pushes": 2, "rows": 40, "oldest_s": 75.0}],
+            "slow_queries": [
+                query
+                | {
+                    "state": "done",
+                    "problem": None,
+                    "rows": 1,
+                    "elapsed_ms": 1201.5,
+                    "started_at": "2026-11-21T06:01:00Z",
+                }
+            ],
+            "objects": {"ok": True, "ms": 1.4, "detail": None},
+        },
+        "errors": [route | {"service": "data-hub", "p95_ms": 250.0}],
+        "slowest": [route | {"service": "data-hub", "p95_ms": None}],
+    }

@@ -67,9 +67,20 @@ def events_app(brain: FakeBrain, service: str, app: FastAPI | None = None) -> Fa
     return app
 
 
+def portal_app(brain: FakeBrain) -> FastAPI:
+    """The control plane of the gateway."""
+    app = events_app(brain, "service-portal")
+
+    @app.get("/v1/operations")
+    def operations() -> dict[str, Any]:
+        return brain.operations
+
+    return app
+
+
 def register(platform: Platform, brain: FakeBrain) -> None:
     """Put the fake services on a platform."""
     makers = {"identity": identity_app, "data-hub": hub_app, "government-services": government_app}
     for name, make in makers.items():
         platform.register(ServiceRuntime(name, events_app(brain, name, make(brain))))
-    platform.register(ServiceRuntime("service-portal", events_app(brain, "service-portal")))
+    platform.register(ServiceRuntime("service-portal", portal_app(brain)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -45,6 +48,50 @@ class RequestMetrics:
     def _children(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
         counter = self._requests.labels(self._service, method, route, str(status))
         return counter, self._seconds.labels(self._service, method, route)
+
+    def routes(self) -> list[dict[str, Any]]:
+        """Every route called since the start: method, route, requests, errors (5xx), refused (4xx), mean_ms, p95_ms.
+
+        p95_ms is the upper end of the bucket with the 95th percentile, None beyond the last one.
+        """
+        statuses: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for sample in _samples(self._requests, "brain_http_requests_total"):
+            key = (sample.labels["method"], sample.labels["route"])
+            statuses[key][sample.labels["status"][0]] += int(sample.value)
+        buckets: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+        sums: dict[tuple[str, str], float] = {}
+        for sample in _samples(self._seconds):
+            key = (sample.labels["method"], sample.labels["route"])
+            if sample.name.endswith("_bucket"):
+                buckets[key].append((float(sample.labels["le"]), sample.value))
+            elif sample.name.endswith("_sum"):
+                sums[key] = sample.value
+        return [
+            {
+                "method": method,
+                "route": route,
+                "requests": (total := sum(found.values())),
+                "errors": found.get("5", 0),
+                "refused": found.get("4", 0),
+                "mean_ms": round(sums.get((method, route), 0.0) / total * 1000, 2) if total else None,
+                "p95_ms": _percentile_ms(buckets[(method, route)], 0.95),
+            }
+            for (method, route), found in sorted(statuses.items())
+        ]
+
+
+def _samples(metric: Counter | Histogram, name: str | None = None) -> list[Any]:
+    return [sample for family in metric.collect() for sample in family.samples if name in (None, sample.name)]
+
+
+def _percentile_ms(buckets: list[tuple[float, float]], share: float) -> float | None:
+    """The upper end, in ms, of the first cumulative bucket that holds the share; None when it is the open one."""
+    ordered = sorted(buckets)
+    if not ordered or not ordered[-1][1]:
+        return None
+    wanted = ordered[-1][1] * share
+    end_s = next(end for end, count in ordered if count >= wanted)
+    return None if end_s == float("inf") else round(end_s * 1000, 1)
 
 
 def exposition(*registries: CollectorRegistry) -> tuple[bytes, str]:
