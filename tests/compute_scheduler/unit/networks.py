@@ -121,6 +121,7 @@ policies = st.builds(
     fair_share_s=st.sampled_from([0.0, 500.0]),
     half_life_s=st.just(500.0),
     short_first=st.sampled_from([0.0, 1.0]),
+    longest_set_back_s=st.sampled_from([0.0, 200.0, 1e9]),
     backfill=st.sampled_from([True, True, True, False]),
     reservations=st.sampled_from([1, 1, 2, 3, 0]),
     most_starts=st.sampled_from([None, None, None, 1]),

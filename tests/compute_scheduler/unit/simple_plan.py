@@ -113,7 +113,8 @@ class Simple:
     def key(self, job: QueuedJob) -> tuple[float, str]:
         """Step 2."""
         policy = self.policy
-        static = job.submitted_at - policy.priority_s * CLASS[job.priority] + policy.short_first * job.time_limit_s
+        set_back = min(policy.short_first * job.time_limit_s, policy.longest_set_back_s)
+        static = job.submitted_at - policy.priority_s * CLASS[job.priority] + set_back
         return static + policy.fair_share_s * self.share(job.tenant), job.id
 
     def hold(self, job: QueuedJob) -> Why | None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.compute_scheduler.unit.networks import NOW, demands, networks, policies, queued_jobs
 from tests.compute_scheduler.unit.simple_plan import amounts, simple_plan
 
-many = settings(max_examples=600, deadline=None)
+many = settings(max_examples=400, deadline=None)
 some = settings(max_examples=150, deadline=None)
 
 

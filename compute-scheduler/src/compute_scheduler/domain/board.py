@@ -61,7 +61,8 @@ class Group:
 
 def standing(job: QueuedJob, policy: Policy) -> float:
     """When the job counts as submitted, before its tenant's share is looked at; seconds."""
-    return job.submitted_at - policy.priority_s * CLASSES[job.priority] + policy.short_first * job.time_limit_s
+    set_back_s = min(policy.short_first * job.time_limit_s, policy.longest_set_back_s)
+    return job.submitted_at - policy.priority_s * CLASSES[job.priority] + set_back_s
 
 
 class Board:
@@ -172,7 +173,7 @@ class Board:
         """Keeps the queue in the order of a policy, and forgets shapes that are long gone."""
         if len(self.shapes.known) > 10_000 + 2 * (len(self.queued) + len(self.running)):
             self._load(self.snapshot())
-        if (policy.priority_s, policy.short_first) != (self.policy.priority_s, self.policy.short_first):
+        if _static(policy) != _static(self.policy):
             self.policy = policy
             self._sort_groups()
         self.policy = policy
@@ -235,6 +236,11 @@ class Board:
             self.ends.insert(at, end)
         else:
             del self.ends[at]
+
+
+def _static(policy: Policy) -> tuple[float, float, float]:
+    """What the order within a group depends on."""
+    return policy.priority_s, policy.short_first, policy.longest_set_back_s
 
 
 def _is_timed(job: QueuedJob) -> bool:

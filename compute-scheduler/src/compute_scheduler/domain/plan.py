@@ -5,8 +5,9 @@ Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as cod
 1. A job whose time limit from now, or from when it may start, passes its deadline is refused. A job that may not start
    yet waits (`not_before`).
 2. Of the jobs not yet decided take the one with the least
-   `submitted_at - priority_s * class + short_first * time_limit_s + fair_share_s * share`, then the least id. The
-   share is the tenant's dominant share over decayed usage and what it holds, with the starts of this plan.
+   `submitted_at - priority_s * class + min(short_first * time_limit_s, longest_set_back_s) + fair_share_s * share`,
+   then the least id. The share is the tenant's dominant share over decayed usage and what it holds, with the starts of
+   this plan.
 3. It waits if its tenant is unknown, no open node could ever hold it, or its tenant's quota does not suffice.
 4. Else it starts on the node of best fit (`placement.py`) where it delays no reserved start (`timeline.py`).
 5. Else it waits. If fewer than `reservations` jobs of its kind have a reserved start, it gets the earliest one.
@@ -16,8 +17,7 @@ Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as cod
    reservation left for their kind. Nothing could have changed for the better: within a plan quotas and nodes only fill.
 
 So a reserved job is never delayed by what is started before it, and waiting lifts every job: of two jobs, one submitted
-more than `2 * priority_s + short_first * limit + fair_share_s * (share + 1)` later than the other never comes before
-it.
+more than `2 * priority_s + longest_set_back_s + fair_share_s * share` later than the other never comes before it.
 
 Shortcuts, each without effect on the plan:
 - Only the first job of each group (tenant and shape) is looked at; its group is in order of the static part of step 2.

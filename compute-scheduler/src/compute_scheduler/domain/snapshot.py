@@ -60,13 +60,18 @@ class Quota:
 class Tenant:
     """Who uses compute: an organisation, or a group of them that holds a quota in common.
 
-    parent: the group that it borrows from and lends to. weight: its part of the whole when tenants compete, over zero.
+    parent: the group that it borrows from and lends to. weight: its part of the whole when tenants compete.
+    Raises ValueError when the weight is not over zero.
     """
 
     id: str
     quota: Quota = field(default_factory=Quota)
     parent: str | None = None
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise ValueError(f"the weight of tenant {self.id} is not over zero")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +133,25 @@ class Snapshot:
 class Policy:
     """How the plan weighs one job against another. Every weight is in seconds of waiting, so that it can be explained.
 
-    The job with the least `submitted_at - priority_s * class + fair_share_s * share + short_first * time_limit_s`
-    comes first, with the class -1, 0 or 1 for low, normal and high and the tenant's dominant share (0 to about 2).
-    So waiting lifts every job, and none is overtaken by one submitted later than the weights allow.
+    The job with the least `submitted_at - priority_s * class + fair_share_s * share + set_back` comes first. The class
+    is -1, 0 or 1 for low, normal and high; the share is the tenant's dominant share (0 to about 2); the set-back,
+    `min(short_first * time_limit_s, longest_set_back_s)`, lets short jobs go first. So waiting lifts every job, and
+    none is overtaken by one submitted later than the weights allow.
 
     half_life_s: after so long, past use counts half. backfill: whether later jobs may start before the first blocked
     one when that does not delay it. reservations: how many blocked jobs of one kind (centres and accelerators) get a
-    reserved start. most_starts: how many jobs one plan may start.
+    reserved start. most_starts: how many jobs one plan may start. Raises ValueError when half_life_s is not over zero.
     """
 
     priority_s: float = 86_400.0
     fair_share_s: float = 7 * 86_400.0
     half_life_s: float = 7 * 86_400.0
     short_first: float = 0.0
+    longest_set_back_s: float = 86_400.0
     backfill: bool = True
     reservations: int = 1
     most_starts: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.half_life_s > 0:
+            raise ValueError("half_life_s is not over zero")

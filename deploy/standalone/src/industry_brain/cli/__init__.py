@@ -26,6 +26,7 @@ COMMANDS = {
     "backup": ("industry_brain.cli.backup", "backup_command"),
     "restore": ("industry_brain.cli.backup", "restore_command"),
     "verify": ("industry_brain.cli.backup", "verify_command"),
+    "simulate": ("industry_brain.cli.simulate", "simulate"),
     "events": ("industry_brain.cli.events", "events"),
 }
 

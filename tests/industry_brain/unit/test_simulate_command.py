@@ -1,0 +1,62 @@
+"""`brain simulate` on a log written for the test."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+from industry_brain.cli import cli
+
+# Eight processors: 6 of them until 100; then all 8 wanted; then 2 for 50 s, which pass.
+LOG = """; MaxProcs: 8
+1 0 -1 100 6 -1 -1 6 100 -1 1 1 1 -1 -1 -1 -1 -1
+2 1 -1 50 8 -1 -1 8 50 -1 1 2 1 -1 -1 -1 -1 -1
+3 2 -1 50 2 -1 -1 2 50 -1 1 1 1 -1 -1 -1 -1 -1
+"""
+
+
+def run(path: Path, *more: str) -> tuple[int, str]:
+    """Exit code and standard output."""
+    result = CliRunner().invoke(cli, ["simulate", "--trace", str(path), "--format", "swf", *more])
+    return result.exit_code, result.stdout if result.exit_code == 0 else result.output
+
+
+def test_the_report_compares_the_policy_with_easy(tmp_path: Path) -> None:
+    """Without backfill the third job waits until 150, with it none: slowdowns 1, 149/50 and 198/50 or 1."""
+    log = tmp_path / "log.swf.gz"
+    log.write_bytes(gzip.compress(LOG.encode()))
+    code, output = run(log, "--policy", "fcfs", "--json")
+    report = json.loads(output)
+
+    assert code == 0
+    assert (report["trace"], report["policy"], report["seed"], report["jobs"]) == ("log.swf.gz", "fcfs", 0, 3)
+    assert abs(report["metrics"]["mean_bounded_slowdown"] - (1 + 149 / 50 + 198 / 50) / 3) < 1e-9
+    assert report["reference"]["name"] == "EASY"
+    assert abs(report["reference"]["metrics"]["mean_bounded_slowdown"] - (1 + 149 / 50 + 1) / 3) < 1e-9
+    assert report["metrics"]["longest_wait_s"] == 148.0
+    assert report["metrics"]["decisions_per_s"] > 0
+
+
+def test_the_table_is_for_people(tmp_path: Path) -> None:
+    """Without --json: a row a metric with the ratio to EASY."""
+    log = tmp_path / "log.swf"
+    log.write_text(LOG, encoding="utf-8")
+    code, output = run(log, "--policy", "easy", "--limit", "2")
+
+    assert code == 0
+    assert "2 个作业" in output
+    assert "mean_bounded_slowdown" in output
+    assert "1.000" in output
+
+
+def test_what_is_no_log_is_refused_in_words(tmp_path: Path) -> None:
+    """A wrong line is named; a damaged archive is said; both end with the code of wrong usage."""
+    log, archive = tmp_path / "log.swf", tmp_path / "log.swf.gz"
+    log.write_text("; MaxProcs: 8\n1 2 3\n", encoding="utf-8")
+    archive.write_bytes(gzip.compress(LOG.encode())[:40])
+
+    assert run(log)[0] == run(archive)[0] == 2
+    assert "line 2" in run(log)[1]
+    assert "log.swf.gz" in run(archive)[1]
