@@ -12,7 +12,17 @@ OBJECTS = "objects"
 WORK_FOLDER = ".backup"
 # Spools, query sandboxes, local copies of objects, locks: worthless without the process that made them.
 SCRATCH_FOLDERS = frozenset(
-    {"spool", "data-hub/sandbox", "data-hub/results", "object-cache", "objects/.tmp", "objects/.locks", WORK_FOLDER}
+    {
+        "spool",
+        "data-hub/sandbox",
+        "data-hub/results",
+        "algorithm-dev/boxes",
+        "algorithm-dev/spool",
+        "object-cache",
+        "objects/.tmp",
+        "objects/.locks",
+        WORK_FOLDER,
+    }
 )
 SCRATCH_ENDINGS = (".lock", "-wal", "-shm", "-journal", ".part")
 SQLITE_MAGIC = b"SQLite format 3\x00"
