@@ -198,7 +198,7 @@ def test_what_is_not_complete_is_said_beside_the_value(cluster: Cluster) -> None
     assert cluster.outcome("recent_honours").notes == ("2 行没有日期，没有计入",)
     assert cluster.outcome("research_projects").notes == ("1 行没有日期，没有计入",)
     assert cluster.outcome("social_investment").notes == ("2 行没有日期，没有计入",)
-    assert cluster.outcome("designated_enterprises").notes == ("1 家企业没有标注，没有计入",)
+    assert cluster.outcome("designated_enterprises").notes == ("1 行没有标注规模，没有计入",)
 
 
 def test_the_day_of_a_figure_is_not_later_than_its_data(cluster: Cluster) -> None:
@@ -295,13 +295,38 @@ def test_a_quotient_tells_both_sides(cluster: Cluster) -> None:
     }
 
 
-def test_a_mark_that_nobody_has_set_gives_no_value(cluster: Cluster) -> None:
-    """No enterprise says whether it is above designated size: not zero, but unknown."""
-    rows = [row | {"scale": None} for row in datasets()["public.enterprise"]]
-    with cluster.holding("public.enterprise", rows):
-        outcome = cluster.outcome("designated_enterprises")
+MARKS = [
+    ("public.enterprise", "scale", ["designated_enterprises"]),
+    ("public.enterprise", "honour_level", ["leading_enterprises"]),
+    ("public.project", "chain_action", ["chain_actions"]),
+    ("public.project", "kind", ["research_projects", "chain_projects"]),
+    ("public.patent", "state", ["core_patents", "intellectual_property"]),
+    ("public.honour", "kind", ["honours", "recent_honours"]),
+]
 
-    assert (outcome.value, outcome.reason) == (None, "范围内 7 家企业都没有标注规模，不能计算")
+
+@pytest.mark.parametrize(("dataset", "column", "names"), MARKS)
+def test_a_mark_that_nobody_has_set_gives_no_value(
+    cluster: Cluster, dataset: str, column: str, names: list[str]
+) -> None:
+    """Where no row says what it is, none of them counts: not zero, but unknown, and the mark is named."""
+    with cluster.holding(dataset, [row | {column: None} for row in datasets()[dataset]]):
+        for name in names:
+            outcome = cluster.outcome(name)
+            assert (outcome.state, outcome.value, outcome.reason_code) == ("no_value", None, "no_rows"), name
+            assert outcome.reason == f"没有一行标注了{QUERIES[name].mark}，不能计算；请补充后再算"
+
+
+def test_rows_without_a_mark_are_left_out_and_counted(cluster: Cluster) -> None:
+    """Patent IP1 without state, honour H1 without what is honoured, project J1 without kind."""
+    changes = {"public.patent": ("IP1", "state"), "public.honour": ("H1", "kind"), "public.project": ("J1", "kind")}
+    for dataset, (key, column) in changes.items():
+        rows = [row | ({column: None} if key in row.values() else {}) for row in datasets()[dataset]]
+        name = {"public.patent": "core_patents", "public.honour": "honours"}.get(dataset, "chain_projects")
+        with cluster.holding(dataset, rows):
+            outcome = cluster.outcome(name)
+        assert outcome.value == EXPECTED[name] - 1
+        assert outcome.notes[-1] == f"1 行没有标注{QUERIES[name].mark}，没有计入"
 
 
 def test_a_zero_denominator_gives_no_value(cluster: Cluster) -> None:

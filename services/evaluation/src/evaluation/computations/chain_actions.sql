@@ -7,6 +7,7 @@ WHERE chain_action IS NOT NULL AND stage IN ('签约', '开工', '投产')
 SELECT
     count(*) AS value,
     count(*) AS rows_used,
+    (SELECT count(chain_action) FROM public.project) AS marked,
     (SELECT CAST(min(signed_on) AS VARCHAR) FROM public.project) AS span_first,
     (SELECT CAST(max(signed_on) AS VARCHAR) FROM public.project) AS span_last,
     (SELECT count(*) FROM projects WHERE chain_action IS NOT NULL AND stage IN ('签约', '开工', '投产')

@@ -7,6 +7,8 @@ WHERE kind IN ('招商项目', '数字经济总部') AND stage IN ('签约', '�
 SELECT
     count(*) AS value,
     count(*) AS rows_used,
+    (SELECT count(kind) FROM public.project) AS marked,
+    (SELECT count(*) FROM projects WHERE kind IS NULL) AS unmarked,
     (SELECT CAST(min(signed_on) AS VARCHAR) FROM public.project) AS span_first,
     count(*) FILTER (WHERE signed_on IS NULL) AS undated,
     [{'label': '招商项目', 'value': count(*) FILTER (WHERE kind = '招商项目'), 'unit': '个'},

@@ -11,6 +11,9 @@ SELECT
     count(*) AS value,
     count(*) AS rows_used,
     (SELECT count(*) FROM present) AS subjects,
+    (SELECT count(kind) FROM public.honour) AS marked,
+    (SELECT count(DISTINCT honour_id) FROM public.honour
+     WHERE kind IS NULL AND level IN ('国家级', '省级')) AS unmarked,
     (SELECT CAST(min(granted_on) AS VARCHAR) FROM public.honour) AS span_first,
     count(*) FILTER (WHERE granted_on IS NULL) AS undated,
     [{'label': '产业集群荣誉', 'value': count(*) FILTER (WHERE kind = '产业集群'), 'unit': '项'},

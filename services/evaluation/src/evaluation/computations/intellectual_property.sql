@@ -10,6 +10,9 @@ SELECT
     count(*) AS value,
     count(*) AS rows_used,
     (SELECT count(*) FROM present) AS subjects,
+    (SELECT count(state) FROM public.patent) AS marked,
+    (SELECT count(DISTINCT publication_no) FROM public.patent
+     WHERE state IS NULL AND uscc IN (SELECT uscc FROM present)) AS unmarked,
     (SELECT CAST(min(granted_on) AS VARCHAR) FROM public.patent) AS span_first,
     count(*) FILTER (WHERE granted_on IS NULL) AS undated,
     (SELECT list({'label': kind, 'value': n, 'unit': '项'} ORDER BY n DESC, kind)

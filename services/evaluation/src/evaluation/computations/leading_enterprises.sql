@@ -6,6 +6,7 @@ SELECT
     count(*) AS value,
     count(*) AS rows_used,
     (SELECT count(*) FROM members) AS subjects,
+    (SELECT count(honour_level) FROM register) AS marked,
     (SELECT list({'label': honour_level, 'value': n, 'unit': '家'} ORDER BY n DESC, honour_level)
      FROM (SELECT honour_level, count(*) AS n FROM used GROUP BY honour_level)) AS parts
 FROM used

@@ -11,6 +11,9 @@ SELECT
     count(*) AS value,
     count(*) AS rows_used,
     (SELECT count(*) FROM present) AS subjects,
+    (SELECT count(kind) FROM public.honour) AS marked,
+    (SELECT count(DISTINCT honour_id) FROM public.honour
+     WHERE kind IS NULL AND level IN ('国家级', '省级')) AS unmarked,
     (SELECT CAST(min(granted_on) AS VARCHAR) FROM public.honour) AS span_first,
     (SELECT count(*) FROM public.honour
      WHERE granted_on IS NULL AND kind = '产业集群' AND level IN ('国家级', '省级')) AS undated_left_out,

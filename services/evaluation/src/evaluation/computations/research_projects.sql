@@ -8,6 +8,8 @@ WHERE kind = '科研立项' AND level IN ('国家级', '省级')
 SELECT
     count(*) AS value,
     count(*) AS rows_used,
+    (SELECT count(kind) FROM public.project) AS marked,
+    (SELECT count(*) FROM projects WHERE kind IS NULL) AS unmarked,
     (SELECT CAST(min(signed_on) AS VARCHAR) FROM public.project) AS span_first,
     (SELECT CAST(max(signed_on) AS VARCHAR) FROM public.project) AS span_last,
     (SELECT count(*) FROM projects WHERE kind = '科研立项' AND level IN ('国家级', '省级')

@@ -46,6 +46,7 @@ class Query:
 
 class Computation(BaseModel):
     """A figure that the platform's own data give. unit: of `value`. scope: what region and chain choose.
+    mark: the optional column without which a row says nothing.
 
     calendar_year: January to December only, since the data are by year. datasets: what the query reads.
     warehouses: of computations from statistics.
@@ -60,6 +61,7 @@ class Computation(BaseModel):
     formula: Text
     choice: str | None = None
     subject: Text = "企业"
+    mark: str | None = None
     scope: Literal["enterprises", "projects", "platform"] = "enterprises"
     needs_chain: bool = False
     calendar_year: bool = False

@@ -106,7 +106,7 @@ def judge(computation: Computation, period: Period, scope: Scope, row: Mapping[s
     refusal = unanswerable(computation, period, scope) or _refusal(computation, period, scope, facts)
     value = facts.number("value")
     if refusal is None and value is None:
-        refusal = _none(computation, "no_rows", _no_rows(computation, facts))
+        refusal = _none(computation, "no_rows", f"所选期间没有可以计算的数据：{computation.formula}")
     if refusal is not None:
         return replace(
             refusal,
@@ -174,6 +174,8 @@ def _refusal(computation: Computation, period: Period, scope: Scope, facts: _Fac
         return _none(computation, "dataset_empty", f"数据集 {'、'.join(empty)} 还没有数据，不能计算；请先推送数据")
     if computation.scope == "enterprises" and "subjects" in facts.row and facts.count("subjects") == 0:
         return _none(computation, "no_subjects", f"所选范围（{_scope_text(scope)}）没有{computation.subject}")
+    if "marked" in facts.row and facts.count("marked") == 0:
+        return _none(computation, "no_rows", f"没有一行标注了{computation.mark}，不能计算；请补充后再算")
     outside = _outside_records(computation, period, facts)
     if outside:
         return _none(computation, "outside_records", outside)
@@ -207,13 +209,6 @@ def _outside_records(computation: Computation, period: Period, facts: _Facts) ->
     return None
 
 
-def _no_rows(computation: Computation, facts: _Facts) -> str:
-    unmarked = facts.count("unmarked")
-    if unmarked:
-        return f"范围内 {unmarked} 家企业都没有标注规模，不能计算"
-    return f"所选期间没有可以计算的数据：{computation.formula}"
-
-
 def _as_of(computation: Computation, period: Period, facts: _Facts) -> str | None:
     """The end of the period, or the newest data where those are older."""
     newest = str(facts.row.get("data_at") or period.last_day.isoformat())
@@ -235,7 +230,7 @@ def _notes(computation: Computation, period: Period, facts: _Facts) -> tuple[str
         "without_denominator": "{n} 家企业营业收入为零，算不出比例，没有计入",
         "undated": "{n} 行没有日期，已计入",
         "undated_left_out": "{n} 行没有日期，没有计入",
-        "unmarked": "{n} 家企业没有标注，没有计入",
+        "unmarked": f"{{n}} 行没有标注{computation.mark}，没有计入",
     }
     notes += [text.format(n=facts.count(name)) for name, text in texts.items() if facts.count(name)]
     return tuple(notes)
