@@ -196,6 +196,29 @@ def test_criteria_equal_the_document(seeds: Path) -> None:
     assert stored == printed
 
 
+@pytest.mark.realdata
+def test_pages_are_those_of_the_annexes(seeds: Path) -> None:
+    """The heading of a table stands once on each page: 4, 3 and 13 pages; the construction set has none."""
+    evaluation = only(seeds, "001_*.txt").read_text(encoding="utf-8")
+    first, second = evaluation.split("附件 2")
+    headings = {
+        "evaluation": first.count("类型\t编号"),
+        "industry-brain": only(seeds, "002_*.txt").read_text(encoding="utf-8").count("一级指标 二级指标 指标说明"),
+    }
+    pages = {name: [item.page for item in chosen.indicators] for name, chosen in indicator_sets().items()}
+
+    assert {name: max(found) for name, found in pages.items() if found[0] is not None} == headings  # type: ignore[type-var]
+    assert set(pages["construction"]) == {None}
+    assert [item.page for item in CRITERIA.criteria] == sorted(item.page for item in CRITERIA.criteria)
+    assert CRITERIA.criteria[-1].page == second.count("晨星工厂评价维度")
+    for name, code, page in (
+        ("evaluation", "L2P1", 2),
+        ("evaluation", "L4P1", 3),
+        ("industry-brain", "service-portal", 2),
+    ):
+        assert found(indicator_sets()[name], code).page == page
+
+
 def only(folder: Path, pattern: str) -> Path:
     """The one file of a pattern."""
     (path,) = folder.glob(pattern)

@@ -66,6 +66,7 @@ class Indicator(_Part):
     formula: Text = Field(description="what is counted, in this product's words")
     cadence: Cadence
     answer: Answer = "number"
+    page: int | None = Field(None, ge=1, description="page of the annex, counted from its first; None: not paginated")
     source_row: int = Field(ge=1, description="row in the document's table, counted within the group")
     computed: ComputedBy | None = None
     why_reported: str | None = Field(None, description="why the platform's own data cannot give the value")
@@ -137,6 +138,7 @@ class Criterion(_Part):
     """A criterion 二级指标 of the factory assessment. name: None where the cell is blank; a name is no key."""
 
     id: IndicatorId
+    page: int = Field(ge=1, description="page of the annex, counted from its first")
     dimension: Text = Field(description="一级指标, as printed")
     name: str | None
     requirement: Text = Field(description="what is looked at, in this product's words")
