@@ -9,6 +9,7 @@ from brain_kit.events.routes import event_routes
 from brain_kit.service import Platform, ServiceRuntime, create_app
 
 from data_hub.api import contracts as contracts_api
+from data_hub.api import derived as derived_api
 from data_hub.api import lineage as lineage_api
 from data_hub.api import operation as operation_api
 from data_hub.api import pushes as pushes_api
@@ -19,6 +20,8 @@ from data_hub.engine.warehouse import Warehouse
 from data_hub.reading import build_reading
 from data_hub.service.commit import Committer
 from data_hub.service.contracts import register_canonical
+from data_hub.service.derived.derive import Deriving
+from data_hub.service.derived.staging import DerivedStaging
 from data_hub.service.known_contracts import KnownContracts
 from data_hub.service.large import LargePushes
 from data_hub.service.metrics import HubMetrics
@@ -58,7 +61,10 @@ def build(platform: Platform) -> ServiceRuntime:
     source = warehouse_reading(database, warehouse, objects)
     reading = build_reading(database, source, settings)
     app.include_router(contracts_api.routes(database, known))
-    app.include_router(pushes_api.routes(pushes, LargePushes(pushes, warehouse), waiters, settings))
+    large = LargePushes(pushes, warehouse)
+    app.include_router(pushes_api.routes(pushes, large, waiters, settings))
+    staging = DerivedStaging(pushes, large, warehouse, reading.runner, reading.tables)
+    app.include_router(derived_api.routes(Deriving(pushes, staging), waiters))
     app.include_router(lineage_api.routes(database))
     app.include_router(operation_api.routes(database, objects))
     app.include_router(versions_api.routes(Versions(database, warehouse, source)))

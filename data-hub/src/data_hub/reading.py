@@ -43,6 +43,8 @@ class Reading:
     rows: Rows
     statistics: Statistics
     pool: SandboxPool
+    runner: Runner
+    tables: ReadableTables
     tending: Tending
 
     def routers(self) -> Sequence[APIRouter]:
@@ -101,6 +103,8 @@ def build_reading(database: Database, source: WarehouseReading, settings: QueryS
         rows=Rows(database, runner, tables, kept, query_limits),
         statistics=Statistics(database, source, OwnerCounts(source.local_path)),
         pool=pool,
+        runner=runner,
+        tables=tables,
         tending=tending,
     )
 

@@ -48,6 +48,15 @@ class Settings(QuerySettings):
         200, ge=2, description="Snapshots of a table that are kept whatever their age, for reading as of a time."
     )
 
+    data_hub_derived_rows: int = Field(5_000_000, ge=1, description="Most rows of a data set made from a query.")
+    data_hub_derived_mib: int = Field(2048, ge=1, description="Most MiB of a data set made from a query.")
+    data_hub_derived_lease_s: float = Field(
+        900.0, gt=0, description="Seconds after which making a data set from a query is given up and cleaned up."
+    )
+    data_hub_run_pin_days: float = Field(
+        30.0, gt=0, description="Days that a run without an end keeps the versions of its inputs from being forgotten."
+    )
+
     @property
     def spool(self) -> Path:
         """Where bodies lie while they come in."""

@@ -18,6 +18,7 @@ class Waiting:
     """A push with its good rows."""
 
     accepted: int
+    mode: str = "append"
 
 
 def test_every_state_leads_to_an_end_and_ends_lead_nowhere() -> None:
@@ -43,6 +44,14 @@ def test_a_batch_is_the_beginning_of_the_queue(rows: list[int]) -> None:
     assert bool(batch) == bool(queue)
     assert len(batch) == 1 or sum(item.accepted for item in batch) <= BATCH_ROWS
     assert len(batch) == len(queue) or sum(item.accepted for item in queue[: len(batch) + 1]) > BATCH_ROWS
+
+
+@given(st.lists(st.tuples(st.integers(1, BATCH_ROWS), st.sampled_from(["append", "upsert", "replace"])), min_size=1))
+def test_a_push_that_replaces_the_table_goes_alone(pushes: list[tuple[int, str]]) -> None:
+    """What was before it must not be in the new version, what comes after must not be lost."""
+    batch = take_batch([Waiting(count, mode) for count, mode in pushes])
+
+    assert len(batch) == 1 or "replace" not in [item.mode for item in batch]
 
 
 def test_rows_are_folded_a_handful_of_times_however_many_pushes_come() -> None:

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from data_hub.domain.tables import DataFileRef
 
 BATCH_ROWS = 200_000
+REPLACE = "replace"
 TIER_FACTOR = 8
 SMALLEST_TIER_BYTES = 64 << 10
 FOLDED_BELOW_BYTES = 32 << 20
@@ -21,17 +22,24 @@ class Sized(Protocol):
     def accepted(self) -> int:
         """Rows that are right."""
 
+    @property
+    def mode(self) -> str:
+        """What it does with the rows that are there."""
+
 
 AnyPush = TypeVar("AnyPush", bound=Sized)
 
 
 def take_batch(queue: Sequence[AnyPush]) -> list[AnyPush]:
-    """The first pushes of the queue, up to BATCH_ROWS rows together; a larger push goes alone."""
+    """The first pushes of the queue, up to BATCH_ROWS rows together.
+
+    A larger push goes alone, and so does one that replaces the whole table.
+    """
     taken: list[AnyPush] = []
     rows = 0
     for push in queue:
         rows += push.accepted
-        if taken and rows > BATCH_ROWS:
+        if taken and (rows > BATCH_ROWS or REPLACE in (push.mode, taken[-1].mode)):
             break
         taken.append(push)
     return taken

@@ -30,7 +30,7 @@ from brain_kit.problems import Problem
 from sqlalchemy.orm import Session
 
 from data_hub import store
-from data_hub.domain.batch import files_to_fold, take_batch
+from data_hub.domain.batch import REPLACE, files_to_fold, take_batch
 from data_hub.domain.push import SHOWN_REJECTS
 from data_hub.domain.retention import snapshots_to_expire
 from data_hub.domain.row_check import key_reject
@@ -213,9 +213,15 @@ class Committer:
                 outcome.rejects[push_id] = RejectFile(folder / f"{push_id}.parquet", SHOWN_REJECTS)
             outcome.rejects[push_id].add([key_reject("key_exists", contract, number, key, original)])
 
-        local = self._warehouse.objects.local_path
-        applier = Applier(self._duck(), contract, state.schema, state.files, local, on_key_exists)
-        return applier.apply(pushes, files_to_fold(state.files), folder / f"{new_id('dat')}.parquet")
+        local, out = self._warehouse.objects.local_path, folder / f"{new_id('dat')}.parquet"
+        is_whole = pushes[0].mode == REPLACE
+        files = () if is_whole else state.files
+        applied = Applier(self._duck(), contract, state.schema, files, local, on_key_exists).apply(
+            pushes, files_to_fold(files), out
+        )
+        if is_whole:
+            applied.is_whole, applied.removed_files, applied.rows_removed = True, list(state.files), state.total_rows
+        return applied
 
     def _commit_files(self, contract: DatasetContract, table: Table, applied: Applied, outcome: Outcome) -> None:
         from data_hub.engine import icecommit

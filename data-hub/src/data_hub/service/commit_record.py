@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from brain_contracts.events import CommittedPush, WarehouseCommitted
 from brain_kit.clock import utc_now
@@ -11,7 +11,10 @@ from brain_kit.events import emit
 from sqlalchemy.orm import Session
 
 from data_hub import store
+from data_hub.domain.batch import REPLACE
+from data_hub.domain.derived import DERIVED_MEDIA
 from data_hub.service.commit_outcome import Outcome, PushesTaken
+from data_hub.service.lineage.derivations import record_derivations
 from data_hub.store import PushRecord, VersionRecord
 
 if TYPE_CHECKING:
@@ -65,11 +68,14 @@ def record_commit(
         ],
     )
     store.add_version(session, made)
+    derived = [record.id for record in committed if record.media_type == DERIVED_MEDIA]
+    if derived:
+        record_derivations(session, dataset, version, derived, now)
     emit(session, _event(made, committed))
 
 
 def _event(made: VersionRecord, committed: list[PushRecord]) -> WarehouseCommitted:
-    modes = [record.mode for record in committed]
+    modes = [_told(record.mode) for record in committed]
     assert made.rows is not None
     assert made.rows_added is not None
     assert made.rows_removed is not None
@@ -79,7 +85,7 @@ def _event(made: VersionRecord, committed: list[PushRecord]) -> WarehouseCommitt
         sequence=made.sequence,
         mode_counts={mode: modes.count(mode) for mode in sorted(set(modes))},
         pushes=tuple(
-            CommittedPush(push_id=item.id, owner=item.owner, mode=item.mode, accepted=item.accepted)
+            CommittedPush(push_id=item.id, owner=item.owner, mode=_told(item.mode), accepted=item.accepted)
             for item in committed
         ),
         rows_added=made.rows_added,
@@ -87,3 +93,8 @@ def _event(made: VersionRecord, committed: list[PushRecord]) -> WarehouseCommitt
         total_rows=made.rows,
         committed_at=made.committed_at,
     )
+
+
+def _told(mode: str) -> Literal["append", "upsert", "delete"]:
+    """The mode in the event, whose words are fixed: who replaces all rows changes rows that are there."""
+    return "upsert" if mode == REPLACE else mode  # type: ignore[return-value]

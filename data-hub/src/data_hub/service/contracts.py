@@ -178,7 +178,7 @@ def _check_version(
     if not change.compatible and not allow_breaking:
         words = "；".join(text for _, text, compatible in change.changes if not compatible)
         raise BreakingChange(
-            f"这一版本与 {old.version} 不兼容：{words}。确需如此请加 ?breaking=allow", changes=_changes(change)
+            f"这一版本与 {old.version} 不兼容：{words}。确需如此请加 ?breaking=allow", changes=changes_shown(change)
         )
 
 
@@ -193,11 +193,12 @@ def _answer(contract: DatasetContract, change: Change, *, created: bool) -> dict
         "version": contract.version,
         "created": created,
         "compatibility": kind,
-        "changes": _changes(change),
+        "changes": changes_shown(change),
     }
 
 
-def _changes(change: Change) -> list[dict[str, Any]]:
+def changes_shown(change: Change) -> list[dict[str, Any]]:
+    """What changed between two versions, as answers show it."""
     return [{"code": code, "text": text, "compatible": compatible} for code, text, compatible in change.changes]
 
 

@@ -71,7 +71,7 @@ class LargePushes:
         self._pushes = pushes
         self._warehouse = warehouse
         self._settings = pushes.settings
-        self._heavy = threading.BoundedSemaphore(self._settings.data_hub_heavy_pushes)
+        self.heavy = threading.BoundedSemaphore(self._settings.data_hub_heavy_pushes)
         self._at_work: set[str] = set()
         self._keeper: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -180,7 +180,7 @@ class LargePushes:
             if work.failure is not None:
                 continue
             try:
-                with self._heavy:
+                with self.heavy:
                     self._type_segment(work, path, cast("LineSegments", work.sink))
             except BaseException as error:  # noqa: BLE001 - handed to the thread that receives
                 work.failure = error
@@ -215,7 +215,7 @@ class LargePushes:
         work.sink.close()
         self._join(work)
         if isinstance(work.sink, self._whole_type()):
-            with self._heavy:
+            with self.heavy:
                 self._type_whole(work, work.sink.path)
         self._drop_duplicates(work)
         findings = self._findings(work)
@@ -246,7 +246,7 @@ class LargePushes:
     def _drop_duplicates(self, work: _Work) -> None:
         from data_hub.engine.duplicates import drop_duplicates
 
-        with self._heavy:
+        with self.heavy:
             drop_duplicates(work.typer)
         kept = {file.path for file in work.typer.result.files}
         for path in [path for path in work.parts if path not in kept]:

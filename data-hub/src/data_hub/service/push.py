@@ -240,6 +240,11 @@ class Pushes:
 def _check(caller: Principal, idempotency_key: str | None) -> None:
     if not caller.has(*PUSHING_ROLES):
         raise PushNotPermitted(f"推送数据需要其中一个角色：{'、'.join(PUSHING_ROLES)}", required=list(PUSHING_ROLES))
+    check_key(idempotency_key)
+
+
+def check_key(idempotency_key: str | None) -> None:
+    """Raises IdempotencyKeyInvalid."""
     if idempotency_key is not None and not IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise IdempotencyKeyInvalid("Idempotency-Key 应为 1 到 200 个可见的 ASCII 字符")
 

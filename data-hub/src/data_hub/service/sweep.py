@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -51,15 +52,31 @@ class Sweeper:
             found = store.interrupted(session, utc_now())
         for record in found:
             self._refuse(record)
+        self._sweep_derived()
         self._sweep_spool()
         return len(found)
+
+    def _sweep_derived(self) -> None:
+        """Removes objects of data sets that were being made from a query when their process died; frees old pins."""
+        now = utc_now()
+        with self._database.transaction() as session:
+            doomed = store.doom_stagings(session, now)
+            store.drop_old_run_pins(session, now - timedelta(days=self._settings.data_hub_run_pin_days))
+        for push, dataset in doomed:
+            self._delete_objects(push, dataset)
+            with self._database.transaction() as session:
+                store.forget_staging(session, push)
+            log.info("derivation_interrupted", push=push, dataset=dataset)
+
+    def _delete_objects(self, push: str, dataset: str) -> None:
+        for prefix in (f"staged/{push}-", f"{table_folder(dataset)}/data/{push}-"):
+            for info in list(self._objects.list(prefix)):
+                self._objects.delete(info.key)
 
     def _refuse(self, record: PushRecord) -> None:
         """Refuses a push whose process has died and frees its Idempotency-Key."""
         # Objects first: once the push is refused nobody would look for them again.
-        for prefix in (f"staged/{record.id}-", f"{table_folder(record.dataset)}/data/{record.id}-"):
-            for info in list(self._objects.list(prefix)):
-                self._objects.delete(info.key)
+        self._delete_objects(record.id, record.dataset)
         values = {"problems": [INTERRUPTED], "idempotency_key": None, "lease_until": None}
         with self._database.transaction() as session:
             if store.advance(session, record.id, "refused", **values):

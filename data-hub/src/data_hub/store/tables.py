@@ -177,3 +177,14 @@ derivations = sa.Table(
     sa.Column("columns", sa.JSON),
     sa.Column("started_at", UtcDateTime, nullable=False),
 )
+
+# Derived data sets whose objects are being stored; their push comes with the last step, so nothing shows of a failure.
+# state: open, then doomed once the lease is over and the objects are being removed.
+derived_stagings = sa.Table(
+    "derived_staging",
+    metadata,
+    sa.Column("push", sa.String(40), primary_key=True),
+    sa.Column("dataset", sa.String(130), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("lease_until", UtcDateTime, nullable=False),
+)

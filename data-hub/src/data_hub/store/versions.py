@@ -114,3 +114,15 @@ def drop_pin(session: Session, pin_id: str) -> None:
 def drop_pins_of(session: Session, sources: Sequence[str]) -> None:
     """Removes the pins that the lineage holds for some sources."""
     session.execute(sa.delete(version_pins).where(version_pins.c.source.in_(sources)))
+
+
+def hand_over_pins(session: Session, source: str, new_source: str) -> None:
+    """Lets another source hold the pins of one."""
+    session.execute(sa.update(version_pins).where(version_pins.c.source == source).values(source=new_source))
+
+
+def drop_old_run_pins(session: Session, before: datetime) -> int:
+    """Removes the pins of runs that have gone on since before a time; returns how many."""
+    table = version_pins
+    gone = sa.delete(table).where(table.c.source.like("run:%"), table.c.created_at < before)
+    return int(session.execute(gone).rowcount)  # type: ignore[attr-defined]

@@ -16,17 +16,16 @@ from brain_kit.database import Database
 from brain_kit.ids import new_id
 from brain_kit.problems import InvalidInput
 
-from data_hub.domain.query.problems import QueryUnknown, SizeLimit, TableUnknown, VersionUnknown
+from data_hub.domain.query.problems import QueryUnknown, SizeLimit
 from data_hub.domain.query.statement import Parameters, Statement, check_parameters
-from data_hub.domain.versions import versions_read
 from data_hub.engine.query_engine import Answer, QueryJob
 from data_hub.engine.query_results.kept import KeptHead, KeptResults
 from data_hub.engine.query_results.values import json_rows, unique_names
-from data_hub.engine.warehouse import SnapshotUnknown
 from data_hub.service.query.exports import Export, ExportForm, write_export
 from data_hub.service.query.history import QueryHistory
+from data_hub.service.query.opening import open_tables
 from data_hub.service.query.running import Gone, Runner, RunningQueries, RunningQuery, running_query
-from data_hub.service.readable import DatasetUnknown, ReadableTable, ReadableTables, scope_of, viewer_of
+from data_hub.service.readable import ReadableTable, ReadableTables, scope_of
 
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
 
@@ -153,21 +152,9 @@ class Queries:
         query = running_query(caller, request.id or new_id("qry"), request.sql, kind, control)
         with self._running.track(query, id_is_given=request.id is not None):
             statement = self._runner.engine.read(request.sql)
-            tables = self._open(caller, statement, versions_read(request.versions, statement.datasets))
+            tables = open_tables(self._tables, caller, statement, request.versions)
             query.datasets = tuple(table.name for table in tables)
             yield query, statement, tables
-
-    def _open(self, caller: Principal, statement: Statement, versions: Mapping[str, int]) -> list[ReadableTable]:
-        viewer = viewer_of(caller)
-        tables = []
-        for name in statement.datasets:
-            try:
-                tables.append(self._tables.open(name, viewer, versions.get(name)))
-            except DatasetUnknown as error:
-                raise TableUnknown(f"没有数据集 {name}，目录见 GET /v1/datasets", table=name) from error
-            except SnapshotUnknown as error:
-                raise VersionUnknown(error.detail, field=f"versions.{name}", **error.members) from error
-        return tables
 
     def _collect(
         self,

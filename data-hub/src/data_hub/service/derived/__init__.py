@@ -1,0 +1,1 @@
+"""Use cases of data sets that are made from a query."""
