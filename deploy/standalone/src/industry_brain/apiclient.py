@@ -69,6 +69,25 @@ class ApiClient:
         """JSON of a POST with a JSON body."""
         return self._json("POST", path, body=body, params=params)
 
+    def post_with(self, path: str, body: object, headers: dict[str, str]) -> Any:
+        """JSON of a POST with a JSON body and headers of its own."""
+        content = json.dumps(body, ensure_ascii=False).encode()
+        response = self._send("POST", path, content, {"Content-Type": "application/json"} | headers, {})
+        return json.loads(response.data or b"null")
+
+    def patch(self, path: str, body: object) -> Any:
+        """JSON of a PATCH with a JSON body."""
+        return self._json("PATCH", path, body=body)
+
+    def put_json(self, path: str, body: object) -> Any:
+        """JSON of a PUT with a JSON body."""
+        return self._json("PUT", path, body=body)
+
+    def get_bytes(self, path: str, **params: object) -> tuple[bytes, dict[str, str]]:
+        """Body and headers (names in lower case) of a GET."""
+        response = self._send("GET", path, b"", {}, params)
+        return response.data, {name.lower(): value for name, value in response.headers.items()}
+
     def put(self, path: str, content: bytes, content_type: str, **params: object) -> Any:
         """JSON of a PUT with a raw body."""
         response = self._send("PUT", path, content, {"Content-Type": content_type}, params)

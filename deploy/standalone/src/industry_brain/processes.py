@@ -32,6 +32,8 @@ PROCESSES = (
     Process("data-hub", "data-hub", is_called=True),
     Process("data-hub-committer", "data-hub", ("committer",)),
     Process("data-hub-worker", "data-hub", COMMON_ROLES),
+    Process("compute-scheduler", "compute-scheduler", is_called=True),
+    Process("compute-scheduler-worker", "compute-scheduler", ("relay", "scheduler", "agent")),
     Process("algorithm-dev", "algorithm-dev", is_called=True),
     Process("algorithm-dev-worker", "algorithm-dev", COMMON_ROLES),
     Process("government-services", "government-services", is_called=True),

@@ -14,11 +14,12 @@ from brain_kit.service import Platform, ServiceRuntime, Worker
 SERVICES = {
     "identity": "identity",
     "data-hub": "data_hub",
+    "compute-scheduler": "compute_scheduler",
     "algorithm-dev": "algorithm_dev",
     "government-services": "government_services",
     "service-portal": "service_portal",
 }
-ROLES = ("relay", "committer", "consumer", "periodic")
+ROLES = ("relay", "committer", "consumer", "periodic", "scheduler", "agent")
 
 log = structlog.get_logger()
 

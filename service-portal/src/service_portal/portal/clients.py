@@ -20,7 +20,7 @@ from brain_kit.service import Platform
 Json = dict[str, Any]
 # CSV for people: spreadsheets read Chinese right and run no cell as a formula.
 _CSV_MANNERS = {"bom": "true", "escape_formulas": "true"}
-EVENT_SERVICES = ("identity", "data-hub", "algorithm-dev", "government-services", "service-portal")
+EVENT_SERVICES = ("identity", "data-hub", "compute-scheduler", "algorithm-dev", "government-services", "service-portal")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from brain_kit.problems import NotPermitted, Unauthenticated
 ISSUER = "brain-identity"
 AUDIENCE = "brain"
 LEEWAY_S = 30
-ROLES = frozenset({"operator", "analyst", "manager", "member", "provider", "developer", "auditor", "service"})
+ROLES = frozenset({"operator", "analyst", "manager", "member", "provider", "developer", "auditor", "agent", "service"})
 CACHED_TOKENS = 4096
 
 Kind = Literal["user", "key", "service"]
@@ -70,7 +70,12 @@ class Principal:
 
     @property
     def is_government(self) -> bool:
-        """Whether the caller may see every row: operators, departments, and services unless they act for others."""
+        """Whether the caller may see every row: operators, departments, and services unless they act for others.
+
+        The agent of a computing centre runs jobs and sees no rows, whoever's it is.
+        """
+        if self.roles == {"agent"}:
+            return False
         return (self.kind == "service" and not self.acting) or self.org_kind in ("operator", "department")
 
     def has(self, *roles: str) -> bool:

@@ -22,6 +22,9 @@ EXIT_CODES = {
     5: "some rows were rejected",
     6: "refused by the platform",
     7: "something differs or is missing",
+    8: "the job failed",
+    9: "the job was cancelled",
+    10: "the job has not ended in time",
 }
 DIFFERS = 7
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -111,7 +114,7 @@ def _table(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "id")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     # A pipe has no width to keep to; on a narrow screen long cells are folded.

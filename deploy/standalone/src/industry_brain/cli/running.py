@@ -99,7 +99,9 @@ def cluster(home: Path, env_file: Path | None, host: str, port: int, with_demo: 
 @click.argument("name")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=0, help="0: no HTTP, workers only")
-@click.option("--roles", default="", help="worker roles of this process: relay,committer,consumer,periodic")
+@click.option(
+    "--roles", default="", help="worker roles of this process: relay,committer,consumer,periodic,scheduler,agent"
+)
 def service(name: str, host: str, port: int, roles: str) -> None:
     """服务 runs one service, its API, its workers or both; settings come from the environment."""
     from industry_brain.single import run_service

@@ -1,7 +1,8 @@
 """Roles: which an organisation of a kind may give, which it gives by default, who manages its people and keys.
 
 System, security and audit administration are separate roles of the operator's organisation (等保三级：三权分立):
-`operator` runs the platform, `auditor` only reads the audit trail.
+`operator` runs the platform, `auditor` only reads the audit trail. `agent` runs the jobs of one computing centre and
+sees nothing else.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from collections.abc import Iterable
 
 DEFAULT_ROLES = {"operator": "operator", "department": "analyst", "enterprise": "manager", "provider": "provider"}
 ROLES_BY_KIND = {
-    "operator": frozenset({"operator", "analyst", "auditor", "developer"}),
+    "operator": frozenset({"operator", "analyst", "auditor", "developer", "agent"}),
     "department": frozenset({"analyst", "auditor"}),
     "enterprise": frozenset({"manager", "member", "developer"}),
     "provider": frozenset({"provider", "developer"}),
 }
 # Who manages an organisation's keys may make some for each of its roles, but none that can do more than it was
 # entrusted with.
-GIVEN_BY_OPERATORS = frozenset({"operator", "auditor"})
+GIVEN_BY_OPERATORS = frozenset({"operator", "auditor", "agent"})
 
 
 def manages(kind: str, roles: Iterable[str]) -> bool:

@@ -1,0 +1,1 @@
+"""The agent of a computing centre: pulls work, runs it, reports it."""

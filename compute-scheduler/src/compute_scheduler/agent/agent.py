@@ -1,0 +1,358 @@
+"""The agent of a centre that is this machine: one thread pulls work, one reports, few stage files.
+
+Nothing is lost when it dies: what it took lies in the engine's folders, and every step is decided by the service. It
+starts a command only after the service has granted the claim of the attempt's epoch.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from brain_kit.problems import Problem
+
+from compute_scheduler import steps
+from compute_scheduler.agent import machine
+from compute_scheduler.agent.held import Held, Json, Shelf
+from compute_scheduler.agent.link import Link, is_passing
+from compute_scheduler.agent.staging import Staging
+from compute_scheduler.engine.local import EngineLimits, LocalEngine, capabilities
+
+WAIT_S = 10.0
+LOG_PART_BYTES = 1 << 18
+LOG_BYTES_A_REPORT = 1 << 22
+MOST_A_REPORT = 500
+NODES_EVERY_S = 5.0
+PAUSES_S = (0.05, 0.2, 0.5, 1.0, 2.0)
+log = structlog.get_logger()
+
+
+@dataclass
+class Agent:
+    """Runs the work of one centre on this machine."""
+
+    link: Link
+    root: Path
+    limits: EngineLimits
+    cores: float = 0.0
+    memory_mb: int = 0
+    shelf: Shelf = field(default_factory=Shelf)
+
+    def __post_init__(self) -> None:
+        self.engine = LocalEngine(self.root, self.limits, self._on_event)
+        self.staging = Staging(self.link, self.engine)
+        self._session = 0
+        self._first = True
+        self._described = 0.0
+        self._renewing = threading.Lock()
+        self._stop = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until stopped; what runs goes on without it."""
+        self._stop = stop
+        self.engine.open()
+        workers = ThreadPoolExecutor(4, thread_name_prefix="staging")
+        try:
+            self.staging.workers = workers
+            self._patiently(lambda: self._begin(0))
+            reporter = threading.Thread(target=self._report_loop, name="agent-reports", daemon=True)
+            puller = threading.Thread(target=self._pull_loop, name="agent-pulls", daemon=True)
+            reporter.start()
+            puller.start()
+            # A pull may be waiting for work: what it brings after the stop is left, and handed out again.
+            stop.wait()
+            self.shelf.changed.set()
+            reporter.join(2.0)
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)
+            self.engine.close()
+
+    # sessions -----------------------------------------------------------------------------------------------------
+
+    def _begin(self, lost: int) -> None:
+        """A new session in place of the one that was lost, and every attempt that the folders hold taken up again."""
+        with self._renewing:
+            if self._session != lost:
+                return  # another thread has begun one meanwhile
+            for attempt in self.engine.held():
+                self._take_up(attempt)
+            opened = self.link.open_session(
+                {
+                    "instance": self._instance(),
+                    "nodes": [machine.describe(self.cores, self.memory_mb)],
+                    "capabilities": capabilities(self.limits),
+                    "held": self.engine.held(),
+                }
+            )
+            self._first = True
+            self._session = int(opened["session"])
+        self.engine.wake()
+        for attempt in opened["stop"]:
+            self._end(attempt)
+        self.shelf.changed.set()
+        log.info("agent_session", session=self._session, held=len(self.engine.held()))
+
+    def _take_up(self, attempt: str) -> None:
+        folder = self.engine.folder(attempt)
+        spec = folder.spec()
+        if spec is None:
+            return
+        held = Held(attempt, spec["nonce"], spec)
+        held.has_output = os.path.exists(folder.log)
+        if not self.shelf.add(held):
+            return
+        record = folder.exit()
+        if record is not None:
+            self._ended(held, record)
+        elif folder.is_begun():
+            held.stage = "running"
+        else:
+            self._stage(held)
+
+    def _instance(self) -> str:
+        path = self.root / "instance"
+        if not path.exists():
+            partial = path.with_suffix(".part")
+            partial.write_text(secrets.token_hex(16), encoding="ascii")
+            partial.replace(path)
+        return path.read_text(encoding="ascii").strip()
+
+    # work in ------------------------------------------------------------------------------------------------------
+
+    def _pull_loop(self) -> None:
+        while not self._stop.is_set():
+            self._patiently(self._pull)
+
+    def _pull(self) -> None:
+        session = self._session
+        is_due = time.monotonic() - self._described > NODES_EVERY_S
+        body = {
+            "session": session,
+            "nodes": [machine.describe(self.cores, self.memory_mb)] if is_due else None,
+            "ending": self.shelf.ending(),
+            "first": self._first,
+            "wait_s": WAIT_S,
+        }
+        with self._session_kept(session):
+            answer = self.link.pull(body)
+            self._first = False
+            self._described = time.monotonic() if is_due else self._described
+            steps.reached("pull:answered")
+            if self._stop.is_set():
+                return
+            for order in answer["orders"]:
+                self._take(order)
+            for attempt in answer["ends"]:
+                self._end(attempt)
+
+    def _take(self, order: Json) -> None:
+        attempt = order["attempt"]
+        if self.shelf.get(attempt) is not None:
+            return
+        nonce = self.engine.take(attempt, order)
+        steps.reached("take:kept")
+        held = Held(attempt, nonce, order)
+        if self.shelf.add(held):
+            self._stage(held)
+
+    def _stage(self, held: Held) -> None:
+        if not held.order["inputs"]:
+            self.shelf.advance(held, "claiming")
+            return
+
+        def done(failure: str | None) -> None:
+            if failure is None:
+                self.shelf.advance(held, "claiming")
+            else:
+                record = {"cause": "input_missing", "detail": failure}
+                self._ended(held, self.engine.folder(held.attempt).finish(record))
+
+        self.staging.fetch(held, done)
+
+    def _end(self, attempt: str) -> None:
+        held = self.shelf.get(attempt)
+        if held is None:
+            # Nobody has a folder of it: it never began here.
+            return
+        held.is_ending = True
+        self.engine.end(attempt)
+        record = self.engine.folder(attempt).exit()
+        if record is not None and held.stage in ("taken", "claiming", "granted", "running"):
+            self._ended(held, record)
+
+    # work out -----------------------------------------------------------------------------------------------------
+
+    def _on_event(self, event: Json) -> None:
+        match event["event"]:
+            case "ended":
+                held = self.shelf.get(event["attempt"])
+                if held is not None:
+                    self._ended(held, event["record"])
+            case "output":
+                for attempt in event["attempts"]:
+                    held = self.shelf.get(attempt)
+                    if held is not None:
+                        held.has_output = True
+                self.shelf.changed.set()
+            case "gone":
+                threading.Thread(target=self._supervisor_gone, name="supervisor-gone", daemon=True).start()
+
+    def _supervisor_gone(self) -> None:
+        """A new supervisor decides what the old one left; then the folders are read."""
+        while not self._stop.is_set():
+            try:
+                self.engine.wake()
+                break
+            except OSError as error:
+                log.warning("supervisor_unreachable", error=str(error))
+                self._stop.wait(0.5)
+        for held in self.shelf.in_stage("running"):
+            record = self.engine.folder(held.attempt).exit()
+            if record is not None:
+                self._ended(held, record)
+            elif not self.engine.folder(held.attempt).is_begun():
+                self.engine.start(held.attempt)
+
+    def _ended(self, held: Held, record: Json) -> None:
+        if held.record is not None:
+            return
+        held.record = record
+        held.has_output = held.has_output or bool(record.get("log_bytes"))
+        if held.order["outputs"] and record.get("cause") == "exit" and record.get("exit_code") == 0:
+            self.staging.collect(held, lambda: self.shelf.advance(held, "ended"))
+        else:
+            self.shelf.advance(held, "ended")
+
+    def _report_loop(self) -> None:
+        while not self._stop.is_set():
+            self.shelf.changed.wait(1.0)
+            self.shelf.changed.clear()
+            if not self._stop.is_set():
+                self._patiently(self._report)
+
+    def _report(self) -> None:
+        self._start_granted()
+        session = self._session
+        claims = self.shelf.in_stage("claiming")[:MOST_A_REPORT]
+        logs, unsaid = self._logs()
+        done = [held for held in self.shelf.in_stage("ended") if held.attempt not in unsaid][:MOST_A_REPORT]
+        if not (claims or logs or done):
+            return
+        body = {
+            "session": session,
+            "claims": [{"attempt": held.attempt, "nonce": held.nonce} for held in claims],
+            "logs": logs,
+            "ended": [_said(held, self.limits) for held in done],
+        }
+        with self._session_kept(session):
+            steps.reached("report:before")
+            answer = self.link.report(body)
+            steps.reached("report:answered")
+            self._follow(answer, logs)
+            if unsaid or len(claims) == MOST_A_REPORT or len(done) == MOST_A_REPORT:
+                self.shelf.changed.set()
+
+    def _follow(self, answer: Json, logs: list[Json]) -> None:
+        for part in logs:
+            held = self.shelf.get(part["attempt"])
+            if held is not None:
+                held.log_sent = max(held.log_sent, part["offset"] + len(base64.b64decode(part["data"])))
+        for attempt in answer["granted"]:
+            held = self.shelf.get(attempt)
+            if held is not None and held.stage == "claiming":
+                held.stage = "granted"
+        self._start_granted()
+        for attempt in answer["refused"]:
+            self.engine.end(attempt, "refused")
+            self._forget(attempt)
+        for attempt in answer["acknowledged"]:
+            self._forget(attempt)
+
+    def _start_granted(self) -> None:
+        for held in self.shelf.in_stage("granted"):
+            self.engine.start(held.attempt)
+            held.stage = "running"
+            steps.reached("start:asked")
+
+    def _forget(self, attempt: str) -> None:
+        self.engine.forget(attempt)
+        self.shelf.drop(attempt)
+
+    def _logs(self) -> tuple[list[Json], set[str]]:
+        """Stretches of logs that have not been sent, and attempts with more than fits into this report."""
+        parts, unsaid, room = [], set(), LOG_BYTES_A_REPORT
+        for held in self.shelf.in_stage("running", "ended"):
+            if not held.has_output:
+                continue
+            offset = held.log_sent
+            while room > 0:
+                data = _read(self.engine.folder(held.attempt).log, offset, LOG_PART_BYTES)
+                if not data:
+                    break
+                parts.append({"attempt": held.attempt, "offset": offset, "data": base64.b64encode(data).decode()})
+                offset += len(data)
+                room -= len(data)
+            if room <= 0:
+                unsaid.add(held.attempt)
+            elif held.stage == "running":
+                held.has_output = False
+        return parts, unsaid
+
+    # outages ------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _session_kept(self, session: int) -> Any:
+        """A session that was lost begins anew; the work under way is decided by what the new one is told."""
+        try:
+            yield
+        except Problem as problem:
+            if problem.code != "session_lost":
+                raise
+            self._begin(session)
+
+    def _patiently(self, work: Callable[[], None]) -> None:
+        """Does the work, again and again while the service does not answer or another agent holds the centre."""
+        for number in range(1 << 62):
+            try:
+                work()
+                return
+            except Problem as problem:
+                if not (is_passing(problem) or problem.code in ("centre_held", "session_lost")):
+                    log.error("agent_refused", code=problem.code, detail=problem.detail)
+                elif number in (0, 5) or number % 60 == 0:
+                    log.warning("agent_waits", code=problem.code, detail=problem.detail)
+            except OSError as error:
+                log.warning("agent_failed", error=str(error))
+            if self._stop.wait(PAUSES_S[min(number, len(PAUSES_S) - 1)]):
+                return
+
+
+def _said(held: Held, limits: EngineLimits) -> Json:
+    assert held.record is not None
+    known = {"limits": {"disk_mb": limits.disk_mb, "processes": limits.processes}}
+    return {
+        "attempt": held.attempt,
+        "nonce": held.nonce,
+        "record": held.record | known,
+        "outputs": held.outputs,
+        "missing": held.missing,
+    }
+
+
+def _read(path: str, offset: int, most_bytes: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read(most_bytes)
+    except FileNotFoundError:
+        return b""

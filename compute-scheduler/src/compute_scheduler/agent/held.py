@@ -1,0 +1,70 @@
+"""What an agent knows of its attempts; all of it can be read again from the engine's folders."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Held:
+    """One attempt of this agent.
+
+    stage: taken (its inputs come), claiming, granted, running, ended.
+    """
+
+    attempt: str
+    nonce: str
+    order: Json
+    stage: str = "taken"
+    record: Json | None = None
+    outputs: dict[str, Json] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    is_ending: bool = False
+    log_sent: int = 0
+    has_output: bool = False
+
+
+class Shelf:
+    """All attempts of an agent, safe among its threads; `changed` is set when there is something to report."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._held: dict[str, Held] = {}
+        self.changed = threading.Event()
+
+    def add(self, held: Held) -> bool:
+        """False when it is there already."""
+        with self._guard:
+            if held.attempt in self._held:
+                return False
+            self._held[held.attempt] = held
+            return True
+
+    def get(self, attempt: str) -> Held | None:
+        """An attempt."""
+        with self._guard:
+            return self._held.get(attempt)
+
+    def drop(self, attempt: str) -> None:
+        """Forgets an attempt."""
+        with self._guard:
+            self._held.pop(attempt, None)
+
+    def in_stage(self, *stages: str) -> list[Held]:
+        """Attempts in these stages."""
+        with self._guard:
+            return [held for held in self._held.values() if held.stage in stages]
+
+    def ending(self) -> list[str]:
+        """Attempts that are being ended."""
+        with self._guard:
+            return [held.attempt for held in self._held.values() if held.is_ending]
+
+    def advance(self, held: Held, stage: str) -> None:
+        """Moves an attempt on and lets the reporter know."""
+        held.stage = stage
+        self.changed.set()

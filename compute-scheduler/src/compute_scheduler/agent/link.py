@@ -1,0 +1,84 @@
+"""The service as an agent calls it: the same routes in this process, or through the gateway with the centre's key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from brain_kit.client import ServiceClient
+from brain_kit.problems import Problem, TimedOut, Unavailable, problem_from
+from brain_kit.transports import HttpTransport
+
+Json = dict[str, Any]
+CHUNK_BYTES = 1 << 20
+CALL_S = 30.0
+
+
+class Link:
+    """Calls the routes `/v1/agents/{centre}/...`. Raises Problem when refused, Unavailable when nobody answers."""
+
+    def __init__(self, client: ServiceClient, centre: str, prefix: str = "") -> None:
+        self._client = client
+        self._base = f"{prefix}/v1/agents/{centre}"
+
+    def open_session(self, body: Mapping[str, Any]) -> Json:
+        """Begins a session."""
+        return self._post("/sessions", body)
+
+    def pull(self, body: Mapping[str, Any]) -> Json:
+        """Asks for work and waits for it."""
+        return self._post("/pulls", body, CALL_S + float(body["wait_s"]))
+
+    def report(self, body: Mapping[str, Any]) -> Json:
+        """Says what has happened."""
+        return self._post("/reports", body)
+
+    def fetch_input(self, attempt: str, digest: str, target: Path) -> None:
+        """Writes an input of an attempt to a file."""
+        path = f"{self._base}/attempts/{attempt}/inputs/{digest}"
+        with self._client.stream("GET", path, timeout_s=300.0) as answer, target.open("wb") as file:
+            if answer.status >= 400:
+                raise _refusal(answer)
+            for chunk in answer.iter_bytes():
+                file.write(chunk)
+
+    def put_output(self, attempt: str, source: Path) -> Json:
+        """Hands a file over; answers its digest and size."""
+        headers = {"content-type": "application/octet-stream", "content-length": str(source.stat().st_size)}
+        reply = self._client.request(
+            "PUT", f"{self._base}/attempts/{attempt}/outputs", content=_chunks(source), headers=headers, timeout_s=300.0
+        )
+        answer: Json = reply.json()
+        return answer
+
+    def _post(self, path: str, body: Mapping[str, Any], timeout_s: float = CALL_S) -> Json:
+        answer: Json = self._client.request("POST", self._base + path, json=body, timeout_s=timeout_s).json()
+        return answer
+
+
+def link_to(url: str, key: str, centre: str) -> Link:
+    """A link through the gateway at `url` with the centre's key."""
+    transport = HttpTransport("compute-scheduler", url)
+    client = ServiceClient("compute-scheduler", lambda: transport, lambda: key)
+    return Link(client, centre, "/api/compute-scheduler")
+
+
+def is_passing(problem: Problem) -> bool:
+    """Whether the same call may succeed later."""
+    return isinstance(problem, Unavailable | TimedOut) or problem.status >= 500 or problem.status == 429
+
+
+def _refusal(answer: Any) -> Problem:
+    import json
+
+    try:
+        return problem_from(answer.status, json.loads(b"".join(answer.iter_bytes())))
+    except ValueError:
+        return problem_from(answer.status, None)
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    with source.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk

@@ -1,0 +1,116 @@
+"""From an attempt to a running command: behind its walls and within its limits from its first instruction.
+
+The walls and the folder belong to a thread, and a command inherits those of the thread that spawns it. So a thread is
+made for each job, puts them on, spawns, and ends. Spawning shares memory with the parent until the command begins,
+which costs a third of a fork. Until then the parent waits, so the command is made nice afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import shutil
+import signal
+import threading
+from typing import Any
+
+from compute_scheduler.engine import privileges
+from compute_scheduler.engine.folder import AttemptFolder
+from compute_scheduler.engine.landlock import Walls
+
+_CLONE_FS = 0x200
+_ADDRESS_RESERVE = 4 << 30
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+_RESET = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGXFSZ)
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class CannotLaunch(Exception):
+    """The command cannot be executed; `code` as a shell would answer it."""
+
+    def __init__(self, code: int, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+def launch(folder: AttemptFolder, spec: dict[str, Any], walls: Walls, output: int) -> int:
+    """Spawns the command with its output in `output`; returns its process id. Raises CannotLaunch."""
+    outcome: list[int | CannotLaunch] = []
+
+    def spawn() -> None:
+        try:
+            outcome.append(_spawn(folder, spec, walls, output))
+        except FileNotFoundError as error:
+            outcome.append(CannotLaunch(NOT_FOUND, f"找不到命令 command not found: {error.filename}"))
+        except OSError as error:
+            outcome.append(CannotLaunch(NOT_EXECUTABLE, f"无法执行命令 cannot run the command: {error}"))
+
+    thread = threading.Thread(target=spawn, name="launch")
+    thread.start()
+    thread.join()
+    launched = outcome[0]
+    if isinstance(launched, CannotLaunch):
+        raise launched
+    _limit(launched, spec["limits"])
+    return launched
+
+
+def prepare(limits: dict[str, Any]) -> None:
+    """Soft limits of this supervisor, which its jobs begin with; `launch` makes them hard for each."""
+    _set_soft(resource.RLIMIT_CORE, 0)
+    _set_soft(resource.RLIMIT_FSIZE, int(limits["disk_mb"]) * 1_000_000)
+
+
+def _spawn(folder: AttemptFolder, spec: dict[str, Any], walls: Walls, output: int) -> int:
+    if _libc.unshare(_CLONE_FS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    os.umask(0o077)
+    os.chdir(folder.work)
+    command, env = spec["command"], spec["env"]
+    privileges.drop()
+    walls.enter(folder.work)
+    program = command[0] if "/" in command[0] else shutil.which(command[0], path=env["PATH"])
+    if program is None:
+        raise FileNotFoundError(2, "not found", command[0])
+    return os.posix_spawn(
+        program,
+        command,
+        env,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ],
+        setsid=True,
+        setsigdef=_RESET,
+        setsigmask=(),
+    )
+
+
+def _limit(pid: int, limits: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # it may have ended already
+        os.setpriority(os.PRIO_PROCESS, pid, int(limits["nice"]))
+        os.sched_setaffinity(pid, limits["cpus"])
+        memory = int(limits["memory_mb"]) * 1_000_000 + _ADDRESS_RESERVE
+        _set_hard(pid, resource.RLIMIT_AS, memory)
+        _set_hard(pid, resource.RLIMIT_FSIZE, int(limits["disk_mb"]) * 1_000_000)
+        _set_hard(pid, resource.RLIMIT_CORE, 0)
+        if os.getuid():  # counts every process of the user, and is not asked for the superuser
+            _set_hard(pid, resource.RLIMIT_NPROC, int(limits["user_processes"]))
+        # When memory runs short the kernel takes a job before the platform.
+        with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("1000")
+
+
+def _set_hard(pid: int, kind: int, value: int) -> None:
+    _, hard = resource.prlimit(pid, kind)
+    wanted = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.prlimit(pid, kind, (wanted, wanted))
+
+
+def _set_soft(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    wanted = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (wanted, hard))

@@ -1,0 +1,299 @@
+"""The local-process engine as an agent uses it: take an attempt, start it, end it, hear how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from compute_scheduler.engine import landlock, processes
+from compute_scheduler.engine.folder import AttemptFolder, attempts_in
+from compute_scheduler.engine.supervisor import ATTEMPTS, SECRET, SOCKET
+
+CONNECT_S = 10.0
+# Where programs and their libraries lie; a job may read these and nothing else of the machine.
+SYSTEM_PATHS = (
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/lib32",
+    "/bin",
+    "/sbin",
+    "/etc",
+    "/opt",
+    "/proc",
+    "/sys",
+    "/run/systemd/resolve",
+)
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+
+
+class AgentFolderInUse(Exception):
+    """Another agent works in the folder."""
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """What every job of this engine may use beside what it asked for."""
+
+    disk_mb: int = 10_000
+    log_bytes: int = 8_000_000
+    processes: int = 256
+    grace_s: float = 5.0
+    nice: int = 5
+    network: bool = True
+    readable: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+
+
+@dataclass
+class LocalEngine:
+    """Jobs as processes of this machine.
+
+    root: folder of the agent, its own. on_event: called from a thread with each message of the supervisor.
+    The supervisor is started at the first attempt and outlives this object.
+    """
+
+    root: Path
+    limits: EngineLimits
+    on_event: Callable[[dict[str, Any]], None]
+    _connection: socket.socket | None = None
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+    _lock_file: int = -1
+
+    def open(self) -> None:
+        """Takes the folder for this agent. Raises AgentFolderInUse."""
+        (self.root / ATTEMPTS).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.root.chmod(0o700)
+        self._lock_file = os.open(self.root / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock_file)
+            raise AgentFolderInUse(f"{self.root} 已被另一个代理使用 is used by another agent") from error
+        secret = self.root / SECRET
+        if not secret.exists():
+            partial = secret.with_suffix(".part")
+            partial.write_text(secrets.token_urlsafe(32), encoding="ascii")
+            partial.chmod(0o600)
+            partial.replace(secret)
+        for name in attempts_in(self.root / ATTEMPTS):
+            if self.folder(name).spec() is None:
+                self.folder(name).remove()
+
+    def close(self) -> None:
+        """Leaves the folder; what runs goes on."""
+        with self._guard:
+            if self._connection is not None:
+                with contextlib.suppress(OSError):
+                    self._connection.shutdown(socket.SHUT_RDWR)
+                self._connection.close()
+                self._connection = None
+        if self._lock_file >= 0:
+            os.close(self._lock_file)
+            self._lock_file = -1
+
+    def folder(self, attempt: str) -> AttemptFolder:
+        """The folder of an attempt."""
+        return AttemptFolder(self.root / ATTEMPTS, attempt)
+
+    def held(self) -> list[str]:
+        """Attempts that this engine holds, running or ended."""
+        return attempts_in(self.root / ATTEMPTS)
+
+    def take(self, attempt: str, order: dict[str, Any]) -> str:
+        """Keeps what is to be run, durable against a crash of the agent; returns the nonce of this engine's copy.
+
+        order: command, env, resources, time_limit_s as the service gives them.
+        """
+        folder = self.folder(attempt)
+        folder.take({**order, **self._settled(attempt, order), "nonce": secrets.token_hex(16)})
+        spec = folder.spec()
+        assert spec is not None
+        return str(spec["nonce"])
+
+    def start(self, attempt: str) -> None:
+        """Lets the command begin, once, however often this is called."""
+        self._send({"do": "start", "attempt": attempt})
+
+    def end(self, attempt: str, cause: str = "cancelled") -> None:
+        """Asks the command to end, then ends it by force; one that never started never will."""
+        folder = self.folder(attempt)
+        if folder.spec() is None:
+            return
+        if not folder.is_begun():
+            folder.finish({"cause": cause})
+            return
+        self._send({"do": "end", "attempt": attempt, "cause": cause})
+
+    def wake(self) -> None:
+        """Makes sure that a supervisor watches what is there: a new one decides what an old one left."""
+        if any(self.folder(name).is_begun() for name in self.held()):
+            self._send({"do": "list"})
+
+    def forget(self, attempt: str) -> None:
+        """Removes an ended attempt."""
+        self.folder(attempt).remove()
+
+    def _settled(self, attempt: str, order: dict[str, Any]) -> dict[str, Any]:
+        wanted = order["resources"]
+        cores = float(wanted["cores"])
+        folder = self.folder(attempt)
+        env = {
+            "PATH": os.pathsep.join([os.path.join(sys.prefix, "bin"), "/usr/local/bin", "/usr/bin", "/bin"]),
+            "HOME": folder.work,
+            "TMPDIR": os.path.join(folder.work, "tmp"),
+            "LANG": "C.UTF-8",
+            "OMP_NUM_THREADS": str(max(1, round(cores))),
+            **order.get("env", {}),
+            processes.MARK: attempt,
+        }
+        limits = {
+            "memory_mb": wanted["memory_mb"],
+            "time_limit_s": order["time_limit_s"],
+            "disk_mb": self.limits.disk_mb,
+            "log_bytes": self.limits.log_bytes,
+            "processes": self.limits.processes,
+            "user_processes": _processes_of_user(int(time.monotonic() / 5)) + self.limits.processes,
+            "grace_s": self.limits.grace_s,
+            "nice": self.limits.nice,
+            "cpus": _cpus(cores),
+        }
+        return {"env": env, "limits": limits}
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with self._guard:
+            for attempt in (1, 2):
+                if self._connection is None:
+                    self._connection = self._connect()
+                try:
+                    self._connection.sendall(json.dumps(message).encode() + b"\n")
+                    return
+                except OSError:
+                    self._connection = None
+                    if attempt == 2:
+                        raise
+
+    def _connect(self) -> socket.socket:
+        deadline = time.monotonic() + CONNECT_S
+        pause, launched = 0.005, False
+        while True:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                _connect_in(self.root, connection)
+                break
+            except OSError:
+                connection.close()
+                if time.monotonic() > deadline:
+                    raise
+                if not launched:
+                    launched = True
+                    self._launch()
+                time.sleep(pause)
+                pause = min(pause * 2, 0.1)
+        hello = {"secret": (self.root / SECRET).read_text(encoding="ascii")}
+        walls = {
+            "do": "configure",
+            "readable": [*SYSTEM_PATHS, *_python_paths(self.root), *self.limits.readable],
+            "writable": [*DEVICES, *self.limits.writable],
+            "network": self.limits.network,
+            "disk_mb": self.limits.disk_mb,
+        }
+        connection.sendall(json.dumps(hello).encode() + b"\n" + json.dumps(walls).encode() + b"\n")
+        threading.Thread(target=self._listen, args=(connection,), name="supervisor-news", daemon=True).start()
+        return connection
+
+    def _launch(self) -> None:
+        # Two forks: the supervisor is nobody's child, so no one's end takes it along.
+        with open(self.root / "supervisor.log", "ab") as log:
+            subprocess.run(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-c", _DETACH, sys.executable, str(self.root)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LANG": "C.UTF-8"},
+                check=False,
+            )
+
+    def _listen(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as lines:
+            for line in lines:
+                self.on_event(json.loads(line))
+        with self._guard:
+            if self._connection is not connection:
+                return
+            self._connection = None
+        self.on_event({"event": "gone"})
+
+
+_DETACH = (
+    "import os, sys\n"
+    "if not os.fork():\n"
+    "    os.execv(sys.argv[1], [sys.argv[1], '-m', 'compute_scheduler.engine.supervisor', sys.argv[2]])\n"
+)
+
+
+def _connect_in(folder: Path, connection: socket.socket) -> None:
+    """Connects to the supervisor's socket; a path too long for a socket address is named by its opened folder."""
+    opened = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+    try:
+        connection.connect(f"/proc/self/fd/{opened}/{SOCKET}")
+    finally:
+        os.close(opened)
+
+
+def _cpus(cores: float) -> list[int]:
+    """The processors of a job: as many as it has cores, another stretch each time."""
+    here = sorted(os.sched_getaffinity(0))
+    wanted = min(len(here), max(1, math.ceil(cores)))
+    first = secrets.randbelow(len(here))
+    return [here[(first + step) % len(here)] for step in range(wanted)]
+
+
+@lru_cache(maxsize=1)
+def _processes_of_user(_period: int) -> int:
+    """Threads of this user now, which its process limit counts too; 0 for the superuser, who has no such limit."""
+    me = os.getuid()
+    if not me:
+        return 0
+    count = 0
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.stat(f"/proc/{name}").st_uid == me:
+                    count += len(os.listdir(f"/proc/{name}/task"))
+    return count
+
+
+def _python_paths(root: Path) -> list[str]:
+    """Where this interpreter and its packages lie, unless that is the folder of the platform's data."""
+    wanted = {sys.prefix, sys.base_prefix, *filter(None, sys.path)}
+    return sorted(path for path in wanted if os.path.exists(path) and not root.is_relative_to(path))
+
+
+def capabilities(limits: EngineLimits) -> dict[str, Any]:
+    """What this machine can enforce, for the centre's page."""
+    version = landlock.abi()
+    return {
+        "engine": "local",
+        "landlock_abi": version,
+        "writes_confined": version > 0,
+        "signals_confined": version >= 6,
+        "network": "open" if limits.network or version < 4 else "closed",
+        "disk_mb": limits.disk_mb,
+        "log_bytes": limits.log_bytes,
+        "processes": limits.processes,
+    }

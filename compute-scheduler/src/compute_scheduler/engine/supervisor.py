@@ -1,0 +1,283 @@
+"""The supervisor: a small process that starts jobs, watches them, and outlives the agent that asked for them.
+
+    python -m compute_scheduler.engine.supervisor FOLDER
+
+It listens on FOLDER/supervisor.sock, one JSON object a line. The first line must carry the secret in FOLDER/secret: a
+job runs as the same user and may not command it. `configure`, `start`, `end` and `list` come in; `began`, `output` and
+`ended` go out. What matters is in the attempts' folders, so a message may be lost. It ends when nobody is
+connected, nothing runs and ten seconds have passed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import hmac
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from compute_scheduler.engine import launch, processes
+from compute_scheduler.engine.folder import AttemptFolder, attempts_in
+from compute_scheduler.engine.landlock import Walls
+from compute_scheduler.engine.watched import WatchedJob
+
+SOCKET, SECRET, LOCK, ATTEMPTS = "supervisor.sock", "secret", "supervisor.lock", "attempts"
+LOOK_EVERY_S = 0.1
+OUTPUT_NEWS_EVERY_S = 0.2
+IDLE_S = 10.0
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Supervisor:
+    """Starts and watches the jobs of one agent's folder."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.attempts = os.path.join(root, ATTEMPTS)
+        self.jobs: dict[int, WatchedJob] = {}
+        self.agents: dict[socket.socket, _Agent] = {}
+        self.selector = selectors.DefaultSelector()
+        self.walls = Walls((), (), network=True)
+        self.idle_since = time.monotonic()
+        self.looked = 0.0
+        self.told = 0.0
+        self.spoken: set[str] = set()
+        with open(os.path.join(root, SECRET), encoding="ascii") as file:
+            self.secret = file.read().strip()
+
+    def run(self) -> None:
+        """Serves until idle."""
+        listener = self._listen()
+        wakeup, written = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(written)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.selector.register(listener, selectors.EVENT_READ, self._accept)
+        self.selector.register(wakeup, selectors.EVENT_READ, lambda: os.read(wakeup, 4096))
+        while not self._is_idle():
+            for key, _ in self.selector.select(LOOK_EVERY_S if self.jobs else 1.0):
+                key.data()
+            self._reap()
+            self._look()
+
+    def recover(self) -> None:
+        """Ends what a supervisor that died has left running: nobody can say any more how it would have ended."""
+        for name in attempts_in(self.attempts):
+            folder = AttemptFolder(self.attempts, name)
+            if folder.exit() is None and folder.is_begun():
+                self._end_orphans(folder)
+                folder.finish({"cause": "supervisor_lost", "ended_at": time.time()})
+
+    def _end_orphans(self, folder: AttemptFolder) -> None:
+        identity = folder.process()
+        known: dict[int, int] = dict([identity]) if identity else {}
+
+        def find() -> set[int]:
+            nonlocal known
+            table = processes.every()
+            marked = {pid: table[pid].began for pid in processes.marked(table, folder.attempt)}
+            known = processes.family(table, _session(table, identity), known | marked)
+            return set(known)
+
+        processes.end_all(find)
+
+    def _listen(self) -> socket.socket:
+        os.chdir(self.root)  # a socket's address is short, the folder's path may not be
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        partial = f"{SOCKET}.part"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
+        listener.bind(partial)
+        listener.listen(8)
+        listener.setblocking(False)
+        os.rename(partial, SOCKET)  # whoever finds it can connect
+        self.listener = listener
+        return listener
+
+    def _is_idle(self) -> bool:
+        if self.jobs or self.agents:
+            self.idle_since = time.monotonic()
+        return time.monotonic() - self.idle_since > IDLE_S or not os.path.isdir(self.root)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = self.listener.accept()
+            connection.setblocking(False)
+            self.agents[connection] = _Agent(connection)
+            self.selector.register(connection, selectors.EVENT_READ, lambda: self._hear(connection))
+
+    def _hear(self, connection: socket.socket) -> None:
+        agent = self.agents.get(connection)
+        if agent is None:
+            return
+        try:
+            lines = agent.lines()
+        except OSError:
+            self._hang_up(connection)
+            return
+        for line in lines:
+            try:
+                message = json.loads(line)
+                if not agent.is_known:
+                    agent.is_known = hmac.compare_digest(str(message.get("secret", "")), self.secret)
+                    if not agent.is_known:
+                        self._hang_up(connection)
+                        return
+                    continue
+                self._do(message)
+            except (ValueError, KeyError, TypeError, OSError) as error:
+                self._tell({"event": "refused", "detail": str(error)})
+
+    def _hang_up(self, connection: socket.socket) -> None:
+        self.selector.unregister(connection)
+        connection.close()
+        self.agents.pop(connection, None)
+
+    def _do(self, message: dict[str, Any]) -> None:
+        match message["do"]:
+            case "configure":
+                self.walls.close()
+                self.walls = Walls(message["readable"], message["writable"], network=message["network"])
+                launch.prepare(message)
+            case "start":
+                self._start(message["attempt"])
+            case "end":
+                for job in self.jobs.values():
+                    if job.folder.attempt == message["attempt"]:
+                        job.end(message.get("cause", "cancelled"), time.monotonic())
+            case "list":
+                self._tell({"event": "list", "running": [job.folder.attempt for job in self.jobs.values()]})
+
+    def _start(self, attempt: str) -> None:
+        folder = AttemptFolder(self.attempts, attempt)
+        spec = folder.spec()
+        if spec is None or folder.is_begun():
+            return
+        folder.begin()
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(reading, False)
+        try:
+            pid = launch.launch(folder, spec, self.walls, writing)
+        except launch.CannotLaunch as error:
+            os.close(reading)
+            record = folder.finish({"cause": "exit", "exit_code": error.code, "detail": str(error), "run_s": 0.0})
+            self._tell({"event": "ended", "attempt": attempt, "record": record})
+            return
+        finally:
+            os.close(writing)
+        folder.identify(pid)
+        job = self.jobs[pid] = WatchedJob(folder, spec, pid, reading)
+        self.selector.register(reading, selectors.EVENT_READ, lambda: self._on_output(job))
+
+    def _on_output(self, job: WatchedJob) -> None:
+        if job.read_output():
+            self.spoken.add(job.folder.attempt)
+        else:
+            with contextlib.suppress(KeyError):
+                self.selector.unregister(job.output)
+
+    def _reap(self) -> None:
+        ended = self._ended()
+        if not ended:
+            return
+        strays = processes.children() - self.jobs.keys()
+        for job, status, usage in ended:
+            with contextlib.suppress(KeyError):
+                self.selector.unregister(job.output)
+            record = job.close(status, usage, may_hide=bool(strays))
+            self._tell({"event": "ended", "attempt": job.folder.attempt, "record": record})
+
+    def _ended(self) -> list[tuple[WatchedJob, int, Any]]:
+        ended: list[tuple[WatchedJob, int, Any]] = []
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return ended
+            if not pid:
+                return ended
+            job = self.jobs.pop(pid, None)
+            if job is not None:  # else an orphan of a job, come to us
+                ended.append((job, status, usage))
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self.jobs and now - self.looked >= LOOK_EVERY_S:
+            self.looked = now
+            old = [job for job in self.jobs.values() if now - job.began > LOOK_EVERY_S]
+            if old:
+                table = processes.every()
+                for job in old:
+                    job.check(now, table)
+        if self.spoken and now - self.told >= OUTPUT_NEWS_EVERY_S:
+            self.told = now
+            self._tell({"event": "output", "attempts": sorted(self.spoken)})
+            self.spoken.clear()
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        for connection, agent in list(self.agents.items()):
+            if agent.is_known and not agent.send(message):
+                self._hang_up(connection)
+
+
+def _session(table: dict[int, processes.Process], identity: tuple[int, int] | None) -> int:
+    """The session of a command, -1 when its number may be somebody else's by now."""
+    if identity is None or (identity[0] in table and table[identity[0]].began != identity[1]):
+        return -1
+    return identity[0]
+
+
+class _Agent:
+    """The other end of a connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.is_known = False
+        self._received = b""
+
+    def lines(self) -> list[bytes]:
+        """Whole lines that have come. Raises ConnectionError at the end."""
+        with contextlib.suppress(BlockingIOError):
+            data = self.connection.recv(1 << 20)
+            if not data:
+                raise ConnectionResetError
+            self._received += data
+        *whole, self._received = self._received.split(b"\n")
+        return whole
+
+    def send(self, message: dict[str, Any]) -> bool:
+        """False when it does not listen any more; what it missed stands in the folders."""
+        try:
+            self.connection.setblocking(True)
+            self.connection.settimeout(5.0)
+            self.connection.sendall(json.dumps(message).encode() + b"\n")
+            self.connection.setblocking(False)
+        except OSError:
+            return False
+        return True
+
+
+def main(root: str) -> None:
+    """Becomes the one supervisor of the folder, or ends when there is another."""
+    os.setsid()
+    lock = os.open(os.path.join(root, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    supervisor = Supervisor(root)
+    supervisor.recover()
+    supervisor.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

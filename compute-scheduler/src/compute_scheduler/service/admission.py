@@ -1,0 +1,129 @@
+"""The network as the plan sees it, and what can be known to be wrong with a job before it queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from compute_scheduler.domain.admission import objections
+from compute_scheduler.domain.board import Board
+from compute_scheduler.domain.resources import resources
+from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, Quota, Snapshot, Tenant, Usage
+from compute_scheduler.domain.spec import JobSpec
+from compute_scheduler.service.errors import NoQuota
+from compute_scheduler.service.moves import demand_of
+from compute_scheduler.service.tenancy import Actor
+from compute_scheduler.settings import Settings
+from compute_scheduler.store import accounts, centres
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Centres, nodes, and the tenants that have a row of their own."""
+
+    centres: tuple[Centre, ...]
+    nodes: tuple[Node, ...]
+    quotas: Mapping[str, Row]
+    usages: tuple[Usage, ...]
+
+
+def network(session: Session, settings: Settings, now: datetime) -> Network:
+    """The network at a moment."""
+    rows = centres.all_centres(session)
+    tenants = accounts.all_tenants(session)
+    return Network(
+        tuple(Centre(row["id"], row["title"], _centre_state(row, now)) for row in rows),
+        tuple(
+            Node(row["id"], row["centre"], resources(row["cores"], row["memory_mb"], row["accelerators"]), row["state"])
+            for row in centres.all_nodes(session)
+        ),
+        {row["org"]: row for row in tenants},
+        tuple(Usage(row["org"], row["usage_as_of"].timestamp(), row["usage"]) for row in tenants if row["usage"]),
+    )
+
+
+def tenants(quotas: Mapping[str, Row], orgs: Iterable[str], settings: Settings) -> tuple[Tenant, ...]:
+    """The tenants of jobs, with the quota that is in force."""
+    found = []
+    for org in sorted(orgs):
+        row = quotas.get(org)
+        limits = row["quota"] if row and row["quota"] is not None else default_quota(settings)
+        found.append(Tenant(org, Quota(nominal=limits), weight=row["weight"] if row else 1.0))
+    return tuple(found)
+
+
+def default_quota(settings: Settings) -> dict[str, float]:
+    """What operators and departments may use without a quota of their own."""
+    return {
+        "cores": settings.compute_scheduler_default_cores,
+        "memory_mb": float(settings.compute_scheduler_default_memory_mb),
+    }
+
+
+def is_heard(centre: Row, now: datetime) -> bool:
+    """Whether the centre's agent has renewed its lease in time."""
+    return centre["lease_until"] is not None and centre["lease_until"] > now
+
+
+def _centre_state(centre: Row, now: datetime) -> Any:
+    if centre["state"] == "drained":
+        return "drained"
+    return "open" if is_heard(centre, now) else "lost"
+
+
+@dataclass(frozen=True)
+class Hall:
+    """What a submission is measured against."""
+
+    org: str
+    network: Network
+    board: Board
+
+    def objections(self, spec: JobSpec, time_limit_s: int, now: datetime) -> list[Row]:
+        """What makes it impossible that the job ever runs: {field, code, reason}."""
+        document = spec.document() | {"time_limit_s": time_limit_s}
+        job = queued_job({"id": "", "org": self.org, "spec": document, "queued_at": now, "not_before_at": None})
+        found = objections(job, self.board, now.timestamp())
+        # Before the first agent has come nobody knows what will fit.
+        is_empty = not self.network.nodes
+        return [
+            {"field": item.field, "code": item.code, "reason": item.words}
+            for item in found
+            if not (is_empty and item.code == "never_fits")
+        ]
+
+
+def load(session: Session, actor: Actor, settings: Settings, now: datetime) -> Hall:
+    """What a submission of this organisation is measured against. Raises NoQuota."""
+    found = network(session, settings, now)
+    row = found.quotas.get(actor.org)
+    has_own = row is not None and row["quota"] is not None
+    is_public = actor.principal.org_kind in ("operator", "department")
+    if not has_own and not (is_public and settings.compute_scheduler_default_cores):
+        raise NoQuota(
+            f"机构 {actor.org} 没有算力配额；请平台运营方用 PUT /v1/tenants/{actor.org}/quota 设置", org=actor.org
+        )
+    asking = tenants(found.quotas, [actor.org], settings)
+    return Hall(actor.org, found, Board(Snapshot(found.centres, found.nodes, asking), Policy()))
+
+
+def queued_job(row: Row) -> QueuedJob:
+    """A job's row as the plan sees it; row: id, org, spec, queued_at, not_before_at."""
+    spec = row["spec"]
+    return QueuedJob(
+        id=row["id"],
+        tenant=row["org"],
+        demand=demand_of(spec),
+        submitted_at=row["queued_at"].timestamp(),
+        time_limit_s=float(spec["time_limit_s"]),
+        priority=spec["priority"],
+        deadline_at=datetime.fromisoformat(spec["deadline"]).timestamp() if spec["deadline"] else None,
+        not_before_at=row["not_before_at"].timestamp() if row["not_before_at"] else None,
+        centres=(spec["centre"],) if spec["centre"] else (),
+    )

@@ -1,0 +1,189 @@
+"""Centres and nodes: registering, draining, keys of agents, and what is seen of their load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from brain_kit import audit
+from brain_kit.auth import Principal
+from brain_kit.clock import rfc3339, utc_now
+from brain_kit.database import Database
+
+from compute_scheduler.clients import CentreKeys
+from compute_scheduler.domain.outcomes import ending_of
+from compute_scheduler.service import admission
+from compute_scheduler.service.errors import (
+    CentreExists,
+    CentreStillThere,
+    CentreUnknown,
+    NodeUnknown,
+    NotYourCentre,
+)
+from compute_scheduler.service.moves import Moves
+from compute_scheduler.store import centres
+from compute_scheduler.store import jobs as store
+
+Row = dict[str, Any]
+LOCAL = "local"
+
+
+def make_centre(database: Database, principal: Principal, *, centre: str, title: str, kind: str) -> Row:
+    """Registers a centre; it gets work once an agent with its key has come. Raises CentreExists."""
+    try:
+        with database.transaction() as session:
+            centres.insert_centre(session, _new_centre(centre, title, kind, principal.org))
+            audit.record(session, principal, action="centre.add", object=centre, detail={"kind": kind})
+    except sa.exc.IntegrityError as error:
+        raise CentreExists(f"已有名为 {centre} 的中心，请换一个名字") from error
+    return get_centre(database, centre)
+
+
+def make_local(database: Database, org: str) -> None:
+    """Makes the centre of this machine, once."""
+    with database.transaction() as session:
+        if centres.centre(session, LOCAL) is None:
+            centres.insert_centre(session, _new_centre(LOCAL, "本机", "edge", org))
+
+
+def make_key(database: Database, principal: Principal, keys: CentreKeys, centre: str, token: str) -> Row:
+    """A key for the centre's agent; the answer carries it once. Raises CentreUnknown, and what identity refuses."""
+    with database.reading() as session:
+        if centres.centre(session, centre) is None:
+            raise _unknown(centre)
+    # A crash after this leaves a key that belongs to no centre, and therefore can do nothing.
+    made = keys.make(centre, principal.org, token)
+    with database.transaction() as session:
+        centres.add_key(session, made["id"], centre, utc_now())
+        audit.record(session, principal, action="centre.key", object=centre, detail={"key": made["id"]})
+    return {"centre": centre, "id": made["id"], "key": made["key"], "created_at": made["created_at"]}
+
+
+def check_agent(database: Database, principal: Principal, centre: str) -> None:
+    """Raises NotYourCentre unless the caller is the centre's agent, by its key or as a service of the platform."""
+    if principal.kind == "service":
+        return
+    with database.reading() as session:
+        owned = centres.centre_of_key(session, principal.subject)
+    if owned != centre:
+        raise NotYourCentre(f"这个密钥不属于中心 {centre}；请运营方用 brain centre key {centre} 生成")
+
+
+def list_centres(database: Database) -> list[Row]:
+    """Every centre with its nodes and what is held of them."""
+    now = utc_now()
+    with database.reading() as session:
+        rows = centres.all_centres(session)
+        nodes = centres.all_nodes(session)
+        held = store.holding(session)
+    used = _used(held)
+    return [_shown(row, [node for node in nodes if node["centre"] == row["id"]], used, now) for row in rows]
+
+
+def get_centre(database: Database, centre: str) -> Row:
+    """One centre. Raises CentreUnknown."""
+    for row in list_centres(database):
+        if row["id"] == centre:
+            return row
+    raise _unknown(centre)
+
+
+def set_centre_state(database: Database, principal: Principal, centre: str, state: str) -> Row:
+    """Drains a centre (it finishes what it has) or opens it again. Raises CentreUnknown."""
+    with database.transaction() as session:
+        if centres.centre(session, centre, lock="update") is None:
+            raise _unknown(centre)
+        centres.update_centre(session, centre, {"state": state})
+        audit.record(session, principal, action=f"centre.{state}", object=centre)
+    return get_centre(database, centre)
+
+
+def set_node_state(database: Database, principal: Principal, centre: str, node: str, state: str) -> Row:
+    """Drains a node or opens it again. Raises NodeUnknown."""
+    with database.transaction() as session:
+        if not centres.set_node_state(session, f"{centre}/{node}", state):
+            raise NodeUnknown(f"中心 {centre} 没有节点 {node}")
+        audit.record(session, principal, action=f"node.{state}", object=f"{centre}/{node}")
+    return get_centre(database, centre)
+
+
+def fence(database: Database, principal: Principal, centre: str) -> int:
+    """Declares that what a silent centre was running is gone; its jobs are retried or fail. Returns how many attempts.
+
+    The operator vouches that the machines are off: an agent that comes back ends what it still runs.
+    Raises CentreUnknown, CentreStillThere.
+    """
+    now = utc_now()
+    with database.transaction() as session:
+        row = centres.centre(session, centre, lock="update")
+        if row is None:
+            raise _unknown(centre)
+        if admission.is_heard(row, now):
+            raise CentreStillThere(f"中心 {centre} 的代理仍在应答，不能声明失效；请先停止代理")
+        centres.update_centre(session, centre, {"session": row["session"] + 1})
+        alive = store.alive_attempts(session, centre=centre)
+        jobs = store.lock_jobs(session, [attempt["job"] for attempt in alive])
+        moves = Moves(session, now)
+        for attempt in store.attempts_by_id(session, [attempt["id"] for attempt in alive]).values():
+            if attempt["state"] != "ended":
+                moves.end(attempt, jobs[attempt["job"]], ending_of({"cause": "centre_fenced"}, [], {}))
+        moves.write()
+        audit.record(session, principal, action="centre.fence", object=centre, detail={"attempts": len(alive)})
+    return len(alive)
+
+
+def _new_centre(centre: str, title: str, kind: str, org: str) -> Row:
+    return {
+        "id": centre,
+        "title": title,
+        "kind": kind,
+        "org": org,
+        "state": "open",
+        "capabilities": {},
+        "created_at": utc_now(),
+        "session": 0,
+    }
+
+
+def _unknown(centre: str) -> CentreUnknown:
+    return CentreUnknown(f"没有算力中心 {centre[:60]}")
+
+
+def _used(held: list[tuple[Row, Row]]) -> dict[str, Row]:
+    used: dict[str, Row] = {}
+    for attempt, spec in held:
+        node = used.setdefault(attempt["node"], {"cores": 0.0, "memory_mb": 0, "accelerators": {}, "jobs": 0})
+        asked = spec["resources"]
+        node["cores"] += asked["cores"]
+        node["memory_mb"] += asked["memory_mb"]
+        node["jobs"] += 1
+        for kind, number in asked["accelerators"].items():
+            node["accelerators"][kind] = node["accelerators"].get(kind, 0) + number
+    return used
+
+
+def _shown(row: Row, nodes: list[Row], used: dict[str, Row], now: Any) -> Row:
+    state = row["state"] if row["state"] == "drained" or admission.is_heard(row, now) else "lost"
+    nothing = {"cores": 0.0, "memory_mb": 0, "accelerators": {}, "jobs": 0}
+    return {
+        "id": row["id"],
+        "title": row["title"],
+        "kind": row["kind"],
+        "state": state,
+        "capabilities": row["capabilities"],
+        "created_at": rfc3339(row["created_at"]),
+        "seen_at": rfc3339(row["seen_at"]) if row["seen_at"] else None,
+        "nodes": [
+            {
+                "name": node["name"],
+                "state": node["state"],
+                "cores": node["cores"],
+                "memory_mb": node["memory_mb"],
+                "accelerators": node["accelerators"],
+                "used": used.get(node["id"], nothing),
+                "load": node["load"],
+                "seen_at": rfc3339(node["seen_at"]),
+            }
+            for node in nodes
+        ],
+    }

@@ -1,0 +1,119 @@
+"""What callers may be told."""
+
+from __future__ import annotations
+
+from brain_kit.problems import Conflict, InvalidInput, NotFound, NotPermitted, TooLarge
+
+
+class JobUnknown(NotFound):
+    """No job of that id for this caller."""
+
+    code = "job_unknown"
+
+
+class FileUnknown(NotFound):
+    """No file of that digest for this organisation."""
+
+    code = "file_unknown"
+
+
+class CentreUnknown(NotFound):
+    """No centre of that name."""
+
+    code = "centre_unknown"
+
+
+class NodeUnknown(NotFound):
+    """No node of that name."""
+
+    code = "node_unknown"
+
+
+class AttemptUnknown(NotFound):
+    """No attempt of that id at this centre."""
+
+    code = "attempt_unknown"
+
+
+class JobRefused(InvalidInput):
+    """The job could never run as it is; `errors` says for each field what to do."""
+
+    code = "job_refused"
+
+
+class QueueFull(Conflict):
+    """The tenant has as many waiting jobs as it may have."""
+
+    code = "queue_full"
+
+
+class RunningNotPermitted(NotPermitted):
+    """The caller may not run commands."""
+
+    code = "running_not_permitted"
+
+
+class NoQuota(NotPermitted):
+    """The organisation has no quota of compute."""
+
+    code = "no_quota"
+
+
+class ActingNotPermitted(NotPermitted):
+    """Only services act for other organisations."""
+
+    code = "acting_not_permitted"
+
+
+class StateConflict(Conflict):
+    """The job is in a state in which this cannot be done."""
+
+    code = "job_state_conflict"
+
+
+class IdempotencyKeyReused(Conflict):
+    """The key came before with another body."""
+
+    code = "idempotency_key_reused"
+
+
+class CentreExists(Conflict):
+    """There is a centre of that name."""
+
+    code = "centre_exists"
+
+
+class CentreHeld(Conflict):
+    """Another agent holds the centre."""
+
+    code = "centre_held"
+
+
+class SessionLost(Conflict):
+    """A newer session of the centre's agent has begun; this one may do nothing more."""
+
+    code = "session_lost"
+
+
+class NotYourCentre(NotPermitted):
+    """The key belongs to no centre, or to another."""
+
+    code = "not_your_centre"
+
+
+class CentreStillThere(Conflict):
+    """The centre's agent still answers, so its work cannot be declared lost."""
+
+    code = "centre_still_there"
+
+
+class QuotaInvalid(InvalidInput):
+    """A quota cannot be used as it is."""
+
+    code = "quota_invalid"
+
+
+class FileTooLarge(TooLarge):
+    """A file is over the limit."""
+
+    code = "file_too_large"

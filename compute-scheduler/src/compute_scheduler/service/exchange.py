@@ -1,0 +1,221 @@
+"""What agents and the service tell each other: sessions, work handed out, epochs claimed, ends reported.
+
+An agent's session is a fencing token: a newer session of the same centre ends every older one. What an agent sends may
+come twice, and every answer may be lost: each step is decided by what the tables say, so a repeat gets the same answer.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from brain_kit.clock import utc_now
+from brain_kit.database import Database
+from sqlalchemy.orm import Session
+
+from compute_scheduler import steps
+from compute_scheduler.domain import states
+from compute_scheduler.domain.outcomes import Ending, ending_of
+from compute_scheduler.service.errors import CentreHeld, CentreUnknown, SessionLost
+from compute_scheduler.service.moves import Moves, ids_of_jobs
+from compute_scheduler.settings import Settings
+from compute_scheduler.store import accounts, centres
+from compute_scheduler.store import jobs as store
+
+Row = dict[str, Any]
+REDELIVER_S = 5.0
+MOST_ORDERS = 500
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The service's side of agents."""
+
+    database: Database
+    settings: Settings
+
+    def open_session(self, centre_id: str, body: Mapping[str, Any]) -> Row:
+        """Begins a session; decides the running attempts that the agent no longer has a record of.
+
+        Answers {session, stop (what the agent holds and should not: it was ended here), lease_s}.
+
+        body: instance, nodes, capabilities, held (attempts that the agent has a folder of).
+        Raises CentreUnknown, CentreHeld while another instance's lease runs.
+        """
+        now = utc_now()
+        with self.database.transaction() as session:
+            centre = centres.centre(session, centre_id, lock="update")
+            if centre is None:
+                raise CentreUnknown(f"没有算力中心 {centre_id}")
+            is_other = centre["instance"] not in (None, body["instance"])
+            if is_other and centre["lease_until"] is not None and centre["lease_until"] > now:
+                raise CentreHeld(f"中心 {centre_id} 正由另一个代理管理，租约到期后才能接管", retry_after_s=5)
+            token = centre["session"] + 1
+            centres.update_centre(
+                session,
+                centre_id,
+                {
+                    "instance": body["instance"],
+                    "session": token,
+                    "capabilities": body["capabilities"],
+                    **self._lease(now),
+                },
+            )
+            centres.save_nodes(session, centre_id, body["nodes"], now)
+            self._end_missing(session, centre_id, set(body["held"]), now)
+            alive = {row["id"] for row in store.alive_attempts(session, centre=centre_id)}
+        stop = sorted(set(body["held"]) - alive)
+        return {"session": token, "stop": stop, "lease_s": self.settings.compute_scheduler_agent_lease_s}
+
+    def has_news(self, centre_id: str, ending: set[str]) -> bool:
+        """Whether a pull would bring something."""
+        with self.database.reading() as session:
+            return store.has_news(session, centre_id, ending)
+
+    def pull(self, centre_id: str, token: int, body: Mapping[str, Any]) -> Row:
+        """Renews the lease and hands out work: {orders, ends, lease_s}.
+
+        body: nodes (or null when nothing changed), ending (attempts that are being ended), first (after a new session:
+        hand out again what an answer that was lost may have carried). Raises SessionLost.
+        """
+        now = utc_now()
+        ending = set(body["ending"])
+        with self.database.transaction() as session:
+            self._held(session, centre_id, token, lock="update")
+            centres.update_centre(session, centre_id, self._lease(now))
+            if body["nodes"] is not None:
+                centres.save_nodes(session, centre_id, body["nodes"], now)
+            steps.reached("pull:before-handing-out")
+            orders = self._hand_out(session, centre_id, now, redeliver=bool(body["first"]))
+            running = store.alive_attempts(session, centre=centre_id, states=("submitting", "submitted", "running"))
+            ends = [row["id"] for row in running if row["cancel"] and row["id"] not in ending]
+        steps.reached("pull:before-answer")
+        return {"orders": orders, "ends": ends, "lease_s": self.settings.compute_scheduler_agent_lease_s}
+
+    def report(self, centre_id: str, token: int, body: Mapping[str, Any]) -> Row:
+        """Takes claims, logs and ends: {granted, refused, acknowledged}. Raises SessionLost.
+
+        A claim is granted to the first nonce that asks for the attempt's epoch, again whenever that nonce asks again,
+        and to no other. body: claims [{attempt, nonce}], logs [{attempt, offset, data}], ended [{attempt, nonce,
+        record, outputs, missing}].
+        """
+        now = utc_now()
+        claims, ended = body["claims"], body["ended"]
+        with self.database.transaction() as session:
+            self._held(session, centre_id, token, lock="share")
+            steps.reached("report:before-claims")
+            ids = [item["attempt"] for item in [*claims, *ended]]
+            jobs = store.lock_jobs(session, ids_of_jobs(ids))
+            attempts = store.attempts_by_id(session, [*ids, *(item["attempt"] for item in body["logs"])])
+            attempts = {name: row for name, row in attempts.items() if row["centre"] == centre_id}
+            moves = Moves(session, now)
+            granted = [item["attempt"] for item in claims if _claim(moves, item, attempts, jobs)]
+            for item in body["logs"]:
+                if item["attempt"] in attempts:
+                    data = base64.b64decode(item["data"])
+                    accounts.append_log(session, item["attempt"], int(item["offset"]), data, now)
+            for item in ended:
+                _end(moves, item, attempts.get(item["attempt"]), jobs)
+            moves.write()
+            steps.reached("report:before-commit")
+        steps.reached("report:before-answer")
+        return {
+            "granted": granted,
+            "refused": [item["attempt"] for item in claims if item["attempt"] not in set(granted)],
+            "acknowledged": [item["attempt"] for item in ended],
+        }
+
+    def _lease(self, now: datetime) -> Row:
+        seconds = timedelta(seconds=self.settings.compute_scheduler_agent_lease_s)
+        return {"seen_at": now, "lease_until": now + seconds}
+
+    @staticmethod
+    def _held(session: Session, centre_id: str, token: int, *, lock: str) -> Row:
+        centre = centres.centre(session, centre_id, lock=lock)
+        if centre is None or centre["session"] != token:
+            raise SessionLost(f"中心 {centre_id} 的代理会话已被更新的会话取代，请重新建立会话")
+        return centre
+
+    def _hand_out(self, session: Session, centre_id: str, now: datetime, *, redeliver: bool) -> list[Row]:
+        alive = store.alive_attempts(session, centre=centre_id, states=("prepared", "submitting"))
+        late = now - timedelta(seconds=REDELIVER_S)
+        due = [row for row in alive if row["state"] == "prepared" or redeliver or row["submitting_at"] < late]
+        due = due[:MOST_ORDERS]
+        jobs = store.lock_jobs(session, [row["job"] for row in due])
+        # Between reading and locking one of them may have been cancelled.
+        fresh = store.attempts_by_id(session, [row["id"] for row in due])
+        moves = Moves(session, now)
+        orders = []
+        for attempt in (fresh[row["id"]] for row in due):
+            if attempt["state"] == "prepared":
+                moves.attempt(attempt, "submitting")
+            if attempt["state"] == "submitting":
+                orders.append(_order(attempt, jobs[attempt["job"]]))
+        moves.write()
+        return orders
+
+    @staticmethod
+    def _end_missing(session: Session, centre_id: str, held: set[str], now: datetime) -> None:
+        """Running attempts without a folder: nothing of them is left, and nobody can say how they ended."""
+        running = store.alive_attempts(session, centre=centre_id, states=("submitted", "running"))
+        missing = [row["id"] for row in running if row["id"] not in held]
+        jobs = store.lock_jobs(session, ids_of_jobs(missing))
+        moves = Moves(session, now)
+        for attempt in store.attempts_by_id(session, missing).values():
+            if attempt["state"] in ("submitted", "running"):
+                job = jobs[attempt["job"]]
+                moves.end(attempt, job, ending_of({"cause": "agent_record_missing"}, [], {}))
+        moves.write()
+
+
+def _order(attempt: Row, job: Row) -> Row:
+    spec = job["spec"]
+    return {
+        "attempt": attempt["id"],
+        "job": job["id"],
+        "epoch": attempt["epoch"],
+        "node": attempt["node"],
+        "command": spec["command"],
+        "env": spec["env"] | {"BRAIN_JOB": job["id"]},
+        "resources": spec["resources"],
+        "time_limit_s": spec["time_limit_s"],
+        "inputs": spec["inputs"],
+        "outputs": spec["outputs"],
+    }
+
+
+def _claim(moves: Moves, item: Mapping[str, Any], attempts: Mapping[str, Row], jobs: Mapping[str, Row]) -> bool:
+    attempt = attempts.get(item["attempt"])
+    job = jobs.get(states.job_of(item["attempt"]))
+    if attempt is None or job is None or job["attempt"] != attempt["epoch"]:
+        return False
+    if attempt["state"] == "running":
+        return bool(attempt["nonce"] == item["nonce"])
+    if attempt["state"] not in ("submitting", "submitted") or attempt["cancel"] or job["cancel_at"] is not None:
+        return False
+    if attempt["state"] == "submitting":
+        moves.attempt(attempt, "submitted", nonce=item["nonce"])
+    moves.attempt(attempt, "running", nonce=item["nonce"])
+    moves.job(job, "running", f"正在 {attempt['node']} 运行", started_at=job["started_at"] or moves.now)
+    return True
+
+
+def _end(moves: Moves, item: Mapping[str, Any], attempt: Row | None, jobs: Mapping[str, Row]) -> None:
+    """Ends what the agent says has ended; an attempt that is not its own, or has ended before, is only acknowledged."""
+    job = jobs.get(states.job_of(item["attempt"]))
+    if attempt is None or job is None or attempt["state"] in ("ended", "prepared"):
+        return
+    if attempt["nonce"] is not None and attempt["nonce"] != item["nonce"]:
+        return
+    record = item["record"]
+    limits = {**job["spec"]["resources"], "time_limit_s": job["spec"]["time_limit_s"], **record.get("limits", {})}
+    ending: Ending = ending_of(record, list(item["missing"]), limits)
+    usage = {
+        name: record[name]
+        for name in ("run_s", "cpu_s", "peak_memory_mb", "log_bytes", "log_dropped_bytes")
+        if record.get(name) is not None
+    }
+    moves.end(attempt, job, ending, usage=usage, outputs=item["outputs"])

@@ -1,0 +1,180 @@
+"""Changes of many jobs in one transaction: every state is checked against the tables, every change of it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from brain_kit.events import emit_all
+from sqlalchemy.orm import Session
+
+from compute_scheduler.domain import states
+from compute_scheduler.domain.fairshare import accrued
+from compute_scheduler.domain.news import job_changed
+from compute_scheduler.domain.outcomes import Ending, next_of
+from compute_scheduler.domain.resources import Resources, resources
+from compute_scheduler.domain.snapshot import Usage
+from compute_scheduler.store import accounts
+from compute_scheduler.store import jobs as store
+
+Row = dict[str, Any]
+USAGE_HALF_LIFE_S = 7 * 86_400.0
+
+
+class Moves:
+    """Collects what changes; `write` stores all of it and emits the events, in the caller's transaction."""
+
+    def __init__(self, session: Session, now: datetime) -> None:
+        self.session = session
+        self.now = now
+        self._jobs: dict[str, Row] = {}
+        self._attempts: dict[str, Row] = {}
+        self._new_attempts: list[Row] = []
+        self._events: list[Any] = []
+        self._segments: list[Row] = []
+
+    def job(self, job: Row, after: str, reason: str, **values: Any) -> None:
+        """Moves a job to another state. Raises TransitionRefused."""
+        states.check_job(job["state"], after)
+        job |= {"state": after, "reason": reason[:500], "reason_code": "", "predicted_start_at": None, **values}
+        if after in states.FINAL:
+            job["ended_at"] = self.now
+        self._jobs[job["id"]] = job
+        self._events.append(job_changed(job))
+
+    def note(self, job: Row, **values: Any) -> None:
+        """Changes a job within its state."""
+        job |= values
+        self._jobs[job["id"]] = job
+
+    def attempt(self, attempt: Row, after: str, **values: Any) -> None:
+        """Moves an attempt to another state. Raises TransitionRefused."""
+        states.check_attempt(attempt["state"], after)
+        attempt |= {"state": after, f"{after}_at": self.now, **values}
+        self._attempts[attempt["id"]] = attempt
+
+    def note_attempt(self, attempt: Row, **values: Any) -> None:
+        """Changes an attempt within its state."""
+        attempt |= values
+        self._attempts[attempt["id"]] = attempt
+
+    def prepare(self, job: Row, *, centre: str, node: str, fence: int) -> None:
+        """Makes the next attempt of a queued job on a node."""
+        epoch = job["attempt"] + 1
+        self.job(job, "starting", f"已分配到 {node}，等待代理启动", attempt=epoch, exit_code=None)
+        self._new_attempts.append(
+            {
+                "id": states.attempt_id(job["id"], epoch),
+                "job": job["id"],
+                "epoch": epoch,
+                "org": job["org"],
+                "centre": centre,
+                "node": node,
+                "state": "prepared",
+                "reason": "",
+                "usage": {},
+                "log_bytes": 0,
+                "fence": fence,
+                "cancel": False,
+                "prepared_at": self.now,
+            }
+        )
+
+    def end(
+        self, attempt: Row, job: Row, ending: Ending, *, usage: Row | None = None, outputs: Row | None = None
+    ) -> None:
+        """Ends an attempt: accounts for it, and takes its job to what follows."""
+        began = attempt["running_at"]
+        self.attempt(
+            attempt,
+            "ended",
+            outcome=ending.outcome,
+            reason=ending.reason[:500],
+            exit_code=ending.exit_code,
+            usage=usage or {},
+            log_bytes=int((usage or {}).get("log_bytes", 0)),
+        )
+        if began is not None:
+            self._account(attempt, job, began, usage or {})
+        if job["attempt"] != attempt["epoch"] or job["state"] in states.FINAL:
+            return
+        step = next_of(
+            ending,
+            failures=job["failures"],
+            returns=job["returns"],
+            retries=job["spec"]["retries"],
+            is_cancelled=job["cancel_at"] is not None,
+        )
+        values: Row = {"exit_code": ending.exit_code}
+        if ending.outcome == "returned":
+            values["returns"] = job["returns"] + 1
+        elif ending.outcome != "succeeded":
+            values["failures"] = job["failures"] + 1
+        if step.state == "queued":
+            values |= {"queued_at": self.now, "not_before_at": self.now + timedelta(seconds=step.pause_s)}
+        if step.state == "succeeded":
+            values["outputs"] = outputs or {}
+        self.job(job, step.state, step.reason, **values)
+
+    def write(self) -> None:
+        """Stores everything that was collected."""
+        store.insert_attempts(self.session, self._new_attempts)
+        store.save_attempts(self.session, self._attempts.values())
+        store.save_jobs(self.session, self._jobs.values())
+        accounts.insert_segments(self.session, self._segments)
+        self._charge()
+        emit_all(self.session, self._events)
+
+    def _account(self, attempt: Row, job: Row, began: datetime, usage: Row) -> None:
+        # The engine's own clock does not jump; the calendar of this machine may.
+        wall_s = max(0.0, float(usage.get("run_s") or (self.now - began).total_seconds()))
+        asked = job["spec"]["resources"]
+        self._segments.append(
+            {
+                "attempt": attempt["id"],
+                "job": job["id"],
+                "org": job["org"],
+                "centre": attempt["centre"],
+                "node": attempt["node"],
+                "outcome": attempt["outcome"],
+                "started_at": began,
+                "ended_at": self.now,
+                "wall_s": wall_s,
+                "core_s": wall_s * asked["cores"],
+                "memory_mb_s": wall_s * asked["memory_mb"],
+                "accelerator_s": {kind: wall_s * number for kind, number in asked["accelerators"].items()},
+                "cpu_s": float(usage.get("cpu_s") or 0.0),
+            }
+        )
+
+    def _charge(self) -> None:
+        """Adds what ended to the decayed usage of each tenant, by which the plan shares fairly."""
+        by_org: dict[str, list[Row]] = {}
+        for segment in self._segments:
+            by_org.setdefault(segment["org"], []).append(segment)
+        for org in sorted(by_org):
+            tenant = accounts.tenant(self.session, org, lock=True)
+            usage = Usage(org, tenant["usage_as_of"].timestamp(), tenant["usage"]) if tenant else Usage(org, 0.0)
+            for segment in by_org[org]:
+                ended_at = segment["ended_at"].timestamp()
+                began_at = ended_at - segment["wall_s"]
+                usage = accrued(usage, _demand(segment), began_at, ended_at, USAGE_HALF_LIFE_S)
+            accounts.save_tenant(self.session, org, self.now, usage=dict(usage.resource_s), usage_as_of=self.now)
+
+
+def _demand(segment: Row) -> Resources:
+    wall_s = segment["wall_s"] or 1.0
+    kinds = {kind: round(amount / wall_s) for kind, amount in segment["accelerator_s"].items()}
+    return resources(segment["core_s"] / wall_s, round(segment["memory_mb_s"] / wall_s), kinds)
+
+
+def demand_of(spec: Row) -> Resources:
+    """What a job asks for."""
+    asked = spec["resources"]
+    return resources(asked["cores"], asked["memory_mb"], asked["accelerators"])
+
+
+def ids_of_jobs(attempts: Iterable[str]) -> list[str]:
+    """The jobs of attempt ids."""
+    return [states.job_of(attempt) for attempt in attempts]

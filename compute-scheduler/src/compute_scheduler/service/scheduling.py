@@ -1,0 +1,205 @@
+"""The scheduler: reads the network, asks the plan, writes its decisions, looks after attempts that nobody answers for.
+
+One scheduler at a time by a lease whose token is checked in every transaction: one that was stopped and comes back
+finds its token gone and writes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from brain_kit.clock import utc_now
+from brain_kit.database import Database
+from brain_kit.events import wakeup
+from sqlalchemy.orm import Session
+
+from compute_scheduler import steps
+from compute_scheduler.domain.decisions import Decisions
+from compute_scheduler.domain.outcomes import Ending
+from compute_scheduler.domain.plan import plan
+from compute_scheduler.domain.snapshot import Policy, QueuedJob, RunningJob, Snapshot
+from compute_scheduler.service import admission
+from compute_scheduler.service.moves import Moves, demand_of
+from compute_scheduler.settings import Settings
+from compute_scheduler.store import accounts, centres
+from compute_scheduler.store import jobs as store
+
+Row = dict[str, Any]
+LEASE = "scheduler"
+SWEEP_EVERY_S = 1.0
+PRUNE_EVERY_S = 600.0
+MOST_STARTS = 500
+log = structlog.get_logger()
+
+
+class LeaseLost(Exception):
+    """Another scheduler has taken over."""
+
+
+class Scheduler:
+    """Plans in a loop. holder: the name of this scheduler."""
+
+    def __init__(self, database: Database, settings: Settings, holder: str) -> None:
+        self.database = database
+        self.settings = settings
+        self.holder = holder
+        self.policy = Policy(most_starts=MOST_STARTS)
+        self._token: int | None = None
+        self._renew_at = 0.0
+        self._queue: dict[str, QueuedJob] = {}
+        self._reasons: dict[str, tuple[str, str]] = {}
+        self._swept = self._pruned = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Plans whenever something happens in this process, and every interval, until stopped."""
+        import time
+
+        try:
+            while not stop.is_set():
+                seen = wakeup.count()
+                try:
+                    started = self.step(time.monotonic())
+                except LeaseLost:
+                    log.warning("scheduler_lease_lost", holder=self.holder)
+                    started = 0
+                if not started:
+                    wakeup.wait(seen, self.settings.compute_scheduler_interval_s)
+        finally:
+            if self._token is not None:
+                with self.database.transaction() as session:
+                    centres.release_lease(session, LEASE, self.holder, utc_now())
+
+    def step(self, clock: float) -> int:
+        """One look at the network; returns how many jobs it started. clock: seconds that never step back.
+
+        Raises LeaseLost when another scheduler has taken over in the middle.
+        """
+        if not self._has_lease(clock):
+            return 0
+        now = utc_now()
+        if clock - self._swept >= SWEEP_EVERY_S:
+            self._swept = clock
+            self._sweep(now)
+        if clock - self._pruned >= PRUNE_EVERY_S:
+            self._pruned = clock
+            self._prune(now)
+        with self.database.reading() as session:
+            snapshot = self._snapshot(session, now)
+        if not snapshot.queued:
+            return 0
+        steps.reached("schedule:before-plan")
+        decisions = plan(snapshot, now.timestamp(), self.policy)
+        steps.reached("schedule:before-writing")
+        return self._apply(decisions, now)
+
+    def _has_lease(self, clock: float) -> bool:
+        lease_s = self.settings.compute_scheduler_lease_s
+        if self._token is not None and clock < self._renew_at:
+            return True
+        now = utc_now()
+        with self.database.transaction() as session:
+            until = now + timedelta(seconds=lease_s)
+            self._token = centres.take_lease(session, LEASE, self.holder, now, until)
+        self._renew_at = clock + lease_s / 3
+        return self._token is not None
+
+    def _fenced(self, session: Session) -> int:
+        """The token, proven to be in force for this transaction. Raises LeaseLost."""
+        token, self._token = self._token, None
+        if token is None or not centres.holds_lease(session, LEASE, self.holder, token):
+            raise LeaseLost
+        self._token = token
+        return token
+
+    def _snapshot(self, session: Session, now: datetime) -> Snapshot:
+        hall = admission.network(session, self.settings, now)
+        queued = self._queued(session)
+        running = []
+        for attempt, spec in store.holding(session):
+            began = (attempt["running_at"] or attempt["prepared_at"]).timestamp()
+            ends_by = began + spec["time_limit_s"]
+            running.append(RunningJob(attempt["job"], attempt["org"], demand_of(spec), attempt["node"], began, ends_by))
+        orgs = {job.tenant for job in queued} | {job.tenant for job in running}
+        tenants = admission.tenants(hall.quotas, orgs, self.settings)
+        return Snapshot(hall.centres, hall.nodes, tenants, tuple(queued), tuple(running), hall.usages)
+
+    def _queued(self, session: Session) -> list[QueuedJob]:
+        limit = self.settings.compute_scheduler_queue_per_tenant
+        queued: dict[str, QueuedJob] = {}
+        for org in store.queueing_orgs(session):
+            ids, fresh = store.queue(session, org, limit, self._queue)
+            for row in fresh:
+                self._queue[row["id"]] = admission.queued_job(row)
+                self._reasons[row["id"]] = (row["reason_code"], row["reason"])
+            queued |= {job_id: self._queue[job_id] for job_id in ids}
+        # A job that left the queue may come back changed.
+        self._queue = queued
+        self._reasons = {job_id: self._reasons[job_id] for job_id in queued}
+        return list(queued.values())
+
+    def _apply(self, decisions: Decisions, now: datetime) -> int:
+        changed = self._changed_reasons(decisions)
+        if not (decisions.starts or decisions.refusals or changed):
+            return 0
+        started = 0
+        with self.database.transaction() as session:
+            token = self._fenced(session)
+            wanted = [start.job_id for start in decisions.starts] + [item.job_id for item in decisions.refusals]
+            jobs = store.lock_jobs(session, wanted)
+            moves = Moves(session, now)
+            for job_id in wanted:
+                self._queue.pop(job_id, None)  # when it queues again it is another job to the plan
+            for start in decisions.starts:
+                job = jobs.get(start.job_id)
+                if job is not None and job["state"] == "queued":
+                    moves.prepare(job, centre=start.centre, node=start.node, fence=token)
+                    started += 1
+            for refusal in decisions.refusals:
+                job = jobs.get(refusal.job_id)
+                if job is not None and job["state"] == "queued":
+                    moves.job(job, "failed", refusal.reason.words, reason_code=refusal.reason.code)
+            moves.write()
+            store.save_reasons(session, changed)
+            steps.reached("schedule:before-commit")
+        self._reasons |= {row["_id"]: (row["reason_code"], row["reason"]) for row in changed}
+        return started
+
+    def _changed_reasons(self, decisions: Decisions) -> list[Row]:
+        changed = []
+        for job_id, reason in decisions.waits():
+            words = reason.words[:500]
+            if self._reasons.get(job_id) != (reason.code, words):
+                at = reason.predicted_start_at
+                predicted = datetime.fromtimestamp(at, UTC) if at is not None else None
+                changed.append(
+                    {"_id": job_id, "reason": words, "reason_code": reason.code, "predicted_start_at": predicted}
+                )
+        return changed
+
+    def _sweep(self, now: datetime) -> None:
+        """Takes back what a silent centre has not claimed: it will be refused there. What it runs waits for it."""
+        with self.database.reading() as session:
+            silent = {row["id"] for row in centres.all_centres(session) if not admission.is_heard(row, now)}
+            alive = [row for row in store.alive_attempts(session) if row["centre"] in silent]
+        if not alive:
+            return
+        with self.database.transaction() as session:
+            self._fenced(session)
+            jobs = store.lock_jobs(session, [row["job"] for row in alive])
+            moves = Moves(session, now)
+            for attempt in store.attempts_by_id(session, [row["id"] for row in alive]).values():
+                job = jobs[attempt["job"]]
+                words = f"中心 {attempt['centre']} 失联，等待它恢复；作业可能仍在运行"
+                if attempt["state"] in ("prepared", "submitting", "submitted"):
+                    moves.end(attempt, job, Ending("returned", f"中心 {attempt['centre']} 失联，命令没有开始"))
+                elif attempt["state"] == "running" and job["state"] == "running" and job["reason"] != words:
+                    moves.note(job, reason=words, reason_code="centre_lost")
+            moves.write()
+
+    def _prune(self, now: datetime) -> None:
+        oldest = now - timedelta(days=self.settings.compute_scheduler_log_days)
+        with self.database.transaction() as session:
+            accounts.delete_logs_before(session, oldest)

@@ -1,0 +1,60 @@
+"""Settings of compute-scheduler."""
+
+from __future__ import annotations
+
+from brain_kit.settings import PlatformSettings
+from pydantic import Field
+
+
+class Settings(PlatformSettings):
+    """Settings of compute-scheduler, environment prefix BRAIN_COMPUTE_SCHEDULER_."""
+
+    compute_scheduler_interval_s: float = Field(
+        0.5, gt=0, le=60, description="Seconds between plans when nothing has happened in this process."
+    )
+    compute_scheduler_lease_s: float = Field(
+        10.0, ge=1, le=600, description="Seconds after which another scheduler may take over from a silent one."
+    )
+    compute_scheduler_agent_lease_s: float = Field(
+        20.0, ge=1, le=3600, description="Seconds of silence after which a centre gets no new work."
+    )
+    compute_scheduler_queue_per_tenant: int = Field(
+        1000, ge=1, description="Waiting jobs of one tenant that a plan looks at, those of the highest priority first."
+    )
+    compute_scheduler_most_queued: int = Field(
+        100_000, ge=1, description="Jobs of one tenant that may wait; more are refused."
+    )
+    compute_scheduler_time_limit_s: int = Field(3600, ge=1, description="Time limit of a job that names none.")
+    compute_scheduler_default_cores: float = Field(
+        64.0, ge=0, description="Cores that operators and departments may use without a quota of their own; 0: none."
+    )
+    compute_scheduler_default_memory_mb: int = Field(
+        262_144, ge=0, description="Memory in MB that operators and departments may use without a quota of their own."
+    )
+    compute_scheduler_most_file_bytes: int = Field(2 << 30, ge=1, description="Largest file of a job.")
+    compute_scheduler_log_days: float = Field(30.0, gt=0, description="Days that logs of ended jobs are kept.")
+    compute_scheduler_local: bool = Field(
+        True, description="Whether `brain up` makes the centre `local` of this machine at its first start."
+    )
+    compute_scheduler_local_cores: float = Field(
+        0.0, ge=0, description="Cores that the local centre offers; 0: those of the machine."
+    )
+    compute_scheduler_local_memory_mb: int = Field(
+        0, ge=0, description="Memory in MB that the local centre offers; 0: three quarters of the machine's."
+    )
+    compute_scheduler_job_disk_mb: int = Field(
+        10_000, ge=1, description="MB that a job may write into its working folder."
+    )
+    compute_scheduler_job_log_bytes: int = Field(8_000_000, ge=1000, description="Bytes of a job's log that are kept.")
+    compute_scheduler_job_processes: int = Field(256, ge=1, description="Processes that a job may have at one time.")
+    compute_scheduler_job_grace_s: float = Field(
+        5.0, ge=0, le=600, description="Seconds between the request to end (SIGTERM) and the end by force."
+    )
+    compute_scheduler_job_nice: int = Field(5, ge=0, le=19, description="How far jobs stand back behind the platform.")
+    compute_scheduler_job_network: bool = Field(True, description="Whether jobs may open TCP connections.")
+    compute_scheduler_job_readable: list[str] = Field(
+        [], description="JSON list of folders that jobs may read beside the system's programs and libraries."
+    )
+    compute_scheduler_job_writable: list[str] = Field(
+        [], description="JSON list of folders that jobs may write to beside their own, such as a scratch share."
+    )

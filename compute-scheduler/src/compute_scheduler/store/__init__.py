@@ -1,0 +1,1 @@
+"""Tables of compute-scheduler and their queries."""

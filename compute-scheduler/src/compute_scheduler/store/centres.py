@@ -1,0 +1,121 @@
+"""Centres, their keys and nodes, and the leases of agents and schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from compute_scheduler.store.tables import centre_keys, centres, leases, nodes
+
+Row = dict[str, Any]
+
+
+def centre(session: Session, centre_id: str, *, lock: str = "") -> Row | None:
+    """A centre; lock "share" keeps its session from changing in this transaction, "update" is for changing it."""
+    query = sa.select(centres).where(centres.c.id == centre_id)
+    if lock:
+        query = query.with_for_update(read=lock == "share")
+    row = session.execute(query).mappings().first()
+    return dict(row) if row else None
+
+
+def all_centres(session: Session) -> list[Row]:
+    """Every centre by id."""
+    return [dict(row) for row in session.execute(sa.select(centres).order_by(centres.c.id)).mappings()]
+
+
+def insert_centre(session: Session, row: Row) -> None:
+    """Adds a centre. Raises IntegrityError when its id is taken."""
+    session.execute(sa.insert(centres).values(row))
+
+
+def update_centre(session: Session, centre_id: str, values: Row) -> None:
+    """Changes columns of a centre."""
+    session.execute(sa.update(centres).where(centres.c.id == centre_id).values(values))
+
+
+def add_key(session: Session, key_id: str, centre_id: str, now: datetime) -> None:
+    """Binds a key to a centre."""
+    session.execute(sa.insert(centre_keys).values(key_id=key_id, centre=centre_id, created_at=now))
+
+
+def centre_of_key(session: Session, key_id: str) -> str | None:
+    """The centre that a key belongs to."""
+    return session.execute(sa.select(centre_keys.c.centre).where(centre_keys.c.key_id == key_id)).scalar()
+
+
+def keys_of(session: Session, centre_id: str) -> list[str]:
+    """Keys of a centre."""
+    return list(session.execute(sa.select(centre_keys.c.key_id).where(centre_keys.c.centre == centre_id)).scalars())
+
+
+def all_nodes(session: Session, centre_id: str | None = None) -> list[Row]:
+    """Nodes by id, of one centre or of all."""
+    query = sa.select(nodes).order_by(nodes.c.id)
+    if centre_id is not None:
+        query = query.where(nodes.c.centre == centre_id)
+    return [dict(row) for row in session.execute(query).mappings()]
+
+
+def save_nodes(session: Session, centre_id: str, reported: Iterable[Row], now: datetime) -> None:
+    """Keeps what an agent says of its nodes; a node that it no longer names goes down, and drained stays drained."""
+    known = {row["id"]: row for row in all_nodes(session, centre_id)}
+    named = set()
+    for node in reported:
+        node_id = f"{centre_id}/{node['name']}"
+        named.add(node_id)
+        values = {
+            "cores": node["cores"],
+            "memory_mb": node["memory_mb"],
+            "accelerators": node["accelerators"],
+            "load": node["load"],
+            "seen_at": now,
+        }
+        if node_id not in known:
+            fixed = {"id": node_id, "centre": centre_id, "name": node["name"], "state": "up"}
+            session.execute(sa.insert(nodes).values(fixed | values))
+            continue
+        if known[node_id]["state"] == "down":
+            values["state"] = "up"
+        session.execute(sa.update(nodes).where(nodes.c.id == node_id).values(values))
+    for node_id in known.keys() - named:
+        session.execute(sa.update(nodes).where((nodes.c.id == node_id) & (nodes.c.state == "up")).values(state="down"))
+
+
+def set_node_state(session: Session, node_id: str, state: str) -> bool:
+    """Drains a node or takes it back; False when there is none."""
+    changed = session.execute(sa.update(nodes).where(nodes.c.id == node_id).values(state=state).returning(nodes.c.id))
+    return changed.first() is not None
+
+
+def take_lease(session: Session, name: str, holder: str, now: datetime, until: datetime) -> int | None:
+    """The fencing token of a lease that is now held by `holder`, None while another holds it.
+
+    The token grows each time the lease changes hands or its holder comes back after losing it.
+    """
+    row = session.execute(sa.select(leases).where(leases.c.name == name).with_for_update()).mappings().first()
+    if row is None:
+        session.execute(sa.insert(leases).values(name=name, holder=holder, token=1, until=until))
+        return 1
+    is_own = row["holder"] == holder and row["until"] > now
+    if not is_own and row["until"] > now:
+        return None
+    token = int(row["token"]) + (0 if is_own else 1)
+    session.execute(sa.update(leases).where(leases.c.name == name).values(holder=holder, token=token, until=until))
+    return token
+
+
+def holds_lease(session: Session, name: str, holder: str, token: int) -> bool:
+    """Whether nobody has taken the lease since the token was given; keeps it so until this transaction ends."""
+    query = sa.select(leases.c.token, leases.c.holder).where(leases.c.name == name).with_for_update()
+    row = session.execute(query).first()
+    return row is not None and row.token == token and row.holder == holder
+
+
+def release_lease(session: Session, name: str, holder: str, now: datetime) -> None:
+    """Gives a lease back, so that another need not wait for its end."""
+    session.execute(sa.update(leases).where((leases.c.name == name) & (leases.c.holder == holder)).values(until=now))

@@ -1,0 +1,44 @@
+"""Workers of compute-scheduler: the scheduler, and the agent of this machine when embedded."""
+
+from __future__ import annotations
+
+import os
+import platform as machine_platform
+import threading
+
+from brain_kit.database import Database
+from brain_kit.service import Platform, Worker
+
+from compute_scheduler.service import centres
+from compute_scheduler.service.scheduling import Scheduler
+from compute_scheduler.settings import Settings
+
+
+def scheduler(database: Database, settings: Settings) -> Worker:
+    """Plans; of several schedulers one at a time."""
+    holder = f"{machine_platform.node()[:30]}:{os.getpid()}:{os.urandom(4).hex()}"
+    return Worker("scheduler", "scheduler", Scheduler(database, settings, holder).run)
+
+
+def local_agent(platform: Platform, database: Database, settings: Settings) -> Worker:
+    """Runs jobs on this machine for the centre `local`, which is made at the first start."""
+
+    def run(stop: threading.Event) -> None:
+        if not settings.compute_scheduler_local:
+            return
+        from compute_scheduler.agent.agent import Agent
+        from compute_scheduler.agent.limits import limits_of
+        from compute_scheduler.agent.link import Link
+
+        operator = platform.client("identity").request("GET", "/v1/organisations", params={"kind": "operator"}).json()
+        centres.make_local(database, operator["items"][0]["uscc"])
+        agent = Agent(
+            Link(platform.client("compute-scheduler"), centres.LOCAL),
+            settings.home / "compute" / centres.LOCAL,
+            limits_of(settings),
+            settings.compute_scheduler_local_cores,
+            settings.compute_scheduler_local_memory_mb,
+        )
+        agent.run(stop)
+
+    return Worker("agent", "agent", run)

@@ -1,0 +1,169 @@
+"""`brain centre`, `brain quota`, `brain agent`: computing centres, who may use them, and their agents."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from industry_brain.cli.output import connect, connection, show
+
+BASE = "/api/compute-scheduler/v1"
+COLUMNS = ("id", "title", "kind", "state", "nodes", "cores", "used_cores", "memory_mb", "jobs", "seen_at")
+
+
+@click.group()
+def centre() -> None:
+    """算力中心 computing centres: list, add, key, drain, open, fence."""
+
+
+@centre.command("list")
+@connection
+def list_centres(url: str, key: str | None, as_json: bool) -> None:
+    """Lists centres with their nodes and load."""
+    with connect(url, key) as api:
+        items = api.get(f"{BASE}/centres")["items"]
+        show(items if as_json else [_row(item) for item in items], as_json, COLUMNS)
+
+
+@centre.command("add")
+@click.argument("name")
+@click.option("--title", required=True, help="中文名称")
+@click.option("--kind", type=click.Choice(["region", "industry", "edge"]), default="edge", show_default=True)
+@connection
+def add_centre(name: str, title: str, kind: str, url: str, key: str | None, as_json: bool) -> None:
+    """Registers a centre; make its agent's key next."""
+    with connect(url, key) as api:
+        made = api.post(f"{BASE}/centres", {"id": name, "title": title, "kind": kind})
+        show(made if as_json else [_row(made)], as_json, COLUMNS)
+
+
+@centre.command("key")
+@click.argument("name")
+@connection
+def centre_key(name: str, url: str, key: str | None, as_json: bool) -> None:
+    """Makes a key for the centre's agent and shows it once."""
+    with connect(url, key) as api:
+        show(api.post(f"{BASE}/centres/{name}/keys"), as_json, ("centre", "id", "key"))
+        if not as_json:
+            click.echo("密钥只显示这一次，请保存。The key is shown only now; keep it.", err=True)
+
+
+def _set_state(name: str, node: str | None, state: str, given: dict[str, Any]) -> None:
+    with connect(given["url"], given["key"]) as api:
+        path = f"{BASE}/centres/{name}" + (f"/nodes/{node}" if node else "")
+        wanted = "up" if node and state == "open" else state
+        changed = api.patch(path, {"state": wanted})
+        show(changed if given["as_json"] else [_row(changed)], given["as_json"], COLUMNS)
+
+
+@centre.command("drain")
+@click.argument("name")
+@click.option("--node", help="one node instead of the whole centre")
+@connection
+def drain(name: str, node: str | None, **given: Any) -> None:
+    """停止接收新作业 finishes what runs and takes nothing new."""
+    _set_state(name, node, "drained", given)
+
+
+@centre.command("open")
+@click.argument("name")
+@click.option("--node", help="one node instead of the whole centre")
+@connection
+def open_again(name: str, node: str | None, **given: Any) -> None:
+    """恢复接收新作业 takes new jobs again."""
+    _set_state(name, node, "open", given)
+
+
+@centre.command("fence")
+@click.argument("name")
+@click.confirmation_option(prompt="该中心的机器确已关闭？其上的作业将判为失联 Are its machines off?")
+@connection
+def fence(name: str, url: str, key: str | None, as_json: bool) -> None:
+    """声明失效 declares the work of a silent centre lost."""
+    with connect(url, key) as api:
+        show(api.post(f"{BASE}/centres/{name}/fence"), as_json)
+
+
+@click.group()
+def quota() -> None:
+    """配额 what an organisation may use of compute."""
+
+
+@quota.command("set")
+@click.argument("org")
+@click.option("--cores", type=float, required=True)
+@click.option("--memory-mb", type=int, required=True)
+@click.option("--accelerator", "accelerators", multiple=True, metavar="KIND=N")
+@click.option("--weight", type=float, default=1.0, show_default=True, help="公平份额的权重")
+@connection
+def set_quota(org: str, cores: float, memory_mb: int, accelerators: tuple[str, ...], **given: Any) -> None:
+    """Sets an organisation's quota."""
+    amounts: dict[str, float] = {"cores": cores, "memory_mb": memory_mb}
+    for text in accelerators:
+        kind, _, number = text.partition("=")
+        if not number.isdigit():
+            raise click.UsageError(f"--accelerator 应写成 KIND=N, not {text!r}")
+        amounts[kind] = int(number)
+    with connect(given["url"], given["key"]) as api:
+        body = {"quota": amounts, "weight": given["weight"]}
+        show(api.put_json(f"{BASE}/tenants/{org}/quota", body), given["as_json"])
+
+
+@quota.command("show")
+@click.argument("org")
+@connection
+def show_quota(org: str, url: str, key: str | None, as_json: bool) -> None:
+    """Shows an organisation's quota, what it holds and what it used."""
+    with connect(url, key) as api:
+        show(api.get(f"{BASE}/tenants/{org}/quota"), as_json)
+
+
+@click.command()
+@click.option("--centre", "name", required=True, help="中心的名字")
+@click.option("--url", envvar="BRAIN_URL", required=True, help="平台地址 address of the gateway")
+@click.option(
+    "--key", envvar="BRAIN_KEY", required=True, help="代理密钥; better in $BRAIN_KEY, which no process list shows"
+)
+@click.option(
+    "--home", type=click.Path(file_okay=False, path_type=Path), default=Path("./brain-agent"), show_default=True,
+    help="代理的目录 folder of the agent",
+)  # fmt: skip
+@click.option("--cores", type=float, default=0.0, help="cores to offer; 0: those of the machine")
+@click.option("--memory-mb", type=int, default=0, help="memory to offer; 0: three quarters of the machine's")
+def agent(name: str, url: str, key: str, home: Path, cores: float, memory_mb: int) -> None:
+    """代理 runs the jobs of a computing centre on this machine until SIGTERM; jobs outlive it."""
+    from brain_kit.settings import PlatformSettings
+    from brain_kit.telemetry import configure_logging
+    from compute_scheduler.agent.agent import Agent
+    from compute_scheduler.agent.limits import limits_of
+    from compute_scheduler.agent.link import link_to
+    from compute_scheduler.settings import Settings
+
+    os.environ.pop("BRAIN_KEY", None)
+    settings = Settings(**PlatformSettings(home=home.resolve()).model_dump())
+    configure_logging(settings.log_level, settings.log_format)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    root = home.resolve() / name
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    working = Agent(link_to(url, key, name), root, limits_of(settings), cores, memory_mb)
+    click.echo(f"ready {name} {url}")
+    working.run(stop)
+
+
+def _row(item: dict[str, Any]) -> dict[str, Any]:
+    nodes = item["nodes"]
+    return {
+        **item,
+        "nodes": len(nodes),
+        "cores": f"{sum(node['cores'] for node in nodes):g}",
+        "used_cores": f"{sum(node['used']['cores'] for node in nodes):g}",
+        "memory_mb": sum(node["memory_mb"] for node in nodes),
+        "jobs": sum(node["used"]["jobs"] for node in nodes),
+    }
