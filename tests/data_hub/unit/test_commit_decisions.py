@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data_hub.domain.batch import BATCH_ROWS, FOLDED_FROM_FILES, files_to_fold, take_batch
+from data_hub.domain.batch import BATCH_ROWS, FOLDED_FROM_FILES, FOLDED_ROWS, files_to_fold, take_batch
 from data_hub.domain.columns import compare_columns
 from data_hub.domain.push import FINAL, TRANSITIONS, Columns, sources_of
 from data_hub.domain.retention import HOUR_MS, snapshots_to_expire
@@ -68,6 +68,23 @@ def test_rows_are_folded_a_handful_of_times_however_many_pushes_come() -> None:
 
     assert sum(sizes) == 10_000 * 5_000
     assert written <= 6 * 10_000 * 5_000
+
+
+def test_a_commit_folds_a_bounded_number_of_rows_and_the_next_ones_go_on() -> None:
+    """Forty files of 200,000 rows each, as ten large pushes leave them: no commit rewrites more than a million."""
+    files = [DataFileRef(f"{place}", 200_000, 5 << 20) for place in range(40)]
+    rounds = 0
+    while folded := files_to_fold(files):
+        assert len(folded) > 1
+        assert sum(file.rows for file in folded) <= FOLDED_ROWS
+        gone = {file.key for file in folded}
+        merged = DataFileRef(f"m{rounds}", sum(file.rows for file in folded), sum(file.bytes for file in folded))
+        files = [*(file for file in files if file.key not in gone), merged]
+        rounds += 1
+        assert rounds < 40
+
+    assert len(files) < FOLDED_FROM_FILES + 8
+    assert sum(file.rows for file in files) == 40 * 200_000
 
 
 def test_retention_thins_out_with_age_and_keeps_the_newest() -> None:

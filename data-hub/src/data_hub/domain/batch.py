@@ -13,6 +13,8 @@ TIER_FACTOR = 8
 SMALLEST_TIER_BYTES = 64 << 10
 FOLDED_BELOW_BYTES = 32 << 20
 FOLDED_FROM_FILES = 16
+# Pushes wait for a commit, so none of them folds more than takes about a second.
+FOLDED_ROWS = 1_000_000
 
 
 class Sized(Protocol):
@@ -49,13 +51,24 @@ def files_to_fold(files: Sequence[DataFileRef]) -> list[DataFileRef]:
     """Small files worth writing into one, so that a table fed by many small pushes stays quick to read.
 
     Files fall into tiers by size, each TIER_FACTOR times the one below; a tier that has FOLDED_FROM_FILES files is
-    folded. So each row is rewritten once a tier, a handful of times in all, however many pushes there are.
+    folded. So each row is rewritten once a tier, a handful of times in all, however many pushes there are. One commit
+    folds FOLDED_ROWS rows at most, the smallest files first; the next one goes on.
     """
     tiers: dict[int, list[DataFileRef]] = {}
     for file in files:
         if file.bytes < FOLDED_BELOW_BYTES:
             tiers.setdefault(_tier(file.bytes), []).append(file)
-    return [file for tier in tiers.values() if len(tier) >= FOLDED_FROM_FILES for file in tier]
+    chosen, rows = [], 0
+    for _, tier in sorted(tiers.items()):
+        if len(tier) < FOLDED_FROM_FILES:
+            continue
+        for file in sorted(tier, key=lambda file: file.rows):
+            rows += file.rows
+            if rows > FOLDED_ROWS:
+                break
+            chosen.append(file)
+    # One file alone would only be written again.
+    return chosen if len(chosen) > 1 else []
 
 
 def _tier(size: int) -> int:

@@ -5,10 +5,10 @@ Rules on text are asked of the distinct values only: codes, regions and months r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from brain_contracts.codes import industry_codes, month_sql, regions, uscc_sql
@@ -81,17 +81,18 @@ class Rules:
 
 
 def _leaves(column: pa.ChunkedArray, minimum: float | None, maximum: float | None) -> bool:
-    """Whether a number is none, is infinite, or lies outside a range; Arrow finds the extremes at memory's speed."""
-    is_floating = pa.types.is_floating(column.type)
-    if is_floating and pc.any(pc.is_nan(column)).as_py():
-        return True
-    extremes = pc.min_max(column).as_py()
-    least, most = extremes["min"], extremes["max"]
-    if least is None:
-        return False
-    if is_floating and not (math.isfinite(least) and math.isfinite(most)):
-        return True
-    return (minimum is not None and least < minimum) or (maximum is not None and most > maximum)
+    """Whether a number is none, is infinite, or lies outside a range."""
+    for chunk in column.drop_null().chunks if column.null_count else column.chunks:
+        if not len(chunk):
+            continue
+        # numpy finds extremes several times faster than Arrow does, and a value that is no number makes them none.
+        values = chunk.to_numpy(zero_copy_only=True)
+        least, most = values.min(), values.max()
+        if not (np.isfinite(least) and np.isfinite(most)):
+            return True
+        if (minimum is not None and least < minimum) or (maximum is not None and most > maximum):
+            return True
+    return False
 
 
 def _row_rules(column: Column) -> list[str]:

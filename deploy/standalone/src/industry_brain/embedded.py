@@ -17,7 +17,7 @@ import structlog
 from brain_kit.service import Platform, ServiceRuntime
 from brain_kit.settings import PlatformSettings
 
-from industry_brain.memory import bound_arenas, freeze_started
+from industry_brain.memory import freeze_started
 from industry_brain.wiring import ROLES, SERVICES, RunningWorkers, build_service, start_workers
 
 log = structlog.get_logger()
@@ -49,7 +49,6 @@ def build(settings: PlatformSettings) -> Embedded:
     from identity.main import bootstrap
     from service_portal.main import create_gateway
 
-    bound_arenas()
     settings.home.mkdir(parents=True, exist_ok=True)
     platform = Platform(settings)
     runtimes = {name: build_service(platform, name) for name in SERVICES}

@@ -11,7 +11,7 @@ from brain_kit.service import Platform
 from brain_kit.settings import PlatformSettings
 
 from industry_brain.embedded import serve_app, stop_all
-from industry_brain.memory import bound_arenas, freeze_started
+from industry_brain.memory import freeze_started, prepare_memory
 from industry_brain.wiring import ROLES, SERVICES, build_service, start_workers
 
 GATEWAY = "service-portal"
@@ -24,7 +24,7 @@ def run_service(name: str, host: str, port: int, roles: list[str]) -> None:
     unknown = sorted(set(roles) - set(ROLES))
     if unknown:
         raise click.UsageError(f"没有这种工作角色 no worker role {unknown[0]!r}; there are: {', '.join(ROLES)}")
-    bound_arenas()
+    prepare_memory()
     platform = Platform(PlatformSettings())
     runtime = build_service(platform, name)
     workers = start_workers([runtime], roles)
