@@ -223,10 +223,14 @@ def _kill_when(words: list[object], is_time: Callable[[], bool]) -> None:
         process.wait()
 
 
-def test_a_full_disk_is_told_and_nothing_is_left(home: Path, tmp_path: Path) -> None:
-    """The limit of the file size stands in for the disk."""
+@pytest.mark.parametrize("full_at", ["a copied database", "the archive"])
+def test_a_full_disk_is_told_and_nothing_is_left(full_at: str, home: Path, tmp_path: Path) -> None:
+    """The limit of the file size stands in for the disk: under a copied database, and under the archive."""
+    sizes = [path.stat().st_size >> 10 for path in home.glob("*.db")]
+    kilobytes = max(sizes) // 2 if full_at == "a copied database" else max(sizes) + 20
+    assert sum(sizes) > kilobytes
     target = tmp_path / "small.tar"
-    limited = f'ulimit -f 200; exec "$@" --home {home} --to {target}'
+    limited = f'ulimit -f {kilobytes}; exec "$@" --home {home} --to {target}'
     result = subprocess.run(
         ["bash", "-c", limited, "bash", *BRAIN, "backup"], capture_output=True, text=True, check=False
     )
@@ -234,6 +238,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(home: Path, tmp_path: Path) -> 
     assert result.returncode == 6
     assert "备份没有写完" in result.stderr
     assert list(tmp_path.iterdir()) == []
+    assert not (home / ".backup").exists()
 
 
 def test_nothing_is_overwritten(home: Path, archive: Path, tmp_path: Path) -> None:

@@ -7,15 +7,19 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from industry_brain.backup.errors import BackupRefused
 from industry_brain.backup.manifest import DatabaseTable
 
 ROWS_AT_ONCE = 2000
 
 
 def copy_database(reader: sqlite3.Connection, target: Path) -> None:
-    """Writes what the reader's open transaction sees to a new file."""
-    with closing(sqlite3.connect(target)) as copy:
-        reader.backup(copy)
+    """Writes what the reader's open transaction sees to a new file. Raises BackupRefused when the disk is full."""
+    try:
+        with closing(sqlite3.connect(target)) as copy:
+            reader.backup(copy)
+    except sqlite3.Error as error:
+        raise BackupRefused(f"备份没有写完：数据库无法复制到 {target.parent}（{error}）；没有留下半个文件") from error
 
 
 def table_digests(reader: sqlite3.Connection) -> dict[str, DatabaseTable]:
