@@ -50,6 +50,7 @@ def queued_jobs(draw: st.DrawFn, number: int) -> QueuedJob:
         draw(st.sampled_from([None, None, None, NOW + 250.0])),
         draw(st.sampled_from([None, None, None, NOW - 50.0, NOW + 50.0])),
         draw(st.sampled_from([(), (), (), ("c0",), ("c1", "c0"), ("c9",)])),
+        draw(st.sampled_from([None, "c0", "c1"])),
     )
 
 

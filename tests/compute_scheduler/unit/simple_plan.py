@@ -151,7 +151,7 @@ class Simple:
                 if self.holds(node, job, self.now, is_now=True):
                     kinds = sum(amount for name, amount in free.items() if name not in ("cores", "memory_mb"))
                     order = (kinds, free.get("cores", 0), free.get("memory_mb", 0), number)
-                    fitting.append((self.centres[node.centre].cost, *order, node))
+                    fitting.append((node.centre != job.home, self.centres[node.centre].cost, *order, node))
         return min(fitting, key=lambda item: item[:-1])[-1] if fitting else None
 
     def lacking(self, job: QueuedJob) -> Why:
@@ -214,7 +214,7 @@ class Cycle(Simple):
 
     def decide(self, job: QueuedJob) -> Why | None:
         """Steps 3 to 6; None when the job starts."""
-        shape = (job.demand, tuple(sorted(set(job.centres))))
+        shape = (job.demand, tuple(sorted(set(job.centres))), job.home)
         kind = (shape[1], tuple(name for name, _ in job.demand.accelerators))
         twin = self.failed.get(shape)
         has_failed = twin is not None and twin[0] <= job.time_limit_s

@@ -27,7 +27,7 @@ def objections(job: QueuedJob, board: Board, now: float) -> list[Objection]:
     A centre or node that is only closed is no objection.
     """
     found = []
-    shape = board.shapes.of(job.demand, job.centres)
+    shape = board.shapes.of(job.demand, job.centres, job.home)
     if not board.quotas.knows(job.tenant):
         found.append(Objection("tenant", "tenant_unknown", reasons.tenant_unknown(job.tenant).words))
     else:

@@ -144,7 +144,7 @@ class Board:
         group = self._group(job)
         group.remove((standing(job, self.policy), job.id))
         if not group.entries:
-            del self.groups[job.tenant, self.shapes.of(job.demand, job.centres)]
+            del self.groups[job.tenant, self.shapes.of(job.demand, job.centres, job.home)]
         return job
 
     def start(self, job_id: str, node: str, at: float) -> RunningJob:
@@ -179,7 +179,7 @@ class Board:
         self.policy = policy
 
     def _group(self, job: QueuedJob) -> Group:
-        key = (job.tenant, self.shapes.of(job.demand, job.centres))
+        key = (job.tenant, self.shapes.of(job.demand, job.centres, job.home))
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = Group()

@@ -1,9 +1,9 @@
 """Where a job goes: best fit over all nodes that take new jobs.
 
 Specification. Of the nodes that are up, in an open centre where the job may run, have enough left of everything and are
-allowed (a reserved start may forbid it), take the least by: cost of the centre, free accelerators, free cores, free
-memory, node id. What a job asks for is the same on every node, so the fullest node is the one that it leaves fullest;
-free accelerators come first so that jobs without them do not strand accelerators.
+allowed (a reserved start may forbid it), take the least by: not the job's home, cost of the centre, free accelerators,
+free cores, free memory, node id. What a job asks for is the same on every node, so the fullest node is the one that it
+leaves fullest; free accelerators come first so that jobs without them do not strand accelerators.
 
 Shortcuts, each without effect on the choice:
 - Nodes of one centre with the same free accelerators stand in one bucket, sorted by free cores, memory and id. A
@@ -118,14 +118,14 @@ class NodeIndex:
         return None, lacking
 
     def _rank(self, shape: Shape) -> list[list[_Bucket]]:
-        """Buckets with enough accelerators in the shape's centres, least rank first, equal ranks together."""
-        ranks: dict[tuple[float, int], list[_Bucket]] = {}
+        """Buckets with enough accelerators in the shape's centres, home and least rank first, equal ranks together."""
+        ranks: dict[tuple[bool, float, int], list[_Bucket]] = {}
         for (centre, free), bucket in self._buckets.items():
             if shape.centres and centre not in shape.centres:
                 continue
             have = dict(free)
             if all(have.get(kind, 0) >= number for kind, number in shape.accelerators):
-                ranks.setdefault(bucket.rank, []).append(bucket)
+                ranks.setdefault((centre != shape.home, *bucket.rank), []).append(bucket)
         found = self._ranks[shape] = [ranks[rank] for rank in sorted(ranks)]
         return found
 

@@ -1,4 +1,4 @@
-"""Shapes: jobs that ask for the same and may run in the same centres are alike for placement."""
+"""Shapes: jobs that ask for the same, may run in the same centres and have one home are alike for placement."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Shape:
 
     demand: Resources
     centres: tuple[str, ...]
+    home: str | None
     milli_cores: int
     memory_mb: int
     accelerators: Amounts
@@ -35,22 +36,23 @@ class Shape:
 class Shapes:
     """The shapes met so far."""
 
-    known: dict[tuple[Resources, tuple[str, ...]], Shape] = field(default_factory=dict)
+    known: dict[tuple[Resources, tuple[str, ...], str | None], Shape] = field(default_factory=dict)
 
-    def of(self, demand: Resources, centres: tuple[str, ...] = ()) -> Shape:
-        """The one shape of a demand and the centres it may run in (in any order)."""
-        key = (demand, centres)
+    def of(self, demand: Resources, centres: tuple[str, ...] = (), home: str | None = None) -> Shape:
+        """The one shape of a demand, the centres it may run in (in any order) and the one tried first."""
+        key = (demand, centres, home)
         shape = self.known.get(key)
         if shape is None:
             where = tuple(sorted(set(centres)))
-            shape = self.known.get((demand, where)) or Shape(
+            shape = self.known.get((demand, where, home)) or Shape(
                 demand,
                 where,
+                home,
                 demand.milli_cores,
                 demand.memory_mb,
                 demand.accelerators,
                 amounts_of(demand),
                 (where, tuple(kind for kind, _ in demand.accelerators)),
             )
-            self.known[key] = self.known[demand, where] = shape
+            self.known[key] = self.known[demand, where, home] = shape
         return shape

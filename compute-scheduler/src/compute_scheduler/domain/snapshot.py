@@ -80,6 +80,7 @@ class QueuedJob:
 
     time_limit_s: it is stopped when it has run so long. deadline_at: when it must have ended.
     not_before_at: it is not started earlier, such as between two tries. centres: where it may run; empty is anywhere.
+    home: the centre that is tried before all others, such as the one where its data are.
     """
 
     id: str
@@ -91,6 +92,7 @@ class QueuedJob:
     deadline_at: float | None = None
     not_before_at: float | None = None
     centres: tuple[str, ...] = ()
+    home: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
