@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import pytest
 from compute_scheduler.domain.simulation.easy import easy
-from compute_scheduler.domain.simulation.jobs import Trace, TraceJob, bounded_slowdown, metrics
+from compute_scheduler.domain.simulation.elasticflow import read_elasticflow
+from compute_scheduler.domain.simulation.jobs import (
+    MACHINE,
+    BadTrace,
+    Served,
+    Trace,
+    TraceJob,
+    bounded_slowdown,
+    metrics,
+)
 from compute_scheduler.domain.simulation.policies import POLICIES
 from compute_scheduler.domain.simulation.run import simulate
-from compute_scheduler.domain.simulation.swf import BadTrace, read_swf
+from compute_scheduler.domain.simulation.swf import read_swf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +24,12 @@ from hypothesis import strategies as st
 def trace(*jobs: tuple[float, float, float, int], processors: int = 4) -> Trace:
     """Jobs of (submitted, runs, limit, processors)."""
     made = tuple(TraceJob(f"{n:03}", "u", float(a), float(b), float(c), d) for n, (a, b, c, d) in enumerate(jobs))
-    return Trace("made", processors, made)
+    return Trace("made", {MACHINE: processors}, made)
+
+
+def starts(served: list[Served]) -> list[float]:
+    """Times alone."""
+    return [at.start_at for at in served]
 
 
 # The first holds 3 of 4 until 100. The second needs all 4: promised 100. The third fits beside the first and its limit
@@ -25,13 +39,13 @@ FOUR = trace((0, 100, 100, 3), (1, 50, 50, 4), (2, 90, 98, 1), (3, 10, 100, 1))
 
 def test_easy_lets_a_job_pass_only_when_it_does_not_delay_the_first() -> None:
     """Worked out by hand above."""
-    assert easy(FOUR) == [0.0, 100.0, 2.0, 150.0]
+    assert starts(easy(FOUR)) == [0.0, 100.0, 2.0, 150.0]
 
 
 def test_the_plan_with_all_weights_at_zero_is_easy_and_without_backfill_first_come_first_served() -> None:
     """The same four jobs: with backfill as EASY, without it the last two wait for the second."""
-    assert simulate(FOUR, POLICIES["easy"]) == [0.0, 100.0, 2.0, 150.0]
-    assert simulate(FOUR, POLICIES["fcfs"]) == [0.0, 100.0, 150.0, 150.0]
+    assert starts(simulate(FOUR, POLICIES["easy"])) == [0.0, 100.0, 2.0, 150.0]
+    assert starts(simulate(FOUR, POLICIES["fcfs"])) == [0.0, 100.0, 150.0, 150.0]
 
 
 random_jobs = st.lists(
@@ -55,13 +69,11 @@ def test_every_job_runs_once_and_the_machine_is_never_overfull(
 ) -> None:
     """Whatever the policy: no start before its submission, never more processors in use than there are."""
     log = trace(*sorted((at, run, run + slack, size) for at, run, slack, size in jobs), processors=8)
-    starts = simulate(log, POLICIES[name])
+    pairs = list(zip(log.jobs, starts(simulate(log, POLICIES[name])), strict=True))
 
-    assert all(start >= job.submitted_at for job, start in zip(log.jobs, starts, strict=True))
-    for now in starts:
-        used = sum(
-            job.processors for job, start in zip(log.jobs, starts, strict=True) if start <= now < start + job.run_s
-        )
+    assert all(start >= job.submitted_at for job, start in pairs)
+    for _, now in pairs:
+        used = sum(job.processors for job, start in pairs if start <= now < start + job.run_s)
         assert used <= 8
 
 
@@ -72,19 +84,19 @@ def test_short_jobs_first_shortens_the_slowdown_and_bounds_the_wait() -> None:
     plain, short = easy(jobs), simulate(jobs, POLICIES["short-first"])
 
     assert metrics(jobs, short)["mean_bounded_slowdown"] < 0.2 * metrics(jobs, plain)["mean_bounded_slowdown"]
-    assert short[1] == 660.0
+    assert short[1].start_at == 660.0
 
 
 def test_the_metrics_by_hand() -> None:
     """Waits 0, 99, 0, 147 s. Slowdowns 1, 149/50, 1, 157/10. Work 300 + 200 + 90 + 10 of 4 * 160 processor seconds."""
-    found = metrics(FOUR, [0.0, 100.0, 2.0, 150.0])
+    found = metrics(FOUR, [Served(0.0), Served(100.0), Served(2.0), Served(150.0)])
 
     assert found["mean_bounded_slowdown"] == pytest.approx((1 + 149 / 50 + 1 + 15.7) / 4)
     assert found["utilisation"] == pytest.approx(100 * 600 / 640)
     assert (found["mean_wait_s"], found["longest_wait_s"]) == (61.5, 147.0)
     assert bounded_slowdown(5.0, 1.0) == 1.0
     with pytest.raises(ValueError, match="no jobs"):
-        metrics(Trace("none", 1, ()), [])
+        metrics(Trace("none", {MACHINE: 1}, ()), [])
 
 
 LOG = """; MaxProcs: 8
@@ -125,6 +137,7 @@ def test_a_seed_shakes_the_log_and_repeats_itself() -> None:
     [
         (["1 2 3"], "line 1: .* 18 columns, this has 3"),
         ([LOG[2].replace("100", "x")], "line 1: could not convert"),
+        ([LOG[2].replace("100", "inf")], "line 1: a time is not finite"),
         (["; MaxProcs: many"], "MaxProcs is no number"),
         ([], "no job that ran"),
         ([LOG[4]], "no job that ran"),
@@ -134,3 +147,66 @@ def test_a_log_that_cannot_be_read_is_refused_with_its_line(lines: list[str], wo
     """Rather than replaying something else; the last job asks for nine processors of eight."""
     with pytest.raises(BadTrace, match=words):
         read_swf("log", lines, processors=8 if lines == [LOG[4]] else None)
+
+
+# Two centres of 2. At home in a: the first fills a until 100, the second waits; b is idle and takes it at 1, with 10 s of
+# staging. The third, at home in b, finds one of two taken until 61 and the other free.
+TWO = Trace(
+    "two",
+    {"a": 2, "b": 2},
+    (
+        TraceJob("0", "a", 0.0, 100.0, 100.0, 2, "a"),
+        TraceJob("1", "a", 1.0, 50.0, 50.0, 1, "a"),
+        TraceJob("2", "b", 2.0, 20.0, 20.0, 1, "b"),
+    ),
+    staging_s=10.0,
+)
+
+
+@pytest.mark.parametrize("schedule", [easy, lambda trace: simulate(trace, POLICIES["easy"])])
+def test_an_idle_centre_takes_work_that_waits_elsewhere(schedule) -> None:  # type: ignore[no-untyped-def]
+    """Worked out above, for the plain pull and for the plan. Delays 0, 10 and 0 s; one of three moved."""
+    served = schedule(TWO)
+    found = metrics(TWO, served)
+
+    assert served == [Served(0.0, "a"), Served(1.0, "b"), Served(2.0, "b")]
+    assert found["mean_delay_s"] == pytest.approx(10 / 3)
+    assert found["moved_pct"] == pytest.approx(100 / 3)
+    assert found["utilisation"] == pytest.approx(100 * (200 + 50 + 20) / (4 * 100))
+    assert found["mean_bounded_slowdown"] == pytest.approx((1 + 60 / 50 + 1) / 3)
+
+
+CLUSTERS = {
+    "east": ["job_id,submission_time,duration,num_gpu", "x,0,100,4", "y,100,100,2", "z,50,0,1"],
+    "west": ["num_gpu,job_id,duration,submission_time", "1,w,100,20"],
+}
+
+
+def test_logs_of_clusters_give_centres_of_the_size_that_their_load_says() -> None:
+    """100 s between first and last submission. East has 600 GPU seconds: 12 GPUs at half load; west 100: two."""
+    log = read_elasticflow("log", CLUSTERS, load=0.5)
+
+    assert log.centres == {"east": 12, "west": 2}
+    assert [(job.home, job.submitted_at, job.run_s, job.processors) for job in log.jobs] == [
+        ("east", 0.0, 100.0, 4),
+        ("west", 20.0, 100.0, 1),
+        ("east", 100.0, 100.0, 2),
+    ]
+    assert read_elasticflow("log", CLUSTERS, load=9.0).centres == {"east": 4, "west": 1}
+    assert len(read_elasticflow("log", CLUSTERS, limit=2).jobs) == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["job_id,duration,num_gpu", "x,1,1"], "east: columns are missing: submission_time"),
+        ([CLUSTERS["east"][0], "x,0,10,1", "y,soon,10,1"], "east, line 3: could not convert"),
+        ([CLUSTERS["east"][0], "x,0"], "east, line 2"),
+        ([], "columns are missing"),
+        (CLUSTERS["east"][:1], "no job that ran"),
+    ],
+)
+def test_a_cluster_log_that_cannot_be_read_is_refused_with_its_line(lines: list[str], words: str) -> None:
+    """The cluster, the line and what is wrong."""
+    with pytest.raises(BadTrace, match=words):
+        read_elasticflow("log", {"east": lines})

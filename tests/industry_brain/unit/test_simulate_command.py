@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -19,7 +21,7 @@ LOG = """; MaxProcs: 8
 
 def run(path: Path, *more: str) -> tuple[int, str]:
     """Exit code and standard output."""
-    result = CliRunner().invoke(cli, ["simulate", "--trace", str(path), "--format", "swf", *more])
+    result = CliRunner().invoke(cli, ["simulate", "--trace", str(path), *more])
     return result.exit_code, result.stdout if result.exit_code == 0 else result.output
 
 
@@ -60,3 +62,25 @@ def test_what_is_no_log_is_refused_in_words(tmp_path: Path) -> None:
     assert run(log)[0] == run(archive)[0] == 2
     assert "line 2" in run(log)[1]
     assert "log.swf.gz" in run(archive)[1]
+
+
+def test_clusters_in_an_archive_share_their_work(tmp_path: Path) -> None:
+    """Two clusters of two GPUs: the job that waits in east moves to west with 10 s of staging; plain pull agrees."""
+    head = "job_id,submission_time,duration,num_gpu\n"
+    logs = {"east.csv": head + "a,0,100,2\nb,1,50,1\n", "west.csv": head + "c,100,60,2\n", "LICENSE": "MIT"}
+    archive = tmp_path / "logs.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, text in logs.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    code, output = run(
+        archive, "--format", "elasticflow", "--load", "9", "--staging", "10", "--policy", "easy", "--json"
+    )
+    report = json.loads(output)
+
+    assert code == 0
+    assert report["reference"]["name"] == "pull"
+    assert abs(report["metrics"]["mean_delay_s"] - 10 / 3) < 1e-9
+    assert abs(report["reference"]["metrics"]["moved_pct"] - 100 / 3) < 1e-9
+    assert run(archive)[0] == 2

@@ -9,23 +9,20 @@ from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.fairshare import accrued
 from compute_scheduler.domain.plan import plan_board
 from compute_scheduler.domain.resources import resources
-from compute_scheduler.domain.simulation.jobs import Trace, TraceJob
+from compute_scheduler.domain.simulation.jobs import Served, Trace, TraceJob
 from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, Snapshot, Tenant, Usage
 
-NODE, CENTRE = "machine", "centre"
 
+def simulate(trace: Trace, policy: Policy, progress: Callable[[int], None] | None = None) -> list[Served]:
+    """When and where each job starts, in the order of the trace, when `plan` decides at each arrival and each end.
 
-def simulate(trace: Trace, policy: Policy, progress: Callable[[int], None] | None = None) -> list[float]:
-    """The start of each job, in the order of the trace, when `plan` decides at each arrival and each end.
-
-    The machine is one node whose processors are cores; each user is a tenant whose usage is kept as the service does.
+    A centre is one node whose processors are cores; each user is a tenant whose usage is kept as the service does. With
+    several centres a job may start in any, at home first; its limit is told with the staging that it may need.
     progress: told how many jobs have started.
     """
-    tenants = tuple(Tenant(name) for name in sorted({job.tenant for job in trace.jobs}))
-    machine = Node(NODE, CENTRE, resources(trace.processors, 0))
-    board = Board(Snapshot((Centre(CENTRE, CENTRE),), (machine,), tenants), policy)
+    board = _board(trace, policy)
     places = {job.id: place for place, job in enumerate(trace.jobs)}
-    starts = [0.0] * len(trace.jobs)
+    served = [Served(0.0)] * len(trace.jobs)
     ends: list[tuple[float, str]] = []
     coming = started = 0
     while coming < len(trace.jobs) or ends:
@@ -34,21 +31,31 @@ def simulate(trace: Trace, policy: Policy, progress: Callable[[int], None] | Non
         while ends and ends[0][0] <= now:
             _end(board, heappop(ends)[1], now, policy)
         while coming < len(trace.jobs) and trace.jobs[coming].submitted_at <= now:
-            board.submit(_queued(trace.jobs[coming]))
+            board.submit(_queued(trace.jobs[coming], trace.staging_s))
             coming += 1
         for start in plan_board(board, now, policy).starts:
             board.start(start.job_id, start.node, now)
             job = trace.jobs[places[start.job_id]]
-            starts[places[job.id]] = now
-            heappush(ends, (now + job.run_s, job.id))
+            served[places[job.id]] = Served(now, start.centre)
+            staging_s = trace.staging_s if start.centre != job.home else 0.0
+            heappush(ends, (now + staging_s + job.run_s, job.id))
             started += 1
         if progress is not None:
             progress(started)
-    return starts
+    return served
 
 
-def _queued(job: TraceJob) -> QueuedJob:
-    return QueuedJob(job.id, job.tenant, resources(job.processors, 0), job.submitted_at, job.time_limit_s)
+def _board(trace: Trace, policy: Policy) -> Board:
+    """The centres, empty."""
+    centres = tuple(Centre(name, name) for name in trace.centres)
+    nodes = tuple(Node(name, name, resources(processors, 0)) for name, processors in trace.centres.items())
+    tenants = tuple(Tenant(name) for name in sorted({job.tenant for job in trace.jobs}))
+    return Board(Snapshot(centres, nodes, tenants), policy)
+
+
+def _queued(job: TraceJob, staging_s: float) -> QueuedJob:
+    demand, limit_s = resources(job.processors, 0), job.time_limit_s + staging_s
+    return QueuedJob(job.id, job.tenant, demand, job.submitted_at, limit_s, home=job.home)
 
 
 def _end(board: Board, job_id: str, now: float, policy: Policy) -> None:

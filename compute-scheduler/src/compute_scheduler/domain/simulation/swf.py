@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import random
+import math
 from collections.abc import Iterable
-from dataclasses import replace
 
-from compute_scheduler.domain.simulation.jobs import Trace, TraceJob
-
-SHAKE_S = 60.0
-
-
-class BadTrace(ValueError):
-    """A trace that cannot be read; the message names the line and what is wrong."""
+from compute_scheduler.domain.simulation.jobs import MACHINE, BadTrace, Trace, TraceJob
+from compute_scheduler.domain.simulation.shaking import shaken
 
 
 def read_swf(
@@ -42,7 +36,7 @@ def read_swf(
     kept = sorted((job for job in jobs if job.processors <= size), key=lambda job: (job.submitted_at, job.id))[:limit]
     if not kept:
         raise BadTrace("the log holds no job that ran and fits on the machine")
-    return Trace(name, size, tuple(_shaken(kept, seed)))
+    return Trace(name, {MACHINE: size}, tuple(shaken(kept, seed)))
 
 
 def _job(number: int, text: str) -> TraceJob | None:
@@ -50,15 +44,18 @@ def _job(number: int, text: str) -> TraceJob | None:
     if len(fields) < 18:
         raise BadTrace(f"line {number}: a line of the Standard Workload Format has 18 columns, this has {len(fields)}")
     try:
-        submitted, run, allocated, asked, requested = (float(fields[at]) for at in (1, 3, 4, 7, 8))
-        user = int(float(fields[11]))
+        number_of_job, user = int(fields[0]), int(fields[11])
+        submitted, run, requested = (float(fields[at]) for at in (1, 3, 8))
+        allocated, asked = int(fields[4]), int(fields[7])
     except ValueError as error:
         raise BadTrace(f"line {number}: {error}") from None
-    processors = int(asked if asked > 0 else allocated)
+    if not math.isfinite(submitted + run + requested):
+        raise BadTrace(f"line {number}: a time is not finite")
+    processors = asked if asked > 0 else allocated
     if run <= 0 or processors <= 0:
         return None
     limit = requested if requested > 0 else run
-    return TraceJob(f"{int(float(fields[0])):08}", f"user-{user}", submitted, min(run, limit), limit, processors)
+    return TraceJob(f"{number_of_job:08}", f"user-{user}", submitted, min(run, limit), limit, processors)
 
 
 def _whole(number: int, name: str, value: str) -> int:
@@ -66,11 +63,3 @@ def _whole(number: int, name: str, value: str) -> int:
         return int(value)
     except ValueError:
         raise BadTrace(f"line {number}: {name} is no number: {value}") from None
-
-
-def _shaken(jobs: list[TraceJob], seed: int) -> list[TraceJob]:
-    if not seed:
-        return jobs
-    rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
-    moved = [replace(job, submitted_at=job.submitted_at + rng.uniform(0.0, SHAKE_S)) for job in jobs]
-    return sorted(moved, key=lambda job: (job.submitted_at, job.id))

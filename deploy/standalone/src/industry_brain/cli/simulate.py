@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+import tarfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ import click
 from industry_brain.cli.output import show
 
 if TYPE_CHECKING:
-    from compute_scheduler.domain.simulation.jobs import Trace
+    from compute_scheduler.domain.simulation.jobs import Served, Trace
 
 POLICY_NAMES = ("default", "easy", "fair-share", "fcfs", "short-first")
 
@@ -23,42 +24,43 @@ POLICY_NAMES = ("default", "easy", "fair-share", "fcfs", "short-first")
 @click.command()
 @click.option(
     "--trace",
-    "path",
+    "paths",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
-    help="作业日志 the log; may be gzipped",
+    multiple=True,
+    help="作业日志 the log, may be gzipped; elasticflow: one a cluster, or a tar of them",
 )
-@click.option("--format", "form", type=click.Choice(["swf"]), default="swf", show_default=True, help="日志格式")
+@click.option("--format", "form", type=click.Choice(["swf", "elasticflow"]), default="swf", show_default=True)
 @click.option("--policy", "name", type=click.Choice(POLICY_NAMES), default="default", show_default=True, help="策略")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="0 原样回放 as recorded; else shakes submissions")
 @click.option("--limit", type=click.IntRange(min=1), help="只取前 N 个作业 only the first N jobs")
-@click.option("--processors", type=click.IntRange(min=1), help="机器的处理器数 of the machine; default of the log")
+@click.option("--processors", type=click.IntRange(min=1), help="swf: 机器的处理器数 of the machine; default of the log")
+@click.option("--load", type=click.FloatRange(0.01, 10.0), default=0.8, show_default=True, help="elasticflow: 负载")
+@click.option(
+    "--staging", type=click.FloatRange(min=0.0), default=600.0, show_default=True, help="elasticflow: 搬运秒数"
+)
 @click.option("--json", "as_json", is_flag=True, help="机器可读 print JSON")
-def simulate(
-    path: Path, form: str, name: str, seed: int, limit: int | None, processors: int | None, as_json: bool
-) -> None:
-    """策略试算 replays a job log through the scheduler's own plan, and through EASY backfilling for comparison.
+def simulate(paths: Sequence[Path], form: str, name: str, as_json: bool, **options: Any) -> None:
+    """策略试算 replays a job log through the scheduler's own plan, and through a plain reference for comparison.
 
-    The log is in the Standard Workload Format (SWF) of the Parallel Workloads Archive.
+    swf: the Standard Workload Format of the Parallel Workloads Archive, against EASY backfilling. elasticflow: logs of
+    several GPU clusters that share their work, against a plain pull by idle clusters.
     """
     from compute_scheduler.domain.simulation.easy import easy
     from compute_scheduler.domain.simulation.policies import POLICIES
     from compute_scheduler.domain.simulation.run import simulate as replay
-    from compute_scheduler.domain.simulation.swf import BadTrace, read_swf
 
-    try:
-        trace = read_swf(path.name, _lines(path), processors, limit, seed)
-    except (BadTrace, OSError, EOFError, zlib.error) as error:
-        raise click.BadParameter(f"{path.name}: {error}", param_hint="--trace") from None
+    trace = _trace(paths, form, options)
     with click.progressbar(length=len(trace.jobs), label=name, file=sys.stderr) as bar:
         metrics = _measured(trace, lambda: replay(trace, POLICIES[name], lambda done: bar.update(done - bar.pos)))
+    reference = "EASY" if len(trace.centres) == 1 else "pull"
     report = {
-        "trace": path.name,
+        "trace": trace.name,
         "policy": name,
-        "seed": seed,
+        "seed": options["seed"],
         "jobs": len(trace.jobs),
         "metrics": metrics,
-        "reference": {"name": "EASY", "metrics": _measured(trace, lambda: easy(trace))},
+        "reference": {"name": reference, "metrics": _measured(trace, lambda: easy(trace))},
     }
     if as_json:
         show(report, True)
@@ -67,14 +69,44 @@ def simulate(
     show(list(_rows(name, report)), False)
 
 
-def _measured(trace: Trace, schedule: Callable[[], Sequence[float]]) -> dict[str, float]:
+def _trace(paths: Sequence[Path], form: str, options: dict[str, Any]) -> Trace:
+    """Reads the log. Raises click.BadParameter that names what is wrong."""
+    from compute_scheduler.domain.simulation.elasticflow import read_elasticflow
+    from compute_scheduler.domain.simulation.jobs import BadTrace
+    from compute_scheduler.domain.simulation.swf import read_swf
+
+    title = "+".join(path.name for path in paths)
+    if form == "swf" and len(paths) > 1:
+        raise click.BadParameter("swf 每次一个日志 takes one log at a time", param_hint="--trace")
+    try:
+        if form == "swf":
+            return read_swf(title, _lines(paths[0]), options["processors"], options["limit"], options["seed"])
+        clusters = dict(item for path in paths for item in _clusters(path))
+        return read_elasticflow(title, clusters, options["load"], options["staging"], options["limit"], options["seed"])
+    except (BadTrace, OSError, EOFError, zlib.error, tarfile.TarError) as error:
+        raise click.BadParameter(f"{title}: {error}", param_hint="--trace") from None
+
+
+def _clusters(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Name and lines of each cluster: of a CSV file, or of those in a tar."""
+    if not tarfile.is_tarfile(path):
+        yield path.name.removesuffix(".gz").removesuffix(".csv"), list(_lines(path))
+        return
+    with tarfile.open(path) as archive:
+        for member in archive.getmembers():
+            file = archive.extractfile(member) if member.name.endswith(".csv") else None
+            if file is not None:
+                yield Path(member.name).stem, file.read().decode("utf-8", "replace").splitlines()
+
+
+def _measured(trace: Trace, schedule: Callable[[], Sequence[Served]]) -> dict[str, float]:
     """The metrics of a schedule and how fast it was made."""
     from compute_scheduler.domain.simulation.jobs import metrics
 
     started = time.perf_counter()
-    starts = schedule()
+    served = schedule()
     took = max(time.perf_counter() - started, 1e-9)
-    return {**metrics(trace, starts), "decisions_per_s": len(trace.jobs) / took}
+    return {**metrics(trace, served), "decisions_per_s": len(trace.jobs) / took}
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -84,8 +116,8 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _rows(policy: str, report: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """One row a metric: the policy, EASY and the ratio of the two."""
-    plain = report["reference"]["metrics"]
+    """One row a metric: the policy, the reference and the ratio of the two."""
+    name, plain = report["reference"]["name"], report["reference"]["metrics"]
     for metric, value in report["metrics"].items():
         ratio = f"{value / plain[metric]:.3f}" if plain[metric] else "-"
-        yield {"metric": metric, policy: f"{value:,.2f}", "EASY": f"{plain[metric]:,.2f}", "ratio": ratio}
+        yield {"metric": metric, policy: f"{value:,.2f}", name: f"{plain[metric]:,.2f}", "ratio": ratio}
