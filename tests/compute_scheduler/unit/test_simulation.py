@@ -149,7 +149,7 @@ def test_a_log_that_cannot_be_read_is_refused_with_its_line(lines: list[str], wo
         read_swf("log", lines, processors=8 if lines == [LOG[4]] else None)
 
 
-# Two centres of 2. At home in a: the first fills a until 100, the second waits; b is idle and takes it at 1, with 10 s of
+# Two centres of 2. At home in a: the first fills a until 100, the second waits; b is idle and takes it at 1, 10 s of
 # staging. The third, at home in b, finds one of two taken until 61 and the other free.
 TWO = Trace(
     "two",

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import merge
 from itertools import chain
+from operator import itemgetter
 
 from compute_scheduler.domain.placement import NodeIndex
 from compute_scheduler.domain.shapes import Amounts, Shape
@@ -118,7 +119,7 @@ class Timeline:
         reserved = sorted((kept.end_at, kept.place, ()) for kept in self.reserved)
         later = ((end_at, place, shape.amounts) for end_at, place, _job_id, shape in running)
         return chain(
-            sorted(overdue, key=_when),
+            sorted(overdue, key=itemgetter(1)),
             merge(chain(following, later), reserved, key=_when) if reserved else chain(following, later),
         )
 

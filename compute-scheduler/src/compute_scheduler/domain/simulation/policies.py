@@ -10,5 +10,5 @@ POLICIES: dict[str, Policy] = {
     "fcfs": Policy(priority_s=0.0, fair_share_s=0.0, backfill=False),
     "easy": Policy(priority_s=0.0, fair_share_s=0.0),
     "fair-share": Policy(priority_s=0.0),
-    "short-first": Policy(priority_s=0.0, fair_share_s=0.0, short_first=5.0, longest_set_back_s=2 * DAY_S),
+    "short-first": Policy(priority_s=0.0, fair_share_s=0.0, short_first=5.0, longest_set_back_s=1.5 * DAY_S),
 }
