@@ -14,6 +14,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -92,7 +93,8 @@ class ArchiveWriter:
 
     def abandon(self) -> None:
         """Removes what was written."""
-        self._file.close()
+        with suppress(OSError):  # what is still buffered has no room either
+            self._file.close()
         self._partial.unlink(missing_ok=True)
         self._pool.shutdown()
 
