@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from functools import partial
 
 from brain_kit.auth import require
 from brain_kit.database import Database
+from brain_kit.events import Consumer
 from brain_kit.events.routes import event_routes
 from brain_kit.sandbox import SandboxLimits
 from brain_kit.service import Platform, ServiceRuntime, Worker, create_app
 
 from algorithm_dev.api import aliases as aliases_api
 from algorithm_dev.api import calls, components
+from algorithm_dev.api import runs as runs_api
+from algorithm_dev.clients import Scheduler, Warehouse
+from algorithm_dev.consumers import handlers
 from algorithm_dev.domain.metering import Meter
 from algorithm_dev.engine.boxed import BoxedRunner
 from algorithm_dev.engine.serving import ServedModels
-from algorithm_dev.service import usage
+from algorithm_dev.service import run_steps, usage
 from algorithm_dev.service.aliases import Aliases
 from algorithm_dev.service.artefacts import ArtefactStore
 from algorithm_dev.service.checking import Checks
 from algorithm_dev.service.invoking import CallLimits, Invoker
 from algorithm_dev.service.review import Review
+from algorithm_dev.service.run_steps import RunLimits, RunSteps
+from algorithm_dev.service.runs import Runs
 from algorithm_dev.service.seeding import register_shipped
 from algorithm_dev.settings import Settings
 
@@ -40,21 +47,54 @@ def build(platform: Platform) -> ServiceRuntime:
     invoker = _invoker(settings, platform, artefacts, boxes, meter)
     review = Review(database, Checks(artefacts, boxes), invoker.forget)
     invoker.broken = review.mark
+    running = _running(settings, platform, artefacts, meter)
     checks = {"database": database.ping, "objects": platform.objects.ping}
     app = create_app(NAME, platform, title="算法开发平台 Algorithm development", checks=checks)
     app.include_router(components.routes(database, artefacts, review))
     app.include_router(aliases_api.routes(Aliases(database, invoker.forget)))
     app.include_router(calls.routes(database, invoker))
-    app.include_router(event_routes(database, platform.bus, {NAME: ()}, require("operator", "service")))
+    app.include_router(runs_api.routes(Runs(database, running.warehouse, running.woken.set)))
+    consumed = handlers(running.woken.set)
+    app.include_router(event_routes(database, platform.bus, {NAME: list(consumed)}, require("operator", "service")))
     workers = [
         platform.relay(database),
+        Worker("consumer", "consumer", Consumer(NAME, database, platform.bus, consumed).run),
         Worker("usage", "periodic", partial(usage.run, database, meter, settings.algorithm_dev_settle_s)),
         Worker("boxes", "periodic", partial(_tend, boxes)),
         Worker("shipped", "periodic", lambda stop: _seed(database, artefacts, invoker)),
+        Worker("runs", "periodic", running.run),
     ]
     door = calls.QuickCalls(app, invoker, platform.tokens, app.state.metrics)
-    extras = {"boxes": boxes, "review": review, "meter": meter}
+    extras = {"boxes": boxes, "review": review, "artefacts": artefacts, "steps": running.steps}
     return ServiceRuntime(NAME, app, database, workers, extras, door)
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What batch runs need: the way to data, the worker's steps, and the bell that wakes it."""
+
+    warehouse: Warehouse
+    steps: RunSteps
+    woken: threading.Event
+    poll_s: float
+
+    def run(self, stop: threading.Event) -> None:
+        """The worker's loop."""
+        run_steps.run(self.steps, self.woken, self.poll_s, stop)
+
+
+def _running(settings: Settings, platform: Platform, artefacts: ArtefactStore, meter: Meter) -> _Running:
+    warehouse = Warehouse(platform.client("data-hub"))
+    steps = RunSteps(
+        platform.database(NAME),
+        warehouse,
+        Scheduler(platform.client("compute-scheduler")),
+        artefacts,
+        meter,
+        settings.home / NAME / "runs",
+        RunLimits(settings.algorithm_dev_run_rows, settings.algorithm_dev_run_lease_s),
+    )
+    return _Running(warehouse, steps, threading.Event(), settings.algorithm_dev_run_poll_s)
 
 
 def _boxes(settings: Settings) -> BoxedRunner:

@@ -30,6 +30,9 @@ class Settings(PlatformSettings):
         1.0, gt=0, description="Seconds until another process's change of a version or an alias is seen by calls."
     )
     algorithm_dev_run_poll_s: float = Field(0.5, gt=0, description="Seconds between looks for runs that can go on.")
+    algorithm_dev_run_lease_s: float = Field(
+        20.0, gt=0, description="Seconds after which a run whose process died is taken on by another."
+    )
     algorithm_dev_run_rows: int = Field(
         5_000_000, ge=1, description="Most rows that one run may read from its data set."
     )

@@ -50,5 +50,4 @@ def test_a_second_start_changes_nothing(small: Lab, shipped: list[dict[str, Any]
     """Nor does it load what is there."""
     from algorithm_dev.service.seeding import register_shipped
 
-    review = small.runtime.extras["review"]
-    assert register_shipped(small.database, review._checks._artefacts) == []
+    assert register_shipped(small.database, small.runtime.extras["artefacts"]) == []

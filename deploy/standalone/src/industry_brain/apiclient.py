@@ -88,9 +88,12 @@ class ApiClient:
         response = self._send("GET", path, b"", {}, params)
         return response.data, {name.lower(): value for name, value in response.headers.items()}
 
-    def put(self, path: str, content: bytes, content_type: str, **params: object) -> Any:
-        """JSON of a PUT with a raw body."""
-        response = self._send("PUT", path, content, {"Content-Type": content_type}, params)
+    def put(
+        self, path: str, content: bytes, content_type: str, *, if_match: str | None = None, **params: object
+    ) -> Any:
+        """JSON of a PUT with a raw body; if_match: the entity tag that the edit is based on."""
+        headers = {"Content-Type": content_type} | ({"If-Match": if_match} if if_match else {})
+        response = self._send("PUT", path, content, headers, params)
         return json.loads(response.data or b"null")
 
     def delete(self, path: str) -> Any:

@@ -17,6 +17,8 @@ from brain_kit.client import Reply, StreamedReply
 from brain_kit.problems import problem_from
 from brain_kit.service import Platform
 
+from service_portal.portal.component_calls import ComponentCalls
+
 Json = dict[str, Any]
 # CSV for people: spreadsheets read Chinese right and run no cell as a formula.
 _CSV_MANNERS = {"bom": "true", "escape_formulas": "true"}
@@ -37,7 +39,7 @@ def _given(params: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value not in (None, "")}
 
 
-class Brain:
+class Brain(ComponentCalls):
     """The APIs with one person's token; token None stands for nobody."""
 
     def __init__(self, platform: Platform, token: str | None) -> None:

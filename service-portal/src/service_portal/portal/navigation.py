@@ -41,6 +41,14 @@ _GROUPS = (
         ),
     ),
     Group(
+        mark("算法"),
+        (
+            Entry(mark("组件市场"), "/components", "c"),
+            Entry(mark("批量运行"), "/runs", "n"),
+            Entry(mark("组件审批"), "/approvals", "v", ("operator", "analyst")),
+        ),
+    ),
+    Group(
         mark("平台"),
         (
             Entry(mark("平台运行"), "/operations", "w", ("operator",)),

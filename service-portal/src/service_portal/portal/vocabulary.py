@@ -78,3 +78,24 @@ FINDING_ACTIONS = {
     "events_lag": mark("看消费进程是否在运行，日志里有没有反复失败。"),
     "events_dead": mark("修好原因后在事件页重放。"),
 }
+COMPONENT_STATES = {
+    "draft": mark("草稿"),
+    "submitted": mark("待审批"),
+    "published": mark("已发布"),
+    "rejected": mark("已退回"),
+    "withdrawn": mark("已撤回"),
+}
+COMPONENT_TONES = {"draft": "wait", "submitted": "wait", "published": "good", "rejected": "bad", "withdrawn": "bad"}
+RUN_STATES = {
+    "accepted": mark("受理"),
+    "staged": mark("备好输入"),
+    "queued": mark("排队"),
+    "running": mark("运行中"),
+    "computed": mark("计算完成"),
+    "registered": mark("登记数据集"),
+    "pushed": mark("写入结果"),
+    "succeeded": mark("成功"),
+    "failed": mark("失败"),
+    "cancelled": mark("已取消"),
+}
+RUN_TONES = {"succeeded": "good", "failed": "bad", "cancelled": "bad"}

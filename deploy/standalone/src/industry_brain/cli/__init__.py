@@ -21,6 +21,7 @@ COMMANDS = {
     "query": ("industry_brain.cli.data", "query"),
     "datasets": ("industry_brain.cli.data", "datasets"),
     "contract": ("industry_brain.cli.data", "contract"),
+    "component": ("industry_brain.cli.components", "component"),
     "org": ("industry_brain.cli.people", "org"),
     "key": ("industry_brain.cli.people", "key"),
     "job": ("industry_brain.cli.jobs", "job"),

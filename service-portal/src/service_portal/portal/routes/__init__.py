@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from service_portal.portal.routes import (
     audit,
+    components,
     datasets,
     enterprises,
     events,
@@ -14,7 +15,9 @@ from service_portal.portal.routes import (
     panorama,
     pushes,
     query,
+    register,
     repair,
+    runs,
     search,
     sign_in,
     sources,
@@ -22,6 +25,7 @@ from service_portal.portal.routes import (
 
 _MODULES = (
     audit,
+    components,
     datasets,
     enterprises,
     events,
@@ -30,7 +34,9 @@ _MODULES = (
     panorama,
     pushes,
     query,
+    register,
     repair,
+    runs,
     search,
     sign_in,
     sources,
