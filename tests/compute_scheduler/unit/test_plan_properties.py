@@ -6,18 +6,21 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from compute_scheduler.domain import placement
 from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.decisions import Decisions
 from compute_scheduler.domain.plan import plan, plan_board
 from compute_scheduler.domain.quota import QuotaTrees
-from compute_scheduler.domain.snapshot import Centre, Node, Policy, RunningJob, Snapshot, Tenant
+from compute_scheduler.domain.resources import resources
+from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, RunningJob, Snapshot, Tenant
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.compute_scheduler.unit.networks import NOW, demands, networks, policies, queued_jobs
 from tests.compute_scheduler.unit.simple_plan import amounts, simple_plan
 
-many = settings(max_examples=400, deadline=None)
+many = settings(max_examples=300, deadline=None)
 some = settings(max_examples=150, deadline=None)
 
 
@@ -45,6 +48,29 @@ def test_the_plan_is_what_its_specification_says(snapshot: Snapshot, policy: Pol
     assert {refusal.job_id for refusal in ours.refusals} == simple.refused
     assert {job_id: (reason.code, reason.resource) for job_id, reason in ours.waits()} == simple.waits
     assert [(kept.job_id, kept.node, kept.start_at, kept.end_at) for kept in ours.reservations] == simple.reservations
+
+
+@some
+@given(networks, policies)
+def test_forgetting_empty_buckets_changes_nothing(snapshot: Snapshot, policy: Policy) -> None:
+    """Kept or forgotten at once, the sets of nodes with the same free accelerators give the same plan."""
+    kept = plan(snapshot, NOW, policy)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(placement, "SPARE_BUCKETS", 0)
+
+        assert plan(snapshot, NOW, policy) == kept
+
+
+def test_a_centre_seen_as_one_node_with_many_accelerators_is_searched_quickly() -> None:
+    """Two thousand cards given out one by one leave at most a few dozen sets of nodes to look at."""
+    node = Node("n", "c", resources(0, 0, {"a": 2000}))
+    board = Board(Snapshot((Centre("c", "c"),), (node,), (Tenant("t"),)))
+    for number in range(2000):
+        board.submit(QueuedJob(f"q{number:04}", "t", resources(0, 0, {"a": 1}), float(number), 60.0))
+    decisions = plan_board(board, NOW, Policy())
+
+    assert len(decisions.starts) == 2000
+    assert len(board.index._buckets) <= placement.SPARE_BUCKETS + 1
 
 
 @some

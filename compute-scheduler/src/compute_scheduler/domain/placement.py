@@ -10,7 +10,8 @@ Shortcuts, each without effect on the choice:
   bucket is looked at whole or not at all, and within it a binary search passes over nodes with too few cores. The
   first node of a bucket that fits is its least one.
 - Buckets are ordered by cost and free accelerators once per set of buckets; all later buckets are worse, so the search
-  ends after the first rank that gives a node. Buckets that ran empty are kept: the set seldom changes.
+  ends after the first rank that gives a node. Buckets that ran empty are kept, as the set then seldom changes, until
+  they are many: a node with hundreds of accelerators leaves one behind with each step.
 - In one plan free amounts only fall, so a node of a bucket that was too small stays so. A shape that found nothing is
   not tried again (`plan.py`).
 """
@@ -27,6 +28,7 @@ from compute_scheduler.domain.snapshot import Centre, Node
 
 Lacking = Literal["accelerators", "cores", "memory_mb", "reserved"]
 _STEPS: dict[Lacking, int] = {"accelerators": 0, "cores": 1, "memory_mb": 2, "reserved": 3}
+SPARE_BUCKETS = 64
 _Entry = tuple[int, int, int]
 
 
@@ -39,6 +41,7 @@ class _Bucket:
     rank: tuple[float, int]
     entries: list[_Entry] = field(default_factory=list)
     moves: dict[tuple[Amounts, int], _Bucket] = field(default_factory=dict)
+    is_listed: bool = True
 
 
 class NodeIndex:
@@ -63,11 +66,19 @@ class NodeIndex:
     def _bucket_of(self, centre: str, free: Amounts) -> _Bucket:
         bucket = self._buckets.get((centre, free))
         if bucket is None:
+            if len(self._buckets) >= SPARE_BUCKETS + len(self.nodes):
+                self._forget_empty()
             known = self._centres.get(centre)
             rank = (known.cost if known else 0.0, sum(number for _, number in free))
             bucket = self._buckets[centre, free] = _Bucket(centre, free, rank)
             self._ranks.clear()
         return bucket
+
+    def _forget_empty(self) -> None:
+        for key, bucket in [*self._buckets.items()]:
+            if not bucket.entries:
+                bucket.is_listed = False
+                del self._buckets[key]
 
     def free(self, place: int) -> dict[str, int]:
         """What is left on a node, by resource name in whole units."""
@@ -80,7 +91,7 @@ class NodeIndex:
         if shape.accelerators:
             move = (shape.accelerators, sign)
             known = bucket.moves.get(move)
-            if known is None:
+            if known is None or not known.is_listed:
                 free = dict(bucket.free)
                 for kind, number in shape.accelerators:
                     free[kind] = free.get(kind, 0) + sign * number
