@@ -70,7 +70,7 @@ def test_results_kept_for_one_organisation_are_not_read_for_another(hub: ActingH
 def test_rows_pushed_for_an_organisation_are_its_own(hub: ActingHub) -> None:
     """Owner and receipt name the organisation; the neighbour finds no such push."""
     answer = hub.act(
-        LABORATORY, "POST", f"/v1/datasets/{SHARED}/pushes?wait=5", body=b'{"id": "lab", "weight": 7}', headers=NDJSON
+        LABORATORY, "POST", f"/v1/datasets/{SHARED}/pushes?wait=60", body=b'{"id": "lab", "weight": 7}', headers=NDJSON
     )
     receipt = answer.json()
 
@@ -113,7 +113,7 @@ def test_a_service_registers_data_sets_of_an_organisation(hub: ActingHub) -> Non
     name = "enterprise.plant_result"
     assert register(hub, PLANT, name).status == 201
     answer = hub.act(
-        PLANT, "POST", f"/v1/datasets/{name}/pushes?wait=5", body=b'{"id": "x", "weight": 3}', headers=NDJSON
+        PLANT, "POST", f"/v1/datasets/{name}/pushes?wait=60", body=b'{"id": "x", "weight": 3}', headers=NDJSON
     )
     assert answer.json()["state"] == "committed"
 

@@ -60,7 +60,7 @@ def derive(
     """POST /v1/derived; once: its Idempotency-Key."""
     headers = JSON | ({"Idempotency-Key": once} if once else {})
     content = json.dumps({"name": name, "title": "月度合计", "sql": sql} | body).encode()
-    path = f"/v1/derived?wait=10{query}"
+    path = f"/v1/derived?wait=60{query}"
     return hub.call("POST", path, org=org, kind=kind, role=role, body=content, headers=headers)
 
 
@@ -216,7 +216,7 @@ def test_the_push_can_be_waited_on(hub: ActingHub) -> None:
     content = json.dumps({"name": name, "title": "月度合计", "sql": SUMS}).encode()
     answer = hub.call("POST", "/v1/derived", org=PLANT, kind="enterprise", body=content, headers=JSON)
     location = answer.headers["Location"]
-    receipt = hub.call("GET", f"{location}?wait=10", org=PLANT, kind="enterprise").json()
+    receipt = hub.call("GET", f"{location}?wait=60", org=PLANT, kind="enterprise").json()
 
     assert answer.status in (200, 202)
     assert (receipt["state"], receipt["accepted"]) == ("committed", 2)
@@ -311,8 +311,8 @@ def test_a_service_derives_for_an_organisation_only(hub: ActingHub) -> None:
     """What it makes is the organisation's, of that one's rows."""
     name = fresh()
     body = json.dumps({"name": name, "title": "结果", "sql": SUMS}).encode()
-    alone = hub.act(None, "POST", "/v1/derived?wait=10", body=body, headers=JSON)
-    acting = hub.act(PLANT, "POST", "/v1/derived?wait=10", body=body, headers=JSON)
+    alone = hub.act(None, "POST", "/v1/derived?wait=60", body=body, headers=JSON)
+    acting = hub.act(PLANT, "POST", "/v1/derived?wait=60", body=body, headers=JSON)
 
     assert (alone.status, acting.status) == (403, 200)
     assert totals(hub, name) == [("2026-01", 1.0), ("2026-02", 2.0)]

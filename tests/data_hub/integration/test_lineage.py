@@ -16,6 +16,7 @@ from brain_contracts.events import LineageReported
 from brain_kit.clock import utc_now
 from brain_kit.events import Event, emit
 from data_hub.consumers import HANDLERS
+from data_hub.domain.lineage.openlineage import read_event
 
 from tests.data_hub.acting import BUREAU, LABORATORY, NEIGHBOUR, PLANT, ActingHub, acting_hub
 from tests.data_hub.hub import OPERATOR, contract
@@ -39,7 +40,7 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         headers = {"Content-Type": "application/yaml"}
         assert hub.act(PLANT, "PUT", f"/v1/contracts/{RESULT}", body=document, headers=headers).status == 201
         body = b'{"id": "sum", "weight": 1}'
-        answer = hub.act(PLANT, "POST", f"/v1/datasets/{RESULT}/pushes?wait=5", body=body, headers=NDJSON)
+        answer = hub.act(PLANT, "POST", f"/v1/datasets/{RESULT}/pushes?wait=60", body=body, headers=NDJSON)
         assert answer.json()["state"] == "committed"
         yield hub
 
@@ -342,6 +343,38 @@ def test_what_cannot_be_walked_is_named(hub: ActingHub, query: str, status: int,
     answer = hub.call("GET", f"/v1/lineage?{query}", org=PLANT, kind="enterprise")
 
     assert (answer.status, answer.json()["code"]) == (status, code)
+
+
+def test_the_graph_is_exported_as_events_that_are_taken_back(hub: ActingHub) -> None:
+    """Every exported event is a valid one; the run's ends and columns come out as they went in."""
+    run, source, made = reported_run(hub)
+    answer = hub.call("GET", f"/v1/lineage/events?node={run}&depth=2", org=PLANT, kind="enterprise")
+    assert answer.status == 200, answer.data
+    items = answer.json()["items"]
+    (found,) = [item for item in items if f"run:{item['run']['runId']}" == run]
+
+    assert all(read_event(item).event_type == "COMPLETE" for item in items)
+    assert [(item["name"], item["facets"]["version"]["datasetVersion"]) for item in found["inputs"]] == [
+        tuple(source.removeprefix("dataset:").split("@"))
+    ]
+    (output,) = found["outputs"]
+    assert f"dataset:{output['name']}@{output['facets']['version']['datasetVersion']}" == made
+    fields = output["facets"]["columnLineage"]["fields"]
+    assert fields == {
+        "weight": {
+            "inputFields": [
+                {
+                    "namespace": "brain", "name": SHARED, "field": "weight",
+                    "transformations": [{"type": "DIRECT", "subtype": "IDENTITY"}],
+                }
+            ]
+        }
+    }  # fmt: skip
+    commits = [item for item in items if item["job"]["name"] == f"commit:{SHARED}"]
+    assert commits
+    assert NEIGHBOUR not in json.dumps(items)
+    again = hub.call("GET", f"/v1/lineage/events?node={run}&depth=2", org=PLANT, kind="enterprise").json()["items"]
+    assert again == items
 
 
 def test_pages_of_the_graph_fit_together(hub: ActingHub) -> None:

@@ -13,7 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from data_hub.api.body import body_chunks
 from data_hub.domain.lineage.nodes import MAX_NODE
 from data_hub.domain.lineage.openlineage import MAX_EVENT_BYTES, EventInvalid
-from data_hub.service.lineage import graph, reports
+from data_hub.service.lineage import exports, graph, reports
 from data_hub.service.lineage.graph import MOST_DEPTH, Direction, GraphRequest
 
 EXAMPLE = {
@@ -76,5 +76,10 @@ def routes(database: Database) -> APIRouter:
     def read_lineage(caller: ActingCaller, asked: Asked) -> dict[str, Any]:
         """Nodes (data set versions, runs, pushes, components, indicators, sources) and edges, as the caller may see."""
         return graph.lineage(database, caller, asked)
+
+    @router.get("/events", summary="血缘导出（OpenLineage）")
+    def export_events(caller: ActingCaller, asked: Asked) -> dict[str, Any]:
+        """The runs and commits of the same walk as OpenLineage RunEvents, page after page of the walk."""
+        return exports.events(database, caller, asked)
 
     return router

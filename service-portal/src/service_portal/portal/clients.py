@@ -124,6 +124,30 @@ class Brain(ComponentCalls):
         """A page of rows: columns, items, next, snapshot."""
         return dict(self.get("data-hub", f"/v1/datasets/{_part(name)}/rows", **params))
 
+    def versions(self, name: str, limit: int) -> list[Json]:
+        """The versions of a data set that can be read, newest first, with their pins."""
+        return list(_page(self.get("data-hub", f"/v1/datasets/{_part(name)}/versions", limit=limit))["items"])
+
+    def pin(self, name: str, version: str, reason: str) -> None:
+        """Keep a version from being forgotten."""
+        path = f"/v1/datasets/{_part(name)}/versions/{_part(version)}/pins"
+        self.call("data-hub", "POST", path, json={"reason": reason})
+
+    def unpin(self, name: str, version: str, pin: str) -> None:
+        """Let a version go."""
+        path = f"/v1/datasets/{_part(name)}/versions/{_part(version)}/pins/{_part(pin)}"
+        self.call("data-hub", "DELETE", path)
+
+    def lineage(self, **params: Any) -> Json:
+        """Nodes and edges of the lineage around a data set or node."""
+        return dict(self.get("data-hub", "/v1/lineage", **params))
+
+    def derive(self, fields: Json, wait_s: float) -> Json:
+        """Make or refresh a data set from SQL."""
+        return dict(
+            self.call("data-hub", "POST", "/v1/derived", json=fields, params={"wait": wait_s}, timeout_s=150).json()
+        )
+
     def pushes(self, **filters: Any) -> Json:
         """A page of pushes, newest first."""
         return _page(self.get("data-hub", "/v1/pushes", **filters))

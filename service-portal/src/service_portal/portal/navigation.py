@@ -38,6 +38,7 @@ _GROUPS = (
             Entry(mark("数据目录"), "/datasets", "d"),
             Entry(mark("推送与退回"), "/pushes", "u"),
             Entry(mark("SQL 查询"), "/sql", "s"),
+            Entry(mark("数据血缘"), "/lineage", "l"),
         ),
     ),
     Group(

@@ -22,7 +22,13 @@ ORG_KINDS = {
 WAREHOUSES = {"public": mark("公共数据仓"), "industry": mark("行业数据仓"), "enterprise": mark("企业数据仓")}
 LIBRARIES = {"base": mark("基础库"), "industry": mark("行业库"), "scene": mark("场景库")}
 ACCESS = {"open": mark("开放"), "government": mark("政府可读"), "owner": mark("仅所有者")}
-MODES = {"append": mark("追加"), "upsert": mark("按主键更新"), "delete": mark("按主键删除")}
+MODES = {
+    "append": mark("追加"),
+    "upsert": mark("按主键更新"),
+    "delete": mark("按主键删除"),
+    "replace": mark("整体替换"),
+}
+PUSH_MODES = ("append", "upsert", "delete")
 KEY_STATES = {"active": mark("有效"), "revoked": mark("已吊销"), "expired": mark("已过期")}
 KEY_TONES = {"active": "good", "revoked": "bad", "expired": "wait"}
 ROLES = {
@@ -33,6 +39,32 @@ ROLES = {
     "provider": mark("数据提供者"),
     "developer": mark("开发者"),
     "auditor": mark("审计员"),
+}
+LINEAGE_KINDS = {
+    "dataset": mark("数据集"),
+    "run": mark("运行"),
+    "push": mark("推送"),
+    "org": mark("来源方"),
+    "component": mark("组件"),
+    "indicator": mark("指标"),
+    "external": mark("外部数据"),
+}
+RUN_STATES = {
+    "OTHER": mark("已上报"),
+    "START": mark("已开始"),
+    "RUNNING": mark("运行中"),
+    "COMPLETE": mark("完成"),
+    "FAIL": mark("失败"),
+    "ABORT": mark("已中止"),
+}
+RUN_TONES = {"START": "wait", "RUNNING": "wait", "COMPLETE": "good", "FAIL": "bad", "ABORT": "bad"}
+# What an input column does for an output column, by OpenLineage's words.
+COLUMN_LINKS = {
+    "IDENTITY": mark("原样"),
+    "TRANSFORMATION": mark("计算"),
+    "AGGREGATION": mark("汇总"),
+    "CONDITIONAL": mark("条件"),
+    "WINDOW": mark("排序分组"),
 }
 OUTCOMES = {"ok": mark("成功"), "refused": mark("拒绝"), "failed": mark("失败")}
 STAGES = {"upstream": mark("上游"), "midstream": mark("中游"), "downstream": mark("下游")}

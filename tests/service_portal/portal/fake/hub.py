@@ -19,6 +19,7 @@ def hub_app(brain: FakeBrain) -> FastAPI:
     app = FastAPI()
     add_problem_handlers(app)
     _catalogue(app, brain)
+    _versions(app, brain)
     _rows(app, brain)
     _pushes(app, brain)
     _queries(app, brain)
@@ -72,9 +73,86 @@ def _catalogue(app: FastAPI, brain: FakeBrain) -> None:
         }
 
 
+def _versions(app: FastAPI, brain: FakeBrain) -> None:
+    @app.get("/v1/datasets/{name}/versions")
+    def versions(name: str) -> dict[str, Any]:
+        pins = [
+            {"id": "pin_1", "version": "8001", "org": OPERATOR_ORG, "reason": "三季度评价", "held_by": None},
+            {"id": "pin_2", "version": "8001", "org": OPERATOR_ORG, "reason": "血缘", "held_by": "dataset:public.x"},
+        ]
+        return {
+            "items": [
+                {"version": f"800{number}", "sequence": number, "committed_at": f"2026-11-2{number}T06:00:00Z",
+                 "rows": None if number == 2 else 1000 + number, "is_current": number == 2,
+                 "pins": pins if number == 1 else []}
+                for number in (2, 1)
+            ],
+            "next": None,
+        }  # fmt: skip
+
+    @app.post("/v1/datasets/{name}/versions/{version}/pins", status_code=201)
+    async def pin(request: Request, name: str, version: str) -> dict[str, Any]:
+        brain.calls.append(("pin", (name, version, await request.json())))
+        return {"id": "pin_3"}
+
+    @app.delete("/v1/datasets/{name}/versions/{version}/pins/{pin_id}", status_code=204)
+    def unpin(name: str, version: str, pin_id: str) -> None:
+        brain.calls.append(("unpin", (name, version, pin_id)))
+
+    @app.post("/v1/derived", status_code=202)
+    async def derive(request: Request) -> dict[str, Any]:
+        body = await request.json()
+        brain.calls.append(("derive", body))
+        if body["name"] == "public.taken":
+            raise InvalidInput("数据集名称 public.taken 已被占用，请换一个名称")
+        return {"dataset": body["name"], "rows": 24, "push": brain.pushes[0] | {"id": "psh_derived"}}
+
+    @app.get("/v1/lineage")
+    def lineage(dataset: str = "", node: str = "", version: str = "", direction: str = "both") -> dict[str, Any]:
+        if dataset and dataset not in CONTRACTS:
+            raise NotFound(f"没有数据集 {dataset}")
+        start = node or f"dataset:{dataset}@{version or '8002'}"
+        return lineage_around(start, dataset or "enterprise.enterprise_monthly")
+
+
+def lineage_around(start: str, name: str) -> dict[str, Any]:
+    """A graph with every kind of node around a start."""
+    run, push, org = "run:0197a1c2-3b4d-7e5f-8a6b-1c2d3e4f5a6b", "push:psh_1", f"org:{ENTERPRISE_ORG}"
+    source, external = "dataset:public.enterprise@7001", f"external:{ENTERPRISE_ORG}|postgres://erp|orders"
+    nodes = [
+        {"id": start, "distance": 0, "kind": "dataset", "name": name, "title": "企业月报", "version": "8002",
+         "sequence": 2, "is_current": True, "committed_at": "2026-11-22T06:00:00Z"},
+        {"id": push, "distance": 1, "kind": "push", "name": "psh_1", "mode": "upsert", "accepted": 12,
+         "at": "2026-11-22T05:59:00Z"},
+        {"id": run, "distance": 1, "kind": "run", "name": "derive:x", "state": "COMPLETE",
+         "state_at": "2026-11-22T06:00:00Z",
+         "columns": [{"output": start, "column": "revenue", "input": source, "from_column": "revenue_10k",
+                      "how": "AGGREGATION"}]},
+        {"id": org, "distance": 2, "kind": "org", "name": ENTERPRISE_ORG},
+        {"id": source, "distance": 2, "kind": "dataset", "name": "public.enterprise", "title": "企业名录",
+         "version": None, "sequence": None, "is_current": False, "committed_at": None},
+        {"id": external, "distance": 2, "kind": "external", "name": "orders", "namespace": "postgres://erp"},
+        {"id": "component:oee@1.0.0", "distance": 2, "kind": "component", "name": "oee@1.0.0"},
+        {"id": "indicator:000/L1P1", "distance": 1, "kind": "indicator", "name": "000/L1P1"},
+    ]  # fmt: skip
+    ends = [
+        (push, start, "push"), (org, push, "source"), (run, start, "output"), (source, run, "input"),
+        (external, run, "input"), ("component:oee@1.0.0", run, "uses"), (start, "indicator:000/L1P1", "computes"),
+    ]  # fmt: skip
+    edges = [{"from": a, "to": b, "kind": kind, "columns": ["revenue"]} for a, b, kind in ends]
+    return {"start": [start], "nodes": nodes, "edges": edges, "next": None, "truncated": False, "limited": False}
+
+
 def _rows(app: FastAPI, brain: FakeBrain) -> None:
     @app.get("/v1/datasets/{name}/rows")
-    def rows(request: Request, name: str, columns: str = "", filter: str = "", after: str = "") -> Any:  # noqa: A002
+    def rows(
+        request: Request,
+        name: str,
+        columns: str = "",
+        filter: str = "",  # noqa: A002
+        after: str = "",
+        version: str = "",
+    ) -> Any:
         if filter == "nonsense":
             raise InvalidInput("筛选条件不能理解：nonsense", position=0)
         names = columns.split(",") if columns else [column["name"] for column in _described(name)["columns"]]
@@ -104,7 +182,7 @@ def _rows(app: FastAPI, brain: FakeBrain) -> None:
             "columns": [{"name": n, "type": types[n]} for n in names],
             "items": items,
             "next": following,
-            "snapshot": "s1",
+            "snapshot": version or "8002",
         }
 
 

@@ -16,6 +16,7 @@ from service_portal.portal.visit import SignedIn, Visit
 
 router = APIRouter()
 PAGE_ROWS = 100
+SHOWN_VERSIONS = 8
 Columns = Annotated[list[str] | None, Query()]
 
 
@@ -65,6 +66,7 @@ def dataset(visit: SignedIn, name: str) -> Response:
     pushes = part(lambda: visit.brain.pushes(dataset=name, limit=8)["items"])
     return visit.page(
         "dataset.html",
+        versions=part(lambda: visit.brain.versions(name, SHOWN_VERSIONS)),
         dataset=found.with_statistics(statistics.value or {}),
         statistics=statistics,
         pushes=pushes,
@@ -81,16 +83,17 @@ def rows(
     filter: str = "",  # noqa: A002
     after: str = "",
     as_of: str = "",
+    version: str = "",
 ) -> Response:
     """A page of rows with column choice and filter; a filter that the API refuses is explained above the table."""
     found = dataset_of(visit.brain.dataset(name), visit.locale)
     chosen = _split(columns)
     page = part(
         lambda: visit.brain.rows(
-            name, columns=",".join(chosen), filter=filter, after=after, as_of=as_of, limit=PAGE_ROWS
+            name, columns=",".join(chosen), filter=filter, after=after, as_of=as_of, version=version, limit=PAGE_ROWS
         )
     )
-    query = {"columns": ",".join(chosen), "filter": filter, "as_of": as_of}
+    query = {"columns": ",".join(chosen), "filter": filter, "as_of": as_of, "version": version}
     return visit.page(
         "rows.html",
         dataset=found,
@@ -101,6 +104,7 @@ def rows(
         filter=filter,
         after=after,
         as_of=as_of,
+        version=version,
         titles={column.name: column for column in found.columns},
         exports=[
             ("CSV", visit.url(f"/datasets/{quote(name)}/rows.csv", **query)),
@@ -123,9 +127,10 @@ def rows_file(
     filter: str = "",  # noqa: A002
     after: str = "",
     as_of: str = "",
+    version: str = "",
 ) -> Response:
     """The rows of the page as a file: XLSX of the page, CSV and Parquet of all that match, as the API limits them."""
-    params = {"columns": ",".join(_split(columns)), "filter": filter, "as_of": as_of}
+    params = {"columns": ",".join(_split(columns)), "filter": filter, "as_of": as_of, "version": version}
     given = {key: value for key, value in params.items() if value}
     if kind == "xlsx":
         page = visit.brain.rows(name, after=after, limit=PAGE_ROWS, **given)

@@ -15,6 +15,7 @@ from service_portal.portal.visit import Sent, SignedIn
 
 router = APIRouter()
 ROW_LIMIT = 1000
+DERIVE_WAIT_S = 5
 FILE_TYPES = {
     "csv": "text/csv",
     "parquet": "application/vnd.apache.parquet",
@@ -64,6 +65,22 @@ def run(sent: Sent) -> Response:
         more=bool(body.get("next")),
         elapsed_ms=body.get("elapsed_ms"),
     )
+
+
+@router.post("/sql/derive")
+def derive(sent: Sent) -> Response:
+    """Make a data set of the SQL's result and say where it is."""
+    visit, form = sent.visit, sent.form
+    fields = {
+        "name": form.one("name").strip(),
+        "title": form.one("title").strip(),
+        "sql": form.one("q"),
+        "key": [name.strip() for name in form.one("key").replace("，", ",").split(",") if name.strip()],
+        "mode": form.one("mode", "replace"),
+    }
+    if not fields["name"] or not fields["title"]:
+        raise InvalidInput("请填写数据集名称和中文名称。")
+    return visit.page("_derived.html", made=visit.brain.derive(fields, DERIVE_WAIT_S))
 
 
 @router.post("/sql/cancel")
