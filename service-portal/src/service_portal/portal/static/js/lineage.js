@@ -4,6 +4,7 @@ import { colour } from "./shell.js";
 
 const place = document.getElementById("lineage");
 const data = JSON.parse(document.getElementById("lineage-data").textContent);
+const [LEFT, RIGHT, TOP, BOTTOM] = [90, 90, 16, 36];
 const SYMBOLS = { dataset: "roundRect", external: "rect", run: "circle", push: "triangle", component: "diamond", indicator: "pin", org: "emptyCircle" };
 const PAINTS = { dataset: "--accent", external: "--ink3", run: "--good", push: "--warn", component: "--level-middle", indicator: "--bad", org: "--ink2" };
 
@@ -14,8 +15,12 @@ function columns() {
 }
 
 function chartOptions() {
-  const { width, height } = place.getBoundingClientRect();
+  const box = place.getBoundingClientRect();
+  const width = box.width - LEFT - RIGHT;
+  const height = box.height - TOP - BOTTOM;
   const levels = columns();
+  /* The series scales what it holds to its box: two corners keep that scale at one, so marks keep their shape. */
+  const corners = [[0, 0], [width, height]].map(([x, y], index) => ({ id: `corner-${index}`, name: "", x, y, symbol: "none", symbolSize: 0, label: { show: false } }));
   const points = levels.flatMap((level, x) => level.map((node, y) => ({
     id: node.id, name: node.label, url: node.url, hint: node.hint, symbol: SYMBOLS[node.kind],
     x: ((x + 0.5) / levels.length) * width, y: ((y + 0.5) / level.length) * height,
@@ -30,8 +35,8 @@ function chartOptions() {
       textStyle: { color: colour("--ink"), fontSize: 12 }, formatter: ({ data: item }) => item.hint ?? item.columns ?? "",
     },
     series: [{
-      type: "graph", layout: "none", roam: true, left: 60, right: 120, top: 24, bottom: 24, scaleLimit: { min: 0.3, max: 6 },
-      data: points, links: data.links.map(([source, target, names]) => ({ source, target, columns: names })),
+      type: "graph", layout: "none", roam: true, left: LEFT, right: RIGHT, top: TOP, bottom: BOTTOM, scaleLimit: { min: 0.3, max: 6 },
+      data: [...points, ...corners], links: data.links.map(([source, target, names]) => ({ source, target, columns: names })),
       edgeSymbol: ["none", "arrow"], edgeSymbolSize: 6, lineStyle: { color: colour("--ink3"), opacity: 0.5, width: 1.2, curveness: 0.06 },
       label: { position: "bottom", fontSize: 12, color: colour("--ink"), width: 150, overflow: "truncate" }, labelLayout: { hideOverlap: true },
       emphasis: { focus: "adjacency", lineStyle: { color: colour("--accent"), opacity: 0.9 } },
