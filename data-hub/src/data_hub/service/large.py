@@ -53,7 +53,8 @@ class _Work:
     folder: Path
     typer: BulkTyper
     rejects: RejectFile
-    digest: Any = field(default_factory=hashlib.sha256)
+    # Only a repeat under the same Idempotency-Key is ever compared with what came before.
+    digest: Any = None
     size: int = 0
     queue: Queue[Path | None] = field(default_factory=lambda: Queue(SEGMENTS_AHEAD))
     # Parts by typed file, so that a file that is written anew later takes its part away.
@@ -62,6 +63,11 @@ class _Work:
     thread: threading.Thread | None = None
     sink: LineSegments | CsvSegments | WholeBody | None = None
     stored: int = 0
+
+    @property
+    def content_sha256(self) -> str | None:
+        """The digest of the body so far, None where nobody will ask for it."""
+        return None if self.digest is None else str(self.digest.hexdigest())
 
 
 class LargePushes:
@@ -142,6 +148,7 @@ class LargePushes:
         work = _Work(
             intent, folder, BulkTyper(duck, intent.contract, stamp_of(intent), fields, folder, rejects), rejects
         )
+        work.digest = hashlib.sha256() if intent.idempotency_key else None
         work.sink = self._sink(work)
         work.thread = threading.Thread(target=self._type_segments, args=(work,), name=f"type-{intent.push_id}")
         work.thread.start()
@@ -164,7 +171,8 @@ class LargePushes:
             raise work.failure
         assert work.sink is not None
         for piece in pieces:
-            work.digest.update(piece)
+            if work.digest is not None:
+                work.digest.update(piece)
             work.size += len(piece)
         if pieces:
             work.sink.write(pieces)
@@ -219,7 +227,7 @@ class LargePushes:
                 self._type_whole(work, work.sink.path)
         self._drop_duplicates(work)
         findings = self._findings(work)
-        kept = concluded(new_record(work.intent, work.digest.hexdigest(), work.size), findings)
+        kept = concluded(new_record(work.intent, work.content_sha256, work.size), findings)
         parts = [work.parts[file.path] for file in work.typer.result.files]
         kept = replace(kept, staged=[part.stored() for part in parts] if kept.state == "validated" else None)
         self._conclude(work, kept)
@@ -292,7 +300,7 @@ class LargePushes:
             log.warning("push_not_marked", push=work.intent.push_id, code=problem.code)
 
     def _refused(self, work: _Work, problem: ContentRefused) -> Received:
-        record = new_record(work.intent, work.digest.hexdigest(), work.size)
+        record = new_record(work.intent, work.content_sha256, work.size)
         record = concluded(record, Findings(work.typer.result.received, 0, 0, problem=problem))
         with self._pushes.database.transaction() as session:
             values = {"problems": record.problems, "received": record.received, "bytes": record.bytes}
