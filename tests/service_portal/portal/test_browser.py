@@ -11,6 +11,7 @@ from brain_testing.browser import SWITCHES, ensure_chromium
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.service_portal.portal.fake.data import FakeBrain
+from tests.service_portal.portal.fake.evaluation import ASSESSMENT, PLACE
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-browser")]
 
@@ -32,6 +33,13 @@ PAGES = [
     "/lineage",
     "/lineage?dataset=enterprise.enterprise_monthly",
     "/datasets/enterprise.enterprise_monthly/rows?version=8001",
+    "/indicators",
+    f"/indicators/construction?{PLACE}",
+    f"/indicators/construction/L1P1?{PLACE}",
+    f"/indicators/construction/L1P2?{PLACE}",
+    "/indicators/evaluation/weights",
+    "/factories",
+    f"/factories/{ASSESSMENT}",
     "/sources",
     "/operations",
     "/sources/91370100MA3C00002W",

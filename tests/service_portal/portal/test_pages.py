@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from openpyxl import load_workbook
 from service_portal.portal.routes import all_routers
 from service_portal.portal.routes.audit import auditor
+from service_portal.portal.routes.evidence import received_evidence
 from service_portal.portal.routes.register import received_artefact, received_card
 from service_portal.portal.routes.repair import received_file
 from service_portal.portal.visit import operator as operator_of_platform
@@ -372,7 +373,8 @@ def test_enterprise_page_names_its_measures_with_units(operator: Browserless) ->
 
 def test_every_route_is_guarded_or_says_why_not() -> None:
     """Each route of the portal asks for a session, or is marked public with its reason."""
-    guards = {signed_in, operator_of_platform, submission, received_file, received_artefact, received_card, auditor}
+    received = {received_file, received_artefact, received_card, received_evidence}
+    guards = {signed_in, operator_of_platform, submission, auditor, *received}
 
     def calls(dependant: Dependant) -> set[object]:
         found: set[object] = {dependant.call}

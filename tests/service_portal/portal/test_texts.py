@@ -92,6 +92,22 @@ def test_missing_is_a_dash_never_zero() -> None:
     assert formats.number(0) == "0"
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0000312, "0.000031"),
+        (0.004, "0.0040"),
+        (0.0123, "0.012"),
+        (0.5, "0.500"),
+        (3.14159, "3.14"),
+        (1234.56, "1,234.6"),
+    ],
+)
+def test_a_small_figure_does_not_look_like_zero(value: float, shown: str) -> None:
+    """31 MB in TB keep two digits."""
+    assert formats.number(value) == shown
+
+
 def test_times_are_shown_in_china() -> None:
     """16:30 UTC on New Year's Eve is half past midnight in the new year."""
     assert formats.time("2025-12-31T16:30:00Z") == "2026-01-01 00:30"

@@ -38,6 +38,8 @@ PROCESSES = (
     Process("algorithm-dev-worker", "algorithm-dev", COMMON_ROLES),
     Process("government-services", "government-services", is_called=True),
     Process("government-services-worker", "government-services", COMMON_ROLES),
+    Process("evaluation", "evaluation", is_called=True),
+    Process("evaluation-worker", "evaluation", COMMON_ROLES),
     Process(GATEWAY, GATEWAY, COMMON_ROLES, is_called=True),
 )
 

@@ -17,6 +17,7 @@ SERVICES = {
     "compute-scheduler": "compute_scheduler",
     "algorithm-dev": "algorithm_dev",
     "government-services": "government_services",
+    "evaluation": "evaluation",
     "service-portal": "service_portal",
 }
 ROLES = ("relay", "committer", "consumer", "periodic", "scheduler", "agent")

@@ -22,7 +22,15 @@ from service_portal.portal.component_calls import ComponentCalls
 Json = dict[str, Any]
 # CSV for people: spreadsheets read Chinese right and run no cell as a formula.
 _CSV_MANNERS = {"bom": "true", "escape_formulas": "true"}
-EVENT_SERVICES = ("identity", "data-hub", "compute-scheduler", "algorithm-dev", "government-services", "service-portal")
+EVENT_SERVICES = (
+    "identity",
+    "data-hub",
+    "compute-scheduler",
+    "algorithm-dev",
+    "government-services",
+    "evaluation",
+    "service-portal",
+)
 
 
 @dataclass(frozen=True)
@@ -211,9 +219,15 @@ class Brain(ComponentCalls):
         path = f"/v1/datasets/{_part(name)}/rows"
         return self._stream("GET", path, media_type, params=_given(params) | _CSV_MANNERS)
 
+    def _stream(self, method: str, path: str, media_type: str, **options: Any) -> AbstractContextManager[StreamedReply]:
+        return self.stream("data-hub", method, path, media_type, **options)
+
     @contextmanager
-    def _stream(self, method: str, path: str, media_type: str, **options: Any) -> Iterator[StreamedReply]:
-        client = self._platform.client("data-hub")
+    def stream(
+        self, service: str, method: str, path: str, media_type: str = "*/*", **options: Any
+    ) -> Iterator[StreamedReply]:
+        """One API call whose answer comes in pieces. Raises the problem that the API answered with."""
+        client = self._platform.client(service)
         headers = {"Accept": media_type}
         with client.stream(method, path, headers=headers, token=self._token or "", timeout_s=120, **options) as reply:
             if reply.status >= 400:

@@ -13,6 +13,7 @@ from jinja2 import Undefined
 
 MISSING = "—"
 CHINA = timezone(timedelta(hours=8))  # no daylight saving since 1991
+MOST_DECIMALS = 9
 _SIZES = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
@@ -31,7 +32,7 @@ def is_missing(value: Any) -> bool:
 
 
 def number(value: Any, digits: int | None = None) -> str:
-    """Thousands separated; digits fixes the decimals, else integers show none and others at most 3 significant."""
+    """Thousands separated; digits fixes the decimals, else integers show none and others two or three significant."""
     if is_missing(value):
         return MISSING
     amount = float(value)
@@ -45,7 +46,10 @@ def _decimals(amount: float) -> int:
     size = abs(amount)
     if size >= 100:
         return 1
-    return 2 if size >= 1 else 3
+    if size >= 0.01:
+        return 2 if size >= 1 else 3
+    # Two significant digits: a small figure must not look like zero.
+    return min(MOST_DECIMALS, 1 - math.floor(math.log10(size)))
 
 
 def count(value: Any, unit: str = "", locale: str = "zh") -> Scaled:

@@ -33,6 +33,10 @@ _GROUPS = (
         (Entry(mark("总览"), "/", "o"), Entry(mark("产业全景图谱"), "/panorama", "p")),
     ),
     Group(
+        mark("评价"),
+        (Entry(mark("指标体系"), "/indicators", "i"), Entry(mark("晨星工厂"), "/factories", "f")),
+    ),
+    Group(
         mark("数据"),
         (
             Entry(mark("数据目录"), "/datasets", "d"),

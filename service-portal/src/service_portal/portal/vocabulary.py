@@ -131,3 +131,50 @@ RUN_STATES = {
     "cancelled": mark("已取消"),
 }
 RUN_TONES = {"succeeded": "good", "failed": "bad", "cancelled": "bad"}
+VALUE_KINDS = {"computed": mark("平台计算"), "reported": mark("单位填报")}
+VALUE_STATES = {
+    "computed": mark("已计算"),
+    "confirmed": mark("已确认"),
+    "no_value": mark("没有值"),
+    "not_computed": mark("未计算"),
+    "missing": mark("未填报"),
+    "draft": mark("草稿"),
+    "submitted": mark("待审核"),
+    "returned": mark("已退回填报方"),
+    "discarded": mark("已作废"),
+    "hidden": mark("不公开"),
+}
+VALUE_TONES = {
+    "computed": "good",
+    "confirmed": "good",
+    "no_value": "wait",
+    "submitted": "wait",
+    "returned": "bad",
+    "missing": "",
+    "draft": "",
+}
+CADENCES = {"year": mark("年度合计"), "as_of": mark("期末时点"), "current": mark("当前值"), "event": mark("变更时更新")}
+REVIEW_ACTIONS = {
+    "edit": mark("修改"),
+    "submit": mark("提交审核"),
+    "withdraw": mark("撤回"),
+    "confirm": mark("确认"),
+    "return": mark("退回"),
+    "discard": mark("作废"),
+}
+INDICATOR_RUN_STATES = {
+    "queued": mark("排队"),
+    "running": mark("计算中"),
+    "succeeded": mark("完成"),
+    "failed": mark("失败"),
+    "cancelled": mark("已取消"),
+}
+INDICATOR_RUN_TONES = {"queued": "wait", "running": "wait", "succeeded": "good", "failed": "bad", "cancelled": ""}
+LEVEL_METHODS = {"criteria": mark("逐级达标"), "count": mark("按星数")}
+HISTORY_ACTIONS = REVIEW_ACTIONS | {
+    "create": mark("建立"),
+    "add_evidence": mark("上传佐证"),
+    "remove_evidence": mark("移除佐证"),
+    "review": mark("逐项审核"),
+    "put": mark("修改"),
+}

@@ -8,6 +8,7 @@ from brain_kit.service import Platform, ServiceRuntime
 from fastapi import FastAPI
 
 from tests.service_portal.portal.fake.data import FakeBrain
+from tests.service_portal.portal.fake.evaluation import evaluation_runtime
 from tests.service_portal.portal.fake.government import government_app
 from tests.service_portal.portal.fake.hub import hub_app
 from tests.service_portal.portal.fake.identity import identity_app
@@ -83,4 +84,6 @@ def register(platform: Platform, brain: FakeBrain) -> None:
     makers = {"identity": identity_app, "data-hub": hub_app, "government-services": government_app}
     for name, make in makers.items():
         platform.register(ServiceRuntime(name, events_app(brain, name, make(brain))))
+    runtime = evaluation_runtime(platform)
+    platform.register(runtime)
     platform.register(ServiceRuntime("service-portal", portal_app(brain)))

@@ -25,6 +25,7 @@ COMMANDS = {
     "lineage": ("industry_brain.cli.lineage", "lineage"),
     "contract": ("industry_brain.cli.data", "contract"),
     "component": ("industry_brain.cli.components", "component"),
+    "indicators": ("industry_brain.cli.indicators", "indicators"),
     "org": ("industry_brain.cli.people", "org"),
     "key": ("industry_brain.cli.people", "key"),
     "job": ("industry_brain.cli.jobs", "job"),

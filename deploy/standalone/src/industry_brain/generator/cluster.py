@@ -82,6 +82,21 @@ class Cluster:
             },
         }  # fmt: skip
 
+    def evaluation_clusters(self) -> dict[str, dict[str, Any]]:
+        """Id to body of PUT /api/evaluation/v1/clusters/{id}: the chain in the city, and in its largest county."""
+        counties = [region for region in self.firms.region if region.startswith("3703")]
+        county = max(sorted(set(counties)), key=counties.count)
+        common = {"chain": CHAIN_ID, "synthetic": True}
+        return {
+            "demo-city": {"name": f"示例市{CHAIN_NAME}集群", "region": "3703"} | common,
+            "demo-county": {"name": f"示例区县{CHAIN_NAME}集群", "region": county} | common,
+        }
+
+    @property
+    def last_year(self) -> str:
+        """The year of the last month, YYYY."""
+        return str(self.window[-1])[:4]
+
     def _demo_organisations(self) -> list[Org]:
         firms = self.firms
         return [
