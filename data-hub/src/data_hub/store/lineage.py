@@ -157,12 +157,12 @@ def get_derivations(session: Session, push_ids: Collection[str]) -> list[Derivat
 
 def versions_by_id(session: Session, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], VersionRecord]:
     """Versions by data set and id."""
-    names = {version for _, version in wanted}
+    table = dataset_versions
     found = {}
-    for part in _parts(names):
-        for row in session.execute(sa.select(dataset_versions).where(dataset_versions.c.version.in_(part))):
-            if (row.dataset, row.version) in wanted:
-                found[row.dataset, row.version] = VersionRecord(**row._mapping)
+    for name in sorted({dataset for dataset, _ in wanted}):
+        for part in _parts({version for dataset, version in wanted if dataset == name}):
+            for row in session.execute(sa.select(table).where(table.c.dataset == name, table.c.version.in_(part))):
+                found[name, row.version] = VersionRecord(**row._mapping)
     return found
 
 

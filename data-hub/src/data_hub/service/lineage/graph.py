@@ -79,7 +79,9 @@ def lineage(database: Database, caller: Principal, request: GraphRequest) -> dic
 def walked(view: View, start: Sequence[State], request: GraphRequest) -> Walk:
     """The walk that a request asks for."""
     ways = {"up": (view.above,), "down": (view.below,), "both": (view.above, view.below)}[request.direction]
-    return joined([walk(start, way, request.depth, MOST_NODES) for way in ways])
+    found = joined([walk(start, way, request.depth, MOST_NODES) for way in ways])
+    found.is_cut |= view.is_cut
+    return found
 
 
 def start_of(session: Session, view: View, request: GraphRequest) -> list[State]:

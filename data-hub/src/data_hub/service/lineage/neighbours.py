@@ -16,7 +16,7 @@ from data_hub.domain.lineage.walk import State, Step
 from data_hub.service.readable import is_known_to
 from data_hub.store import ColumnLink, VersionRecord
 
-MOST_EDGES = 5_000
+MOST_EDGES = 20_000
 WITH_EDGES = ("dataset", "external", "run", "component", "indicator")
 WITH_COLUMNS = ("dataset", "external")
 
@@ -34,6 +34,8 @@ class View:
         self._only_org = None if caller.is_government else caller.org
         self._contracts: dict[str, DatasetContract | None] = {}
         self._links: dict[str, list[ColumnLink]] = {}
+        # Some nodes have more edges than are looked at.
+        self.is_cut = False
 
     def contract(self, name: str) -> DatasetContract | None:
         """The contract of a data set; None when the caller may not know of it."""
@@ -90,6 +92,7 @@ class View:
             if nodes.kind_of(state.node) in WITH_EDGES:
                 states[state.node].append(state)
         edges = store.edges_at(self._session, states.keys(), up=up, org=self._only_org, limit=MOST_EDGES)
+        self.is_cut |= len(edges) >= MOST_EDGES
         if any(state.column is not None for state in frontier):
             self.load_links(end for edge in edges for end in (edge.source, edge.target) if end.startswith("run:"))
         for edge in edges:
