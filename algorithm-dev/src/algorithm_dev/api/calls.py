@@ -54,14 +54,18 @@ BODY = {
 log = structlog.get_logger()
 
 
-async def _body(request: Request) -> bytes:
-    pieces, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MOST_BYTES:
+async def _body(receive: Receive) -> bytes:
+    """The whole body. Raises TooLarge, ClientDisconnect."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body") or message["type"] == "http.disconnect" or len(body) > MOST_BYTES:
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        if len(body) > MOST_BYTES:
             raise TooLarge(f"请求体超过 {MOST_BYTES:,} 字节：请分批调用，或作为批量任务运行", limit_bytes=MOST_BYTES)
-        pieces.append(chunk)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        message = await receive()
+        body += message.get("body", b"")
+    return body
 
 
 def routes(database: Database, invoker: Invoker) -> APIRouter:
@@ -77,7 +81,7 @@ def routes(database: Database, invoker: Invoker) -> APIRouter:
     async def invoke(name: str, version: str, request: Request, caller: Caller) -> Response:
         """Outputs for rows or tensors of the version's signature; `version` may be an alias. Each call is counted."""
         return Response(
-            await invoker.invoke(caller, name, version, await _body(request)), media_type="application/json"
+            await invoker.invoke(caller, name, version, await _body(request.receive)), media_type="application/json"
         )
 
     @router.get("/usage", summary="组件用量")
@@ -125,7 +129,7 @@ class QuickCalls:
         try:
             known = self._tokens.remembered(token)
             caller = known if known is not None else await run_in_threadpool(self._tokens.verify, token)
-            content = await self._invoker.invoke(caller, name, version, await _body(Request(scope, receive)))
+            content = await self._invoker.invoke(caller, name, version, await _body(receive))
             start = [
                 (b"content-type", b"application/json"),
                 (b"content-length", str(len(content)).encode()),

@@ -10,7 +10,7 @@ import numpy as np
 
 from algorithm_dev.domain.card import Card
 from algorithm_dev.domain.onnx_file import ModelFacts, TensorPort, port_mismatches
-from algorithm_dev.domain.signature import ColumnSchema, Parameter, Rows, Tensor
+from algorithm_dev.domain.signature import ColumnSchema, Parameter, Rows
 from algorithm_dev.domain.tensor_check import to_array
 
 # Wheels of onnxruntime send usage data unless told not to; both names are in use (its pull requests 27379, 29843).
@@ -82,7 +82,8 @@ def feed_of(card: Card, inputs: Any, settled: dict[str, Any]) -> Arrays:
                 feed[name] = _column([row.get(name) for row in ordered], column)
     else:
         for tensor in side.tensors:
-            feed[tensor.name] = _tensor(tensor, inputs[tensor.name])
+            value = inputs[tensor.name]
+            feed[tensor.name] = value if isinstance(value, np.ndarray) else to_array(tensor, value)
     for item in card.signature.parameters:
         feed[item.name] = parameter_array(item, settled[item.name])
     return feed
@@ -104,10 +105,6 @@ def _column(values: list[Any], column: ColumnSchema) -> np.ndarray[Any, Any]:
     if column.scalar == "number":
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     return np.array(values, dtype=NUMPY[column.scalar])
-
-
-def _tensor(tensor: Tensor, value: Any) -> np.ndarray[Any, Any]:
-    return to_array(tensor, value)
 
 
 def outputs_of(card: Card, names: Sequence[str], arrays: Sequence[Any], inputs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -264,7 +265,7 @@ class _Exchange:
         principal = self._principal
         if principal is None:
             return
-        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        day = _day(int(time.time() // 86_400))
         status = self._status or CLIENT_GONE
         key = (day, principal.org, principal.subject, self._service, f"{status // 100}xx")
         self._gateway._meter.count(key, self._bytes_in, self._bytes_out, milliseconds)
@@ -273,6 +274,12 @@ class _Exchange:
         if is_write(self._target, self._method):
             path = self._scope["path"]
             self._gateway._trail.add(principal, self._method, path, status, self._request_id, milliseconds)
+
+
+@functools.lru_cache(maxsize=2)
+def _day(number: int) -> str:
+    """The calendar day (UTC) of so many days since 1970."""
+    return datetime.fromtimestamp(number * 86_400, UTC).strftime("%Y-%m-%d")
 
 
 def _request_id(given: bytes) -> str:
