@@ -16,7 +16,9 @@ from compute_scheduler.settings import Settings
 
 def scheduler(database: Database, settings: Settings) -> Worker:
     """Plans; of several schedulers one at a time."""
-    holder = f"{machine_platform.node()[:30]}:{os.getpid()}:{os.urandom(4).hex()}"
+    # One process has a home folder, so after a crash its next one need not wait for the lease of the last.
+    own = "" if database.is_sqlite else f":{os.getpid()}:{os.urandom(4).hex()}"
+    holder = f"{machine_platform.node()[:30]}{own}"
     return Worker("scheduler", "scheduler", Scheduler(database, settings, holder).run)
 
 

@@ -102,7 +102,7 @@ class Scheduler:
         now = utc_now()
         with self.database.transaction() as session:
             until = now + timedelta(seconds=lease_s)
-            self._token = centres.take_lease(session, LEASE, self.holder, now, until)
+            self._token = centres.take_lease(session, LEASE, self.holder, now, until, held=self._token)
         self._renew_at = clock + lease_s / 3
         return self._token is not None
 

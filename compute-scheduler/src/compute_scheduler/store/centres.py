@@ -92,19 +92,22 @@ def set_node_state(session: Session, node_id: str, state: str) -> bool:
     return changed.first() is not None
 
 
-def take_lease(session: Session, name: str, holder: str, now: datetime, until: datetime) -> int | None:
+def take_lease(
+    session: Session, name: str, holder: str, now: datetime, until: datetime, *, held: int | None = None
+) -> int | None:
     """The fencing token of a lease that is now held by `holder`, None while another holds it.
 
-    The token grows each time the lease changes hands or its holder comes back after losing it.
+    held: the token that the holder has; without one, as after a restart under the same name, the token grows, as it
+    does each time the lease changes hands or is taken up after it ran out.
     """
     row = session.execute(sa.select(leases).where(leases.c.name == name).with_for_update()).mappings().first()
     if row is None:
         session.execute(sa.insert(leases).values(name=name, holder=holder, token=1, until=until))
         return 1
-    is_own = row["holder"] == holder and row["until"] > now
-    if not is_own and row["until"] > now:
+    if row["holder"] != holder and row["until"] > now:
         return None
-    token = int(row["token"]) + (0 if is_own else 1)
+    is_kept = row["holder"] == holder and row["token"] == held and row["until"] > now
+    token = int(row["token"]) + (0 if is_kept else 1)
     session.execute(sa.update(leases).where(leases.c.name == name).values(holder=holder, token=token, until=until))
     return token
 
