@@ -24,7 +24,18 @@ from tests.service_portal.portal.conftest import Browserless
 from tests.service_portal.portal.fake.data import CONTRACTS, ENTERPRISE_ORG, FakeBrain
 
 OPERATOR_PAGES = ["/events", "/audit", "/operations"]
-ALL_PAGES = ["/", "/panorama", "/datasets", "/pushes", "/sql", "/lineage", "/sources", *OPERATOR_PAGES]
+ALL_PAGES = [
+    "/",
+    "/panorama",
+    "/datasets",
+    "/pushes",
+    "/sql",
+    "/lineage",
+    "/sources",
+    "/jobs",
+    "/centres",
+    *OPERATOR_PAGES,
+]
 
 
 @pytest.mark.parametrize("path", ALL_PAGES)

@@ -83,9 +83,14 @@ class AttemptFolder:
 
     def remove(self) -> None:
         """Forgets the attempt: its record goes first, so that what is left is never taken for a running one."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.file("spec.json"))
-        shutil.rmtree(self.path, ignore_errors=True)
+        for name in ("spec.json", "begun", "pid", "exit.json", "log"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.file(name))
+        try:  # most jobs leave nothing, and to look for it costs more than they did
+            for folder in (os.path.join(self.work, "tmp"), self.work, self.path):
+                os.rmdir(folder)
+        except OSError:
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
 def write_whole(path: str, content: dict[str, Any]) -> None:

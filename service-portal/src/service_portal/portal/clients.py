@@ -262,6 +262,39 @@ class Brain(ComponentCalls):
         """Whether the whole platform is well, and the figures behind it."""
         return dict(self.get("service-portal", "/v1/operations"))
 
+    # compute ----------------------------------------------------------------------------------------------------
+
+    def jobs(self, **filters: Any) -> Json:
+        """A page of jobs, newest first, with counts by state."""
+        return dict(self.get("compute-scheduler", "/v1/jobs", **filters))
+
+    def job(self, job_id: str) -> Json:
+        """A job with its specification and attempts."""
+        return dict(self.get("compute-scheduler", f"/v1/jobs/{_part(job_id)}"))
+
+    def log_stretch(self, job_id: str, attempt: int, offset: int) -> tuple[bytes, int, bool]:
+        """A stretch of a log, where the next begins, and whether the attempt has ended."""
+        params = _given({"attempt": attempt, "offset": offset})
+        reply = self.call("compute-scheduler", "GET", f"/v1/jobs/{_part(job_id)}/logs", params=params)
+        return reply.content, int(reply.headers["x-log-next"]), reply.headers["x-log-ended"] == "true"
+
+    def change_job(self, job_id: str, action: str) -> Json:
+        """Cancel or retry a job."""
+        return dict(self.call("compute-scheduler", "POST", f"/v1/jobs/{_part(job_id)}/{_part(action)}").json())
+
+    def submit_job(self, spec: Json) -> Json:
+        """Queue a new job."""
+        return dict(self.call("compute-scheduler", "POST", "/v1/jobs", json=spec).json())
+
+    def centres(self) -> list[Json]:
+        """Computing centres with nodes and load."""
+        return list(self.get("compute-scheduler", "/v1/centres")["items"])
+
+    def set_centre_state(self, centre: str, node: str, state: str) -> None:
+        """Drain or open a centre, or one of its nodes."""
+        path = f"/v1/centres/{_part(centre)}" + (f"/nodes/{_part(node)}" if node else "")
+        self.call("compute-scheduler", "PATCH", path, json={"state": state})
+
 
 class EventDesk:
     """Event status of each service, read with the portal's own service token: for operators' pages only."""

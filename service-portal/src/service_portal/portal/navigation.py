@@ -54,6 +54,10 @@ _GROUPS = (
         ),
     ),
     Group(
+        mark("算力"),
+        (Entry(mark("作业"), "/jobs", "j"), Entry(mark("算力中心"), "/centres", "c")),
+    ),
+    Group(
         mark("平台"),
         (
             Entry(mark("平台运行"), "/operations", "w", ("operator",)),

@@ -66,6 +66,45 @@ COLUMN_LINKS = {
     "CONDITIONAL": mark("条件"),
     "WINDOW": mark("排序分组"),
 }
+JOB_STATES = {
+    "queued": mark("排队"),
+    "starting": mark("启动中"),
+    "running": mark("运行中"),
+    "succeeded": mark("成功"),
+    "failed": mark("失败"),
+    "cancelled": mark("已取消"),
+}
+JOB_TONES = {
+    "queued": "wait",
+    "starting": "wait",
+    "running": "wait",
+    "succeeded": "good",
+    "failed": "bad",
+    "cancelled": "",
+    "lost": "bad",
+    "returned": "wait",
+}
+ATTEMPT_STATES = {
+    "prepared": mark("已分配"),
+    "submitting": mark("已下发"),
+    "submitted": mark("代理已接收"),
+    "running": mark("运行中"),
+    "succeeded": mark("成功"),
+    "failed": mark("失败"),
+    "cancelled": mark("已取消"),
+    "lost": mark("结果未知"),
+    "returned": mark("未开始，退回"),
+}
+PRIORITIES = {"high": mark("高"), "normal": mark("普通"), "low": mark("低")}
+CENTRE_KINDS = {"region": mark("区域中心"), "industry": mark("行业中心"), "edge": mark("边缘中心")}
+CENTRE_STATES = {
+    "open": mark("接收作业"),
+    "up": mark("接收作业"),
+    "drained": mark("停止接收"),
+    "lost": mark("失联"),
+    "down": mark("不在"),
+}
+CENTRE_TONES = {"open": "good", "up": "good", "drained": "wait", "lost": "bad", "down": "bad"}
 OUTCOMES = {"ok": mark("成功"), "refused": mark("拒绝"), "failed": mark("失败")}
 STAGES = {"upstream": mark("上游"), "midstream": mark("中游"), "downstream": mark("下游")}
 # Numbers that are names: written without separators.

@@ -7,6 +7,7 @@ from typing import Any
 from brain_kit.service import Platform, ServiceRuntime
 from fastapi import FastAPI
 
+from tests.service_portal.portal.fake.compute import compute_app
 from tests.service_portal.portal.fake.data import FakeBrain
 from tests.service_portal.portal.fake.evaluation import evaluation_runtime
 from tests.service_portal.portal.fake.government import government_app
@@ -81,7 +82,12 @@ def portal_app(brain: FakeBrain) -> FastAPI:
 
 def register(platform: Platform, brain: FakeBrain) -> None:
     """Put the fake services on a platform."""
-    makers = {"identity": identity_app, "data-hub": hub_app, "government-services": government_app}
+    makers = {
+        "identity": identity_app,
+        "data-hub": hub_app,
+        "government-services": government_app,
+        "compute-scheduler": compute_app,
+    }
     for name, make in makers.items():
         platform.register(ServiceRuntime(name, events_app(brain, name, make(brain))))
     runtime = evaluation_runtime(platform)

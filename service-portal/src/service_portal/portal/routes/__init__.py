@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from service_portal.portal.routes import (
     audit,
+    centres,
     components,
     datasets,
     enterprises,
@@ -14,6 +15,7 @@ from service_portal.portal.routes import (
     factories,
     indicator_forms,
     indicators,
+    jobs,
     lineage,
     operations,
     overview,
@@ -30,10 +32,12 @@ from service_portal.portal.routes import (
 
 _MODULES = (
     audit,
+    centres,
     components,
     datasets,
     enterprises,
     events,
+    jobs,
     lineage,
     operations,
     evidence,

@@ -1,0 +1,116 @@
+"""The fake compute scheduler: three jobs and a centre."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from brain_kit.application import add_problem_handlers
+from brain_kit.problems import NotFound
+from fastapi import Body, FastAPI, Response
+
+from tests.service_portal.portal.fake.data import FakeBrain
+
+STATES = ("queued", "starting", "running", "succeeded", "failed", "cancelled")
+REASONS = {
+    "queued": "核数不足：空闲 1 核，本作业要 4 核",
+    "failed": "内存超过 512 MB，已停止",
+    "succeeded": "命令以退出码 0 结束",
+}
+
+
+def _job(state: str) -> dict[str, Any]:
+    began = None if state == "queued" else "2026-11-21T06:00:05Z"
+    ended = None if state == "queued" else "2026-11-21T06:01:07Z"
+    attempt = {
+        "id": f"job_{state}.1", "epoch": 1, "centre": "local", "node": "local/n1", "state": "ended", "outcome": state,
+        "reason": REASONS[state], "exit_code": 0, "log_bytes": 12, "prepared_at": began, "submitting_at": began,
+        "submitted_at": began, "running_at": began, "ended_at": ended,
+        "usage": {"run_s": 62.0, "cpu_s": 1.25, "peak_memory_mb": 80.5},
+    }  # fmt: skip
+    spec = {
+        "name": f"oee-{state}", "command": ["python3", "run.py"], "env": {}, "priority": "normal", "deadline": None,
+        "resources": {"cores": 4.0, "memory_mb": 512, "accelerators": {"A100": 1}}, "retries": 1, "time_limit_s": 600,
+        "datasets": [{"dataset": "enterprise.meter_15min", "version": "123"}], "inputs": {}, "outputs": ["r.csv"],
+        "labels": {"algorithm-dev/run": "run_1"}, "centre": None,
+    }  # fmt: skip
+    return {
+        "id": f"job_{state}", "org": "91370300MA3C00001U", "name": spec["name"], "state": state,
+        "reason": REASONS[state], "reason_code": "", "attempt": int(state != "queued"),
+        "exit_code": 0 if state == "succeeded" else None, "priority": "normal", "resources": spec["resources"],
+        "command": spec["command"], "labels": spec["labels"], "deadline": None, "submitted_by": "usr_1",
+        "outputs": {"r.csv": {"sha256": "a" * 64, "size": 2048}} if state == "succeeded" else {},
+        "cancel_requested": False, "submitted_at": "2026-11-21T06:00:00Z", "queued_at": "2026-11-21T06:00:00Z",
+        "started_at": began, "ended_at": ended, "not_before_at": None,
+        "predicted_start_at": "2026-11-21T07:00:00Z" if state == "queued" else None,
+        "attempts": [] if state == "queued" else [attempt], "spec": spec,
+    }  # fmt: skip
+
+
+def compute_app(brain: FakeBrain) -> FastAPI:
+    """Jobs and centres."""
+    app = FastAPI()
+    add_problem_handlers(app)
+    known = {f"job_{state}": _job(state) for state in REASONS}
+
+    def find(job_id: str) -> dict[str, Any]:
+        if job_id not in known:
+            raise NotFound(f"没有作业 {job_id}")
+        return known[job_id]
+
+    @app.get("/v1/jobs")
+    def jobs(state: str = "", name: str = "") -> dict[str, Any]:
+        found = [
+            job for job in known.values() if (not state or job["state"] in state.split(",")) and name in job["name"]
+        ]
+        return {"items": found, "next": None, "counts": {s: int(s in REASONS) for s in STATES}}
+
+    @app.get("/v1/jobs/{job_id}")
+    def job(job_id: str) -> dict[str, Any]:
+        return find(job_id)
+
+    @app.get("/v1/jobs/{job_id}/logs")
+    def logs(job_id: str, offset: int = 0) -> Response:
+        data = b"" if job_id == "job_queued" else "开始\n完成\n".encode()[offset:]
+        headers = {"x-log-next": str(offset + len(data)), "x-log-ended": "true"}
+        return Response(data, media_type="text/plain", headers=headers)
+
+    @app.post("/v1/jobs/{job_id}/{action}", status_code=202)
+    def change(job_id: str, action: str) -> dict[str, Any]:
+        brain.calls.append((action, job_id))
+        return find(job_id)
+
+    @app.post("/v1/jobs", status_code=201)
+    def submit(spec: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("submit", spec["name"]))
+        return known["job_queued"]
+
+    _centres(app, brain)
+    return app
+
+
+def _centres(app: FastAPI, brain: FakeBrain) -> None:
+    node = {
+        "name": "n1", "state": "up", "cores": 8.0, "memory_mb": 16000, "accelerators": {"A100": 2},
+        "used": {"cores": 4.0, "memory_mb": 512, "accelerators": {"A100": 1}, "jobs": 1},
+        "load": {"load_1m": 0.4, "memory_free_mb": 9000.0}, "seen_at": "2026-11-21T06:00:00Z",
+    }  # fmt: skip
+    limits = {"writes_confined": True, "disk_mb": 10000, "log_bytes": 8000000, "processes": 256}
+    base = {"kind": "edge", "capabilities": limits, "created_at": "2026-11-01T00:00:00Z", "seen_at": node["seen_at"]}
+    centres = [
+        {"id": "local", "title": "本机", "state": "open", "nodes": [node], **base},
+        {"id": "zibo", "title": "淄博边缘中心", "state": "lost", "nodes": [], **base},
+    ]
+
+    @app.get("/v1/centres")
+    def listed() -> dict[str, Any]:
+        return {"items": centres, "next": None}
+
+    @app.patch("/v1/centres/{centre}")
+    def change_centre(centre: str, body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("centre", (centre, "", body["state"])))
+        return centres[0]
+
+    @app.patch("/v1/centres/{centre}/nodes/{node_name}")
+    def change_node(centre: str, node_name: str, body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("centre", (centre, node_name, body["state"])))
+        return centres[0]

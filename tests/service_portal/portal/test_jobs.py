@@ -1,0 +1,69 @@
+"""Pages of jobs and centres: the list with its filters and files, the live log, what a person may do."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from tests.service_portal.portal.conftest import Browserless
+from tests.service_portal.portal.fake.data import FakeBrain
+
+
+def test_the_queue_says_why_a_job_waits_and_its_filter_stands_in_the_address(operator: Browserless) -> None:
+    """A state in the address shows only its jobs; the reason and the predicted start stand beside."""
+    text = operator.text("/jobs?state=queued")
+    assert "核数不足：空闲 1 核，本作业要 4 核" in text
+    assert "预计最迟" in text
+    assert "oee-succeeded" not in text
+    assert "/jobs.csv?state=queued" in text
+
+
+def test_the_list_downloads_as_csv_and_xlsx(operator: Browserless) -> None:
+    """The file holds what the list shows, with seconds of waiting and running: 5 and 62 here."""
+    rows = list(csv.DictReader(io.StringIO(operator.get("/jobs.csv?state=succeeded").data.decode("utf-8-sig"))))
+    assert [(row["name"], row["wait_s"], row["run_s"]) for row in rows] == [("oee-succeeded", "5.0", "62.0")]
+    assert operator.get("/jobs.xlsx").data[:2] == b"PK"
+
+
+def test_a_job_shows_log_attempts_use_and_lineage(operator: Browserless) -> None:
+    """What it read leads to the data set, what it left is named with its size."""
+    text = operator.text("/jobs/job_succeeded")
+    for part in ("开始\n完成", "local/n1", "80.5", "/datasets/enterprise.meter_15min", "r.csv", "2.0 KB", "1.25"):
+        assert part in text
+    assert "joblog.js" not in text
+    assert operator.get("/jobs/job_none").status == 404
+
+
+def test_the_log_goes_on_where_the_browser_was(operator: Browserless) -> None:
+    """Server-sent events with attempt and offset as id; 开始 and its line end are seven bytes."""
+    reply = operator.request("GET", "/jobs/job_succeeded/log?start=1:0", {"Last-Event-ID": "1:7"})
+    text = reply.data.decode()
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    assert '"text": "完成\\n"' in text
+    assert "开始" not in text
+    assert text.rstrip().endswith('data: {"state": "succeeded"}')
+
+
+def test_people_cancel_retry_copy_and_drain(operator: Browserless, brain: FakeBrain) -> None:
+    """Each form calls the API that a third party would call."""
+    for action in ("cancel", "retry"):
+        assert operator.post(f"/jobs/job_failed/{action}").headers["location"] == "/jobs/job_failed"
+    assert operator.post("/jobs/job_failed/clone").headers["location"] == "/jobs/job_queued"
+    assert operator.post("/centres/local/state", {"state": "drained", "node": "n1"}).headers["location"] == "/centres"
+    operator.post("/centres/local/state", {"state": "open"})
+    assert brain.calls[-5:] == [
+        ("cancel", "job_failed"),
+        ("retry", "job_failed"),
+        ("submit", "oee-failed"),
+        ("centre", ("local", "n1", "drained")),
+        ("centre", ("local", "", "open")),
+    ]
+    assert operator.post("/centres/local/state", {"state": "exploded"}).status == 422
+
+
+def test_only_operators_are_offered_to_drain(operator: Browserless, owner: Browserless) -> None:
+    """A silent centre says what that means for its jobs."""
+    assert "停止接收</button>" in operator.text("/centres")
+    text = owner.text("/centres")
+    assert "停止接收</button>" not in text
+    assert "代理没有应答" in text
