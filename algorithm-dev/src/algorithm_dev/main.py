@@ -47,6 +47,7 @@ def build(platform: Platform) -> ServiceRuntime:
     invoker = _invoker(settings, platform, artefacts, boxes, meter)
     review = Review(database, Checks(artefacts, boxes), invoker.forget)
     invoker.broken = review.mark
+    invoker.first_call = partial(usage.settle_from_now, database, meter, settings.algorithm_dev_settle_s)
     running = _running(settings, platform, artefacts, meter)
     checks = {"database": database.ping, "objects": platform.objects.ping}
     app = create_app(NAME, platform, title="算法开发平台 Algorithm development", checks=checks)

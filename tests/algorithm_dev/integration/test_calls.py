@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -231,7 +232,6 @@ def test_a_malicious_model_is_refused_at_submission(
 def test_no_usage_data_leave_the_machine(small: Lab, few: People, onnx: str) -> None:
     """onnxruntime is told so before it is imported; its event database is nowhere under the home folder."""
     import os
-    from pathlib import Path
 
     small.json("POST", onnx, few.neighbour, json={"inputs": {"x": [[1, 2, 3]]}})
     assert os.environ["ORT_DISABLE_TELEMETRY"] == os.environ["ORT_TELEMETRY_DISABLED"] == "1"
@@ -239,3 +239,20 @@ def test_no_usage_data_leave_the_machine(small: Lab, few: People, onnx: str) -> 
         path for path in Path.home().rglob("*") if "onnxruntime" in path.name.lower() and "telemetry" in str(path)
     ]
     assert traces == []
+
+
+def test_calls_are_counted_where_no_worker_runs(tmp_path: Path) -> None:
+    """In a cluster the process that answers calls has no workers of its own."""
+    lab = Lab(tmp_path, working=False, settle_s=0.2)
+    try:
+        people = People(lab)
+        card = onnx_card()
+        lab.publish(card, models.linear(), people.maker, people.analyst)
+        lab.json("POST", f"{place_of(card)}/invocations", people.neighbour, json={"inputs": {"x": [[1, 2, 3]]}})
+        deadline = time.monotonic() + 10
+        while not (items := lab.json("GET", "/usage", people.neighbour)["items"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert items[0]["calls"] == 1
+    finally:
+        lab.close()

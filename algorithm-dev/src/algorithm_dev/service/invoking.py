@@ -61,7 +61,10 @@ class CallLimits:
 
 
 class Invoker:
-    """Answers calls; safe between the event loop and threads."""
+    """Answers calls; safe between the event loop and threads.
+
+    broken: called with component, version and what was found when a file is damaged. first_call: called once.
+    """
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Invoker:
         refresh_s: float,
     ) -> None:
         self.broken: Callable[[str, str, str], None] = lambda component, version, told: None
+        self.first_call: Callable[[], None] | None = None
         self._database = database
         self._artefacts = artefacts
         self._boxes = boxes
@@ -97,6 +101,9 @@ class Invoker:
         Raises ComponentUnknown, NotCallable, VersionBroken, BodyUnreadable, TooManyRows, InputInvalid,
         ComponentFailed, ComponentTime.
         """
+        if self.first_call is not None:
+            begin, self.first_call = self.first_call, None
+            begin()
         called = self._known.get((name, version)) if time.monotonic() - self._looked < self._refresh_s else None
         if called is None:
             called = await anyio.to_thread.run_sync(self._look_up, name, version)

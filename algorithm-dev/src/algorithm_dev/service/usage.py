@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -37,6 +39,16 @@ def run(database: Database, meter: Meter, period_s: float, stop: threading.Event
     while not stop.wait(period_s):
         _settle_quietly(database, meter)
     _settle_quietly(database, meter)
+
+
+def settle_from_now(database: Database, meter: Meter, period_s: float) -> None:
+    """Starts a thread that settles as long as the process lives, and once more when it ends.
+
+    Processes that answer calls need not run workers; what they count must not wait for one.
+    """
+    loop = partial(run, database, meter, period_s, threading.Event())
+    threading.Thread(target=loop, name="component-usage", daemon=True).start()
+    atexit.register(_settle_quietly, database, meter)
 
 
 def _settle_quietly(database: Database, meter: Meter) -> None:
