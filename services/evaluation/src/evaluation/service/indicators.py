@@ -69,7 +69,7 @@ def set_table(
         "set": _set_body(found),
         "cluster": None if place.cluster is None or not place.shown else cluster_body(place.cluster),
         "period": place.period.text,
-        "as_of": max((item["as_of"] for item in items if item["as_of"]), default=None),
+        "as_of": max((item["as_of"] for item in items if item["as_of"] and item["cadence"] != "current"), default=None),
         "counts": {
             "all": len(items),
             "with_value": sum(item["value"] is not None or item["text"] is not None for item in items),
