@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -202,8 +203,8 @@ def _matches(item: dict[str, Any], text: str) -> bool:
 
 
 def _chart(series: dict[str, Any], target_title: str) -> dict[str, Any] | None:
-    """What charts.js draws: the values, and the targets of the same periods where there are any."""
-    points = series["items"]
+    """What charts.js draws, from the first value on; the targets of the same periods where there are any."""
+    points = list(itertools.dropwhile(lambda point: point["value"] is None, series["items"]))
     if sum(point["value"] is not None for point in points) < 2:
         return None
     unit = series["unit"] or ""
