@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import uvloop
 from brain_contracts.codes import make_uscc
 from brain_testing.process import PlatformProcess
 from industry_brain.apiclient import ApiClient
@@ -35,11 +36,11 @@ def run() -> dict[str, Any]:
         key = _publish(platform.url, Path(folder), content)
         row = np.linspace(0.0, 1.0, INPUTS, dtype=np.float32)[None, :]
         request = _request(urlsplit(platform.url).netloc, key, {"inputs": {"x": row.tolist()}})
-        asyncio.run(_load(platform.url, request, 500))
+        uvloop.run(_load(platform.url, request, 500))
         inside, through, rates = [], [], []
         for _ in range(ROUNDS):
             inside += _in_process(content, row, CALLS)
-            times, rate = asyncio.run(_load(platform.url, request, CALLS))
+            times, rate = uvloop.run(_load(platform.url, request, CALLS))
             through += times
             rates.append(rate)
     reference_ms, gateway_ms = statistics.median(inside), statistics.median(through)
