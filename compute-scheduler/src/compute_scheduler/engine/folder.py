@@ -81,6 +81,11 @@ class AttemptFolder:
         write_whole(self.file("exit.json"), record)
         return record
 
+    def disown(self) -> None:
+        """Makes it nobody's: what is left of it is no attempt any more, whenever it is removed."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.file("spec.json"))
+
     def remove(self) -> None:
         """Forgets the attempt: its record goes first, so that what is left is never taken for a running one."""
         for name in ("spec.json", "begun", "pid", "exit.json", "log"):

@@ -7,6 +7,7 @@ import fcntl
 import json
 import math
 import os
+import queue
 import secrets
 import socket
 import subprocess
@@ -73,6 +74,7 @@ class LocalEngine:
     _connection: socket.socket | None = None
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _lock_file: int = -1
+    _forgotten: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue)
 
     def open(self) -> None:
         """Takes the folder for this agent. Raises AgentFolderInUse."""
@@ -92,10 +94,12 @@ class LocalEngine:
             partial.replace(secret)
         for name in attempts_in(self.root / ATTEMPTS):
             if self.folder(name).spec() is None:
-                self.folder(name).remove()
+                self._forgotten.put(name)
+        threading.Thread(target=self._remove_forgotten, name="engine-folders", daemon=True).start()
 
     def close(self) -> None:
         """Leaves the folder; what runs goes on."""
+        self._forgotten.put(None)
         with self._guard:
             if self._connection is not None:
                 with contextlib.suppress(OSError):
@@ -112,7 +116,7 @@ class LocalEngine:
 
     def held(self) -> list[str]:
         """Attempts that this engine holds, running or ended."""
-        return attempts_in(self.root / ATTEMPTS)
+        return [name for name in attempts_in(self.root / ATTEMPTS) if self.folder(name).spec() is not None]
 
     def take(self, attempt: str, order: dict[str, Any]) -> str:
         """Keeps what is to be run, durable against a crash of the agent; returns the nonce of this engine's copy.
@@ -145,8 +149,13 @@ class LocalEngine:
             self._send({"do": "list"})
 
     def forget(self, attempt: str) -> None:
-        """Removes an ended attempt."""
-        self.folder(attempt).remove()
+        """Gives an ended attempt up; its folder goes beside the other work, which need not wait for the disk."""
+        self.folder(attempt).disown()
+        self._forgotten.put(attempt)
+
+    def _remove_forgotten(self) -> None:
+        while (attempt := self._forgotten.get()) is not None:
+            self.folder(attempt).remove()
 
     def _settled(self, attempt: str, order: dict[str, Any]) -> dict[str, Any]:
         wanted = order["resources"]
