@@ -40,7 +40,7 @@ class Shell:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 
@@ -178,3 +178,26 @@ def test_the_demonstration_is_loaded_once(shell: Shell) -> None:
     again = shell.brain("demo", "--enterprises", "60")
     assert (again.returncode, "already" in again.stdout) == (0, True)
     assert shell.json("query", count)["items"] == loaded == [{"n": 60}]
+
+
+def test_indicators_are_listed_computed_and_exported(shell: Shell) -> None:
+    """Of the demonstration's city: every indicator has a value or a reason; the workbook has the document's columns."""
+    shell.brain("demo", "--enterprises", "60")
+    place = ("--cluster", "demo-city", "--period", "2025")
+    assert [item["count"] for item in shell.json("indicators", "list")] == [34, 32, 26, 72]
+    run = shell.json("indicators", "compute", "demo-city", "--set", "construction", "--period", "2025")
+    assert (run["state"], run["done"]) == ("succeeded", run["total"])
+    table = shell.json("indicators", "list", "construction", *place)
+    assert all((item["value"] is None and item["text"] is None) == bool(item["reason"]) for item in table["items"])
+    assert table["cluster"]["synthetic"] is True
+
+    written = shell.json("indicators", "export", "construction", "-o", "construction.csv", *place)
+    with (shell.folder / "construction.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))
+    assert written["bytes"] == (shell.folder / "construction.csv").stat().st_size
+    assert rows[0][:5] == ["类型", "编号", "指标名称", "指标说明", "单位"]
+    assert len(rows) == 35
+    wrong = shell.brain("indicators", "export", "construction", "-o", "construction.pdf")
+    assert (wrong.returncode, ".xlsx" in wrong.stderr) == (2, True)
+    unknown = shell.brain("indicators", "compute", "nowhere")
+    assert (unknown.returncode, "cluster_unknown" in unknown.stderr) == (6, True)

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from brain_kit.database import Database
 
+from tests.evaluation.small_cluster import datasets
 from tests.evaluation.world import CLUSTER, World, firm
 
 # The arithmetic behind each stands in test_computations.py.
@@ -223,3 +224,24 @@ def test_clusters_are_compared_largest_first(world: World) -> None:
     status, _ = world.refused("bureau", "GET", path, params={"period": "2025", "cluster": "nowhere"})
     assert status == 404
     assert world.call("operator", "DELETE", "/v1/clusters/region").status == 204
+
+
+def test_what_a_person_asks_for_goes_before_what_commits_have_touched(world: World) -> None:
+    """The run of a commit steps back between two computations, goes on afterwards, and loses nothing."""
+    world.push("bureau", "public.enterprise", [{"uscc": firm(1), "name": "示例1", "region": "370303"}], mode="upsert")
+    deadline = time.monotonic() + 60
+    while True:
+        running = world.json("bureau", "GET", "/v1/runs", params={"state": "running"})["items"]
+        if any(run["trigger"] == "commit" and run["done"] for run in running):
+            break
+        assert time.monotonic() < deadline, "the commit was not computed"
+        time.sleep(0.01)
+    behind = running[0]["id"]
+    asked = world.compute(set="evaluation", indicators=["L3P5"], periods=["2019"])
+    first = world.json("bureau", "GET", f"/v1/runs/{behind}")
+
+    assert first["ended_at"] is None or first["ended_at"] > asked["ended_at"]
+    last = world.computed(first)
+    assert (last["state"], last["done"]) == ("succeeded", last["total"])
+    rows = datasets()["public.enterprise"]
+    world.push("bureau", "public.enterprise", [row for row in rows if row["uscc"] == firm(1)])

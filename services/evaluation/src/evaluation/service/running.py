@@ -120,6 +120,9 @@ class Runner:
                 if self._save(held, known, self._answers(pool, held, known, periods, stop)):
                     self._end(row.id, row.epoch, "cancelled", "已取消；取消前算出的值保留")
                     return
+                if row.trigger == "commit" and self._somebody_waits():
+                    self._end(row.id, row.epoch, "queued", "让位给人工要求的计算，随后接着算")
+                    return
         self._finish(held)
 
     def _fixed_versions(self, row: Any, stop: threading.Event) -> dict[str, DatasetVersion | None]:
@@ -232,6 +235,10 @@ class Runner:
             f"，其中 {row.without_value} 个没有值，原因见各指标" if row.without_value else ""
         )
         self._end(held.id, held.epoch, "succeeded", words)
+
+    def _somebody_waits(self) -> bool:
+        with self._database.reading() as session:
+            return store.somebody_waits(session)
 
     def _hold(self, run: str, epoch: int, values: dict[str, Any]) -> None:
         lease = utc_now() + timedelta(seconds=self._settings.evaluation_lease_s)

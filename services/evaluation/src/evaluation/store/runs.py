@@ -46,10 +46,14 @@ def queued_like(session: Session, cluster: str, request: dict[str, Any]) -> Row 
 
 
 def claim(session: Session, now: datetime, lease_until: datetime) -> Row | None:
-    """Takes the oldest run that waits or whose holder has gone; its epoch counts up."""
+    """Takes a run that waits or whose holder has gone, what people asked for first; its epoch counts up."""
     free = (runs.c.state == "queued") | ((runs.c.state == "running") & (runs.c.lease_until < now))
     found = session.execute(
-        sa.select(runs).where(free).order_by(runs.c.id).limit(1).with_for_update(skip_locked=True)
+        sa.select(runs)
+        .where(free)
+        .order_by(runs.c.trigger.desc(), runs.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
     ).first()
     if found is None:
         return None
@@ -62,6 +66,12 @@ def claim(session: Session, now: datetime, lease_until: datetime) -> Row | None:
     }
     session.execute(sa.update(runs).where(runs.c.id == found.id).values(taken))
     return run_row(session, found.id)
+
+
+def somebody_waits(session: Session) -> bool:
+    """Whether a run that a person asked for waits."""
+    query = sa.select(runs.c.id).where(runs.c.state == "queued", runs.c.trigger == "request").limit(1)
+    return session.execute(query).first() is not None
 
 
 def hold(session: Session, run: str, epoch: int, values: dict[str, Any]) -> Row | None:
