@@ -126,7 +126,7 @@ class Hub:
 
     def push(
         self, dataset: str, body: Any, content_type: str = "application/x-ndjson", *, mode: str = "append",
-        wait: float = 5, key: str | None = None, headers: dict[str, str] | None = None, **who: Any,
+        wait: float = 30, key: str | None = None, headers: dict[str, str] | None = None, **who: Any,
     ) -> Answer:  # fmt: skip
         """Pushes rows; lists become NDJSON."""
         if isinstance(body, list):

@@ -41,7 +41,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         else:
             kafka = stack.enter_context(Kafka())
             environment = environment_of(request.getfixturevalue("postgres"), kafka, request.getfixturevalue("s3"))
-            process = PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=120)
+            process = PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=300)
         yield stack.enter_context(process)
 
 

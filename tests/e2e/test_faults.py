@@ -184,7 +184,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with Kafka() as kafka:
         environment = environment_of(request.getfixturevalue("postgres"), kafka, request.getfixturevalue("s3"))
         home: Path = tmp_path_factory.mktemp("cluster")
-        process = PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=120)
+        process = PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=300)
         with process as running:
             yield running, prepare(running), kafka
 

@@ -28,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     home: Path = tmp_path_factory.mktemp("outages")
     with Postgres() as postgres, Kafka() as kafka, S3() as s3:
         environment = environment_of(postgres, kafka, s3)
-        with PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=120) as running:
+        with PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=300) as running:
             journey = prepare(running)
             yield {"journey": journey, "data-hub/database": postgres, "data-hub/objects": s3, "kafka": kafka, "n": 0}
 

@@ -23,7 +23,7 @@ from brain_testing.process import PlatformProcess
 from tests.e2e.journey import Journey
 from tests.e2e.test_faults import DATASET, Pusher, prepare, stored
 
-pytestmark = [pytest.mark.xdist_group("backup"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("backup"), pytest.mark.slow, pytest.mark.timeout(900)]
 BRAIN = [sys.executable, "-m", "industry_brain"]
 
 
@@ -151,7 +151,7 @@ def test_a_backup_taken_while_pushes_go_on_is_one_moment(tmp_path: Path) -> None
         pushers = [Pusher(journey, f"p{number}") for number in range(3)]
         for pusher in pushers:
             pusher.start()
-        for number in range(3):
+        for number in range(2):
             _wait(lambda number=number: sum(len(one.acknowledged) for one in pushers) > 300 * (number + 1), 120)
             before = {row for pusher in pushers for row in list(pusher.acknowledged)}
             target = tmp_path / f"{number}.tar"

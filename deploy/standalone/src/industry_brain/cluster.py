@@ -26,7 +26,7 @@ import urllib3
 from industry_brain.processes import GATEWAY, PROCESSES, Process, called_services
 
 log = structlog.get_logger()
-READY_S = 90.0
+READY_S = 240.0
 STOP_S = 8.0
 RESTART_DELAY_S = 0.3
 MOST_DELAY_S = 5.0
