@@ -14,6 +14,8 @@ from brain_testing.servers.postgres import Postgres
 from brain_testing.servers.s3 import S3
 
 from tests.e2e.journey import Journey
+from tests.e2e.played import Stage
+from tests.e2e.record_examples import stage_of
 
 CLUSTER = pytest.param("cluster", marks=pytest.mark.servers)
 
@@ -49,3 +51,13 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def journey(running: PlatformProcess) -> Journey:
     """The operator's view of the running platform."""
     return Journey(running.url, running.home)
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """An embedded platform with a small demonstration on which every example of every service was played."""
+    home: Path = tmp_path_factory.mktemp("stage")
+    with PlatformProcess(home / "home") as running:
+        stage = stage_of(running)
+        stage.play_all()
+        yield stage

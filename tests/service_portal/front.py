@@ -67,7 +67,7 @@ def build_gateway(platform: Platform, runtime: ServiceRuntime) -> Gateway:
         trail=parts.trail,
         upstreams=Upstreams(platform, parts.settings.service_portal_upstream_timeout_s),
         portal=PlainTextResponse("portal"),
-        operation=operation_app(platform, parts.credentials),
+        operation=operation_app(platform, parts.credentials, parts.document),
     )
 
 

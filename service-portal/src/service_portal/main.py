@@ -20,6 +20,8 @@ from service_portal.gateway.limits import Limits
 from service_portal.gateway.trail import Trail
 from service_portal.gateway.upstream import Upstreams
 from service_portal.portal import create_portal
+from service_portal.portal.trying import ApiDoor
+from service_portal.service.document import Document
 from service_portal.service.settle import Settlement
 from service_portal.settings import Settings
 
@@ -36,6 +38,7 @@ class GatewayParts:
     meter: Meter
     trail: Trail
     settlement: Settlement
+    document: Document
 
 
 def build(platform: Platform) -> ServiceRuntime:
@@ -48,7 +51,8 @@ def build(platform: Platform) -> ServiceRuntime:
     credentials = Credentials(platform, settings.service_portal_credential_age_s)
     settlement = Settlement(database, meter, trail.take, trail.give_back, limits.replace)
     app = create_app(NAME, platform, title="服务开放平台 Service portal", checks={"database": database.ping})
-    app.include_router(control_routes(platform, database))
+    document = Document(platform)
+    app.include_router(control_routes(platform, database, document))
     app.include_router(desk_routes(platform))
     consumed = handlers(credentials.forget)
     app.include_router(event_routes(database, platform.bus, {NAME: list(consumed)}, require("operator", "service")))
@@ -57,7 +61,7 @@ def build(platform: Platform) -> ServiceRuntime:
         Worker("consumer", "consumer", Consumer(NAME, database, platform.bus, consumed).run),
         Worker("settlement", "periodic", partial(settlement.run, settings.service_portal_settle_s)),
     ]
-    parts = GatewayParts(settings, credentials, limits, meter, trail, settlement)
+    parts = GatewayParts(settings, credentials, limits, meter, trail, settlement, document)
     return ServiceRuntime(NAME, app, database, workers, {"gateway": parts})
 
 
@@ -65,13 +69,16 @@ def create_gateway(platform: Platform, runtime: ServiceRuntime) -> Any:
     """The gateway in front of every service and of the portal, as an ASGI application."""
     parts: GatewayParts = runtime.extras["gateway"]
     assert runtime.database is not None
-    return Gateway(
+    api = ApiDoor()
+    gateway = Gateway(
         parts.settings,
         credentials=parts.credentials,
         limits=parts.limits,
         meter=parts.meter,
         trail=parts.trail,
         upstreams=Upstreams(platform, parts.settings.service_portal_upstream_timeout_s),
-        portal=create_portal(platform, parts.settings, runtime.database),
-        operation=operation_app(platform, parts.credentials),
+        portal=create_portal(platform, parts.settings, runtime.database, parts.document, api),
+        operation=operation_app(platform, parts.credentials, parts.document),
     )
+    api.app = gateway
+    return gateway

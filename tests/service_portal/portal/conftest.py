@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
@@ -17,9 +19,24 @@ from brain_kit.service import Platform
 from brain_kit.settings import PlatformSettings
 from service_portal.portal import create_portal
 from service_portal.portal.sessions import metadata
+from service_portal.portal.trying import ApiDoor
 
 from tests.service_portal.portal.fake.data import FakeBrain
+from tests.service_portal.portal.fake.document import FakeDocument
 from tests.service_portal.portal.fake.services import register
+
+
+async def echo_api(scope: Any, receive: Any, send: Any) -> None:
+    """A gateway that tells what it was asked, for calls that are tried."""
+    body = (await receive()).get("body", b"")
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    heard = {
+        "method": scope["method"], "path": scope["path"], "query": scope["query_string"].decode(),
+        "headers": headers, "body": body.decode(),
+    }  # fmt: skip
+    start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
+    await send(start)
+    await send({"type": "http.response.body", "body": json.dumps(heard).encode()})
 
 
 class Browserless:
@@ -90,7 +107,8 @@ def portal_url(brain: FakeBrain, tmp_path_factory: pytest.TempPathFactory) -> It
     register(platform, brain)
     database = Database(f"sqlite:///{home / 'service_portal.db'}", name="service-portal")
     metadata.create_all(database.engine)
-    app = create_portal(platform, settings, database)
+    door = ApiDoor(echo_api)
+    app = create_portal(platform, settings, database, FakeDocument(), door)  # type: ignore[arg-type]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

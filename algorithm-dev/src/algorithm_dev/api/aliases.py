@@ -29,7 +29,7 @@ def routes(aliases: Aliases) -> APIRouter:
     router = APIRouter(prefix="/v1/components/{name}/aliases", tags=["aliases"])
 
     @router.put("/{alias}", summary="移动别名")
-    def point(
+    def move_alias(
         name: str, alias: str, body: Pointing, caller: Owner, response: Response, if_match: IfMatch = None
     ) -> dict[str, Any]:
         """Points an alias such as `production` at a published version; the move is kept for good."""
@@ -38,7 +38,7 @@ def routes(aliases: Aliases) -> APIRouter:
         return made
 
     @router.delete("/{alias}", summary="移除别名")
-    def remove(
+    def remove_alias(
         name: str,
         alias: str,
         caller: Owner,
@@ -49,12 +49,12 @@ def routes(aliases: Aliases) -> APIRouter:
         return aliases.move(caller, name, alias, None, reason, if_match)
 
     @router.get("/history", summary="全部别名的历史")
-    def whole_history(name: str, caller: Caller) -> dict[str, Any]:
+    def list_alias_moves(name: str, caller: Caller) -> dict[str, Any]:
         """Every move of every alias of a component, newest first."""
         return aliases.ledger(caller, name)
 
     @router.get("/{alias}/history", summary="别名的历史")
-    def history(name: str, alias: str, caller: Caller) -> dict[str, Any]:
+    def read_alias_history(name: str, alias: str, caller: Caller) -> dict[str, Any]:
         """Every move of an alias: from, to, who, when, why."""
         return aliases.ledger(caller, name, alias)
 

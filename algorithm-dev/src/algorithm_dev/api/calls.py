@@ -15,6 +15,7 @@ from brain_kit.application import problem_response
 from brain_kit.auth import Caller, TokenVerifier
 from brain_kit.database import Database
 from brain_kit.ids import new_id
+from brain_kit.openapi import gives
 from brain_kit.problems import Problem, TooLarge
 from brain_kit.telemetry import RequestMetrics
 from fastapi import APIRouter, Query, Request, Response
@@ -77,6 +78,7 @@ def routes(database: Database, invoker: Invoker) -> APIRouter:
         summary="调用组件",
         openapi_extra=BODY,
         response_class=Response,
+        responses=gives("application/json"),
     )
     async def invoke(name: str, version: str, request: Request, caller: Caller) -> Response:
         """Outputs for rows or tensors of the version's signature; `version` may be an alias. Each call is counted."""
@@ -85,7 +87,7 @@ def routes(database: Database, invoker: Invoker) -> APIRouter:
         )
 
     @router.get("/usage", summary="组件用量")
-    def usage(
+    def read_usage(
         caller: Caller,
         component: Annotated[str | None, Query(max_length=63)] = None,
         days: Annotated[int, Query(ge=1, le=400)] = 30,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from brain_kit.auth import Caller, Principal, require
 from brain_kit.database import Database
+from brain_kit.openapi import gives, takes
 from brain_kit.streaming import ClosingStream
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -93,7 +94,10 @@ def _reading(router: APIRouter, database: Database, artefacts: ArtefactStore) ->
         return found
 
     @router.get(
-        "/components/{name}/versions/{version}/artefacts/{path:path}", summary="组件文件", response_class=Response
+        "/components/{name}/versions/{version}/artefacts/{path:path}",
+        summary="组件文件",
+        response_class=Response,
+        responses=gives("application/octet-stream"),
     )
     def read_artefact(name: str, version: str, path: str, caller: Caller) -> Response:
         """A file of a version, its digest verified before the first byte is sent."""
@@ -103,7 +107,7 @@ def _reading(router: APIRouter, database: Database, artefacts: ArtefactStore) ->
 
 
 def _writing(router: APIRouter, database: Database, artefacts: ArtefactStore) -> None:
-    @router.put("/artefacts", summary="上传组件文件", status_code=201)
+    @router.put("/artefacts", summary="上传组件文件", status_code=201, openapi_extra=takes("application/octet-stream"))
     async def put_artefact(
         request: Request,
         caller: Maker,
@@ -123,7 +127,11 @@ def _writing(router: APIRouter, database: Database, artefacts: ArtefactStore) ->
             spool.seek(0)
             return await run_in_threadpool(artefacts.put, caller, _pieces(spool), sha256)
 
-    @router.put("/components/{name}/versions/{version}", summary="登记组件草稿")
+    @router.put(
+        "/components/{name}/versions/{version}",
+        summary="登记组件草稿",
+        openapi_extra=takes("application/json", "application/yaml"),
+    )
     def put_draft(
         name: str,
         version: str,
@@ -156,34 +164,34 @@ def _writing(router: APIRouter, database: Database, artefacts: ArtefactStore) ->
 
 def _reviewing(router: APIRouter, database: Database, review: Review) -> None:
     @router.get("/approvals", summary="待审批的版本")
-    def approvals(caller: Reviewer) -> dict[str, Any]:
+    def list_approvals(caller: Reviewer) -> dict[str, Any]:
         """Versions that wait for a decision."""
         return registry.find_submitted(database, caller)
 
     @router.post("/components/{name}/versions/{version}/submit", summary="提交审批")
-    def submit(name: str, version: str, caller: Maker, if_match: IfMatch = None) -> dict[str, Any]:
+    def submit_version(name: str, version: str, caller: Maker, if_match: IfMatch = None) -> dict[str, Any]:
         """Verifies files, runs the golden vectors, and hands the version in; from then on it is immutable."""
         return review.submit(caller, name, version, if_match)
 
     @router.post("/components/{name}/versions/{version}/approve", summary="批准发布")
-    def approve(
+    def approve_version(
         name: str, version: str, caller: Reviewer, verdict: Annotated[Verdict | None, Body()] = None
     ) -> dict[str, Any]:
         """Runs the golden vectors again and publishes; the submitter cannot do it."""
         return review.approve(caller, name, version, verdict.reason if verdict else "")
 
     @router.post("/components/{name}/versions/{version}/reject", summary="退回")
-    def reject(name: str, version: str, caller: Reviewer, reason: Reason) -> dict[str, Any]:
+    def reject_version(name: str, version: str, caller: Reviewer, reason: Reason) -> dict[str, Any]:
         """Sends a version back with a reason."""
         return review.reject(caller, name, version, reason.reason)
 
     @router.post("/components/{name}/versions/{version}/withdraw", summary="撤回")
-    def withdraw(name: str, version: str, caller: Maker, reason: Reason) -> dict[str, Any]:
+    def withdraw_version(name: str, version: str, caller: Maker, reason: Reason) -> dict[str, Any]:
         """Takes a published version back with a reason; its card stays readable."""
         return review.withdraw(caller, name, version, reason.reason)
 
     @router.post("/components/{name}/versions/{version}/verify", summary="复验文件")
-    def verify(name: str, version: str, caller: Maker) -> dict[str, Any]:
+    def verify_version(name: str, version: str, caller: Maker) -> dict[str, Any]:
         """Reads every file of a version again; marks it broken, or mended when it was."""
         return review.verify(caller, name, version)
 

@@ -106,13 +106,13 @@ def agent_routes(database: Database, exchange: Exchange, files: Files) -> APIRou
     bell = Bell()
 
     @router.post("/sessions", status_code=201, summary="代理建立会话")
-    def open_session(centre: CentreId, body: SessionOpened, caller: Agent) -> dict[str, Any]:
+    def open_agent_session(centre: CentreId, body: SessionOpened, caller: Agent) -> dict[str, Any]:
         """Begins a session, which ends every older one of the centre."""
         centres.check_agent(database, caller, centre)
         return exchange.open_session(centre, body.model_dump())
 
     @router.post("/pulls", summary="代理领取作业")
-    async def pull(centre: CentreId, body: Pull, caller: Agent) -> dict[str, Any]:
+    async def pull_work(centre: CentreId, body: Pull, caller: Agent) -> dict[str, Any]:
         """Renews the lease and hands out work, at once or as soon as there is some within `wait_s`."""
         await run_in_threadpool(centres.check_agent, database, caller, centre)
         deadline = time.monotonic() + body.wait_s
@@ -124,13 +124,13 @@ def agent_routes(database: Database, exchange: Exchange, files: Files) -> APIRou
             await bell.wait(seen, min(LOOK_EVERY_S, max(0.0, deadline - time.monotonic())))
 
     @router.post("/reports", summary="代理汇报")
-    def report(centre: CentreId, body: Report, caller: Agent) -> dict[str, Any]:
+    def report_work(centre: CentreId, body: Report, caller: Agent) -> dict[str, Any]:
         """Takes claims, logs and ends; says which claims are granted and which ends are kept."""
         centres.check_agent(database, caller, centre)
         return exchange.report(centre, body.session, body.model_dump())
 
     @router.get("/attempts/{attempt}/inputs/{sha256}", summary="代理取输入文件", response_class=Response)
-    def get_input(centre: CentreId, attempt: AttemptPath, sha256: Digest, caller: Agent) -> Response:
+    def read_input(centre: CentreId, attempt: AttemptPath, sha256: Digest, caller: Agent) -> Response:
         """An input of an attempt that the centre holds."""
         centres.check_agent(database, caller, centre)
         stream, size = files.open_input(centre, attempt, sha256)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import anyio.from_thread
 import orjson
+from brain_kit.openapi import gives
 from brain_kit.problems import Problem
 from brain_kit.streaming import ClosingStream
 from fastapi import Depends, Header, Query, Request, Response
@@ -24,19 +25,7 @@ FORMATS: dict[str, Format | None] = {
     "text/*": "csv",
     "*/*": None,
 }
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "content": {"application/problem+json": {}}}
-    for status, text in {
-        401: "no valid credentials",
-        404: "unknown, or not the caller's",
-        406: "no such format",
-        409: "cancelled, or id in use",
-        422: "refused or failed: the detail says what to change",
-        429: "too many queries of this organisation at once",
-        503: "all places of the query engine are taken",
-        504: "stopped at the time limit",
-    }.items()
-}
+ROWS = gives("application/json", "text/csv", "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")
 
 
 class NotAcceptable(Problem):

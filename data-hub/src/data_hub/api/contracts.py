@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from brain_kit.acting import ActingCaller
 from brain_kit.database import Database
+from brain_kit.openapi import gives, takes
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
@@ -40,7 +41,7 @@ def routes(database: Database, known: KnownContracts) -> APIRouter:
         """Schema, key, rules, owner, a valid example row, figures and versions."""
         return contracts.dataset_detail(database, caller, name)
 
-    @router.put("/contracts/{name}", summary="登记数据合同")
+    @router.put("/contracts/{name}", summary="登记数据合同", openapi_extra=takes("application/yaml"))
     async def put_contract(
         name: str,
         caller: ActingCaller,
@@ -55,7 +56,9 @@ def routes(database: Database, known: KnownContracts) -> APIRouter:
         response.status_code = 201 if answer["created"] else 200
         return answer
 
-    @router.get("/contracts/{name}", summary="读取数据合同", response_class=Response)
+    @router.get(
+        "/contracts/{name}", summary="读取数据合同", response_class=Response, responses=gives("application/yaml")
+    )
     def read_contract(name: str, caller: ActingCaller, version: Annotated[str | None, Query()] = None) -> Response:
         """The ODCS document, the newest or a named version."""
         return Response(contracts.contract_yaml(database, caller, name, version), media_type="application/yaml")

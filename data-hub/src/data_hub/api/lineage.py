@@ -68,7 +68,7 @@ def routes(database: Database) -> APIRouter:
     router = APIRouter(prefix="/v1/lineage", tags=["lineage"])
 
     @router.post("", status_code=201, summary="上报血缘（OpenLineage）", openapi_extra=DOCUMENTED)
-    async def post_event(caller: ActingCaller, body: Annotated[bytes, Depends(event_body)]) -> dict[str, Any]:
+    async def report_lineage(caller: ActingCaller, body: Annotated[bytes, Depends(event_body)]) -> dict[str, Any]:
         """Takes an OpenLineage RunEvent, 1-x-x or 2-x-x; the same event again, or in another order, changes nothing."""
         return await run_in_threadpool(reports.report, database, caller, _json(body))
 

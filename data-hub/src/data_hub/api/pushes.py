@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from brain_kit.acting import ActingCaller
+from brain_kit.openapi import gives, takes
 from brain_kit.problems import MEDIA_TYPE, problem_body
 from brain_kit.streaming import ClosingStream
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -19,7 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 from data_hub.api.body import announced_bytes, body_chunks
 from data_hub.domain.push import Mode
 from data_hub.domain.refusals import ContentRefused
-from data_hub.engine.media import parse_media_type
+from data_hub.engine.media import FORMATS, parse_media_type
 from data_hub.service.large import LargePushes
 from data_hub.service.push import Intent, Pushes, Received
 from data_hub.service.receipts import load_push, page_of_pushes, receipt
@@ -29,6 +30,8 @@ from data_hub.settings import Settings
 from data_hub.store import PushRecord
 
 MAX_WAIT_S = 300
+TAKEN = gives("application/json") | {202: {"description": "Accepted", "content": {"application/json": {}}}}
+REJECTS = gives("application/json", "text/csv")
 REPLAY_HEADER = "Idempotent-Replay"
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="seconds to wait until the push is final")]
 
@@ -78,7 +81,13 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
 
         return await waiters.until_final(record, wait, future, load)
 
-    @router.post("/datasets/{name}/pushes", summary="推送数据", response_class=Response)
+    @router.post(
+        "/datasets/{name}/pushes",
+        summary="推送数据",
+        response_class=Response,
+        openapi_extra=takes(*FORMATS),
+        responses=TAKEN,
+    )
     async def push(
         request: Request,
         name: str,
@@ -121,7 +130,7 @@ def routes(pushes: Pushes, large: LargePushes, waiters: PushWaiters, settings: S
             record = await run_in_threadpool(load_push, database, caller, push_id)
             return receipt(await final(caller, record, wait, future))
 
-    @router.get("/pushes/{push_id}/rejects", summary="退回的行", response_class=Response)
+    @router.get("/pushes/{push_id}/rejects", summary="退回的行", response_class=Response, responses=REJECTS)
     def read_rejects(
         request: Request,
         push_id: str,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from brain_kit.acting import ActingCaller
+from brain_kit.openapi import gives
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from data_hub.api.answers import PROBLEMS, Form, caller_gone, file_response, json_response
+from data_hub.api.answers import ROWS, Form, caller_gone, file_response, json_response
 from data_hub.domain.query.statement import MAX_SQL_CHARACTERS
 from data_hub.service.query.queries import Queries, QueryRequest
 
@@ -44,8 +45,8 @@ def routes(queries: Queries) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1/queries", tags=["queries"])
 
-    @router.post("", summary="执行查询 SQL", responses=PROBLEMS, response_class=Response)
-    def post_query(body: QueryBody, request: Request, caller: ActingCaller, form: Form) -> Response:
+    @router.post("", summary="执行查询 SQL", responses=ROWS, response_class=Response)
+    def query(body: QueryBody, request: Request, caller: ActingCaller, form: Form) -> Response:
         """Runs one SELECT over the rows that the caller may see; Accept chooses JSON, CSV, Arrow or Parquet."""
         asked = QueryRequest(body.sql, body.parameters, body.limit, body.id, body.versions)
         if form is None:
@@ -53,15 +54,17 @@ def routes(queries: Queries) -> APIRouter:
         export = queries.export(caller, asked, form, caller_gone(request))
         return file_response(export, f"query.{form.format}")
 
-    @router.get("", summary="查询历史", responses=PROBLEMS)
-    def history(
+    @router.get("", summary="查询历史")
+    def list_queries(
         caller: ActingCaller, after: After = None, limit: Annotated[int, Query(ge=1, le=500)] = 50
     ) -> dict[str, Any]:
         """The caller's running and recent queries, newest first."""
         return queries.history(caller, limit, after)
 
-    @router.get("/{query_id}/rows", summary="查询结果的后续页", responses=PROBLEMS, response_class=Response)
-    def next_page(
+    @router.get(
+        "/{query_id}/rows", summary="查询结果的后续页", responses=gives("application/json"), response_class=Response
+    )
+    def read_query_page(
         query_id: str,
         caller: ActingCaller,
         after: Annotated[str, Query(max_length=12, description="`next` of the page before")],
@@ -70,8 +73,8 @@ def routes(queries: Queries) -> APIRouter:
         """A further page of a result, which is kept for ten minutes."""
         return json_response(queries.next_page(caller, query_id, after, limit))
 
-    @router.delete("/{query_id}", status_code=204, summary="取消查询", responses=PROBLEMS)
-    def cancel(query_id: str, caller: ActingCaller) -> None:
+    @router.delete("/{query_id}", status_code=204, summary="取消查询")
+    def cancel_query(query_id: str, caller: ActingCaller) -> None:
         """Stops a running query of the caller; a query that has ended stays as it is."""
         queries.cancel(caller, query_id)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from brain_kit.acting import ActingCaller
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from data_hub.api.answers import PROBLEMS, Form, caller_gone, file_response, json_response
+from data_hub.api.answers import ROWS, Form, caller_gone, file_response, json_response
 from data_hub.service.rows import Rows, RowsRequest
 
 
@@ -34,7 +34,7 @@ def routes(rows: Rows) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1/datasets", tags=["rows"])
 
-    @router.get("/{name}/rows", summary="读取数据集的行", responses=PROBLEMS, response_class=Response)
+    @router.get("/{name}/rows", summary="读取数据集的行", responses=ROWS, response_class=Response)
     def read_rows(request: Request, caller: ActingCaller, asked: Asked, form: Form) -> Response:
         """The rows that the caller may see, ordered by key; Accept chooses JSON, CSV, Arrow or Parquet."""
         if form is None:

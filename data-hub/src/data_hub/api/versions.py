@@ -37,14 +37,14 @@ def routes(versions: Versions) -> APIRouter:
         return versions.page(caller, name, limit, after)
 
     @router.post("/{version}/pins", status_code=201, summary="保留版本")
-    def pin(name: str, version: str, body: PinBody, caller: ActingCaller, response: Response) -> dict[str, Any]:
+    def pin_version(name: str, version: str, body: PinBody, caller: ActingCaller, response: Response) -> dict[str, Any]:
         """Keeps a version from being forgotten until the pin is removed; the same pin again answers 200."""
         made, is_new = versions.pin(caller, name, version, body.reason)
         response.status_code = 201 if is_new else 200
         return made
 
     @router.delete("/{version}/pins/{pin}", status_code=204, summary="取消保留版本")
-    def unpin(name: str, version: str, pin: str, caller: ActingCaller) -> None:
+    def unpin_version(name: str, version: str, pin: str, caller: ActingCaller) -> None:
         """Removes a pin of one's own organisation."""
         versions.unpin(caller, name, version, pin)
 

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 from brain_kit.auth import Caller, Principal, require
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
+from brain_kit.openapi import gives
 from brain_kit.service import Platform
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service_portal.domain.plans import Plan
 from service_portal.service import control
+from service_portal.service.document import Document, operations_of
 
 Operator = Annotated[Principal, Depends(require("operator"))]
 PlanName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -39,7 +41,7 @@ class AssignmentBody(BaseModel):
     plan: str
 
 
-def control_routes(platform: Platform, database: Database) -> APIRouter:
+def control_routes(platform: Platform, database: Database, document: Document) -> APIRouter:
     """Routes of the control plane."""
     router = APIRouter(prefix="/v1", tags=["gateway"])
 
@@ -58,8 +60,8 @@ def control_routes(platform: Platform, database: Database) -> APIRouter:
         """Gives an organisation a plan of its own."""
         return control.assign_plan(database, caller, org, body.plan)
 
-    @router.get("/usage", summary="用量")
-    def usage(
+    @router.get("/usage", summary="用量", responses=gives("application/json", "text/csv"))
+    def read_usage(
         request: Request,
         caller: Caller,
         org: str | None = None,
@@ -78,11 +80,15 @@ def control_routes(platform: Platform, database: Database) -> APIRouter:
     @router.get("/routes", summary="接口目录")
     def list_routes(caller: Caller) -> dict[str, Any]:
         """Every route of the open gateway with its summary."""
-        paths = control.merged_openapi(platform)["paths"]
         items = [
-            {"method": method.upper(), "path": path, "summary": item.get("summary", ""), "tags": item.get("tags", [])}
-            for path, operations in paths.items()
-            for method, item in operations.items()
+            {
+                "operation": item["operationId"],
+                "method": method,
+                "path": path,
+                "summary": item.get("summary", ""),
+                "tags": item["tags"],
+            }
+            for method, path, item in operations_of(document.read())
         ]
         return {"items": items, "next": None}
 

@@ -18,22 +18,22 @@ def desk_routes(platform: Platform) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["operation"])
 
     @router.get("/operations", summary="平台运行")
-    def operations(caller: Operator) -> dict[str, Any]:
+    def read_operations(caller: Operator) -> dict[str, Any]:
         """Whether the whole platform is well, what to look at, and the figures behind it."""
         return operation.overview(platform)
 
     @router.get("/events/lag", summary="事件积压")
-    def lag(caller: Operator) -> dict[str, Any]:
+    def read_event_lag(caller: Operator) -> dict[str, Any]:
         """Waiting events by service, group and topic."""
         return operation.event_lag(platform)
 
     @router.get("/events/dead", summary="死信")
-    def dead(caller: Operator) -> dict[str, Any]:
+    def list_dead_letters(caller: Operator) -> dict[str, Any]:
         """Events whose handling failed for good."""
         return operation.dead_letters(platform)
 
     @router.post("/events/dead/{service}/{dead_id}/replay", status_code=202, summary="重放死信")
-    def replay(service: str, dead_id: int, caller: Operator) -> Any:
+    def replay_dead_letter(service: str, dead_id: int, caller: Operator) -> Any:
         """Queues a dead letter to be handled again."""
         return operation.replay(platform, service, str(dead_id))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from brain_kit.application import HttpShell, add_problem_handlers
@@ -13,18 +12,16 @@ from brain_kit.telemetry import RequestMetrics, exposition
 from fastapi import FastAPI, Request, Response
 from prometheus_client import REGISTRY
 
-from service_portal.service import control, operation
+from service_portal.service import operation
+from service_portal.service.document import Document
 
-OPENAPI_KEPT_S = 60.0
 
-
-def operation_app(platform: Platform, credentials: Any) -> FastAPI:
+def operation_app(platform: Platform, credentials: Any, document: Document) -> FastAPI:
     """The application behind /healthz, /readyz, /metrics and /openapi.json of the gateway.
 
     credentials: the gateway's own, by which operators read the metrics with their API key.
     """
     app = FastAPI(title="operation", openapi_url=None, docs_url=None, redoc_url=None)
-    kept: dict[str, Any] = {"until": 0.0, "document": None}
 
     @app.get("/healthz")
     @public("liveness probe of the gateway, tells nothing else")
@@ -41,10 +38,7 @@ def operation_app(platform: Platform, credentials: Any) -> FastAPI:
     @app.get("/openapi.json")
     @public("the catalogue of interfaces is for everybody")
     def openapi() -> dict[str, Any]:
-        if time.monotonic() > kept["until"]:
-            kept.update(document=control.merged_openapi(platform), until=time.monotonic() + OPENAPI_KEPT_S)
-        document: dict[str, Any] = kept["document"]
-        return document
+        return document.read()
 
     @app.get("/metrics")
     @public("checks the operator's key itself, because it stands outside the API paths")

@@ -15,6 +15,14 @@ from brain_kit.problems import Problem
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service_portal.domain.plans import TokenBucket
+from service_portal.domain.refusals import (
+    BodyTooLarge,
+    LengthInvalid,
+    MethodRefused,
+    PathAmbiguous,
+    ServiceUnknown,
+    TooFast,
+)
 from service_portal.domain.routing import (
     API,
     METHODS,
@@ -28,14 +36,6 @@ from service_portal.domain.routing import (
     target_of,
 )
 from service_portal.gateway.limits import Limits
-from service_portal.gateway.problems import (
-    BodyTooLarge,
-    LengthInvalid,
-    MethodRefused,
-    PathAmbiguous,
-    ServiceUnknown,
-    TooFast,
-)
 
 if TYPE_CHECKING:
     from service_portal.domain.usage import Meter

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from brain_kit.auth import Principal
 
 from service_portal.domain.plans import DEFAULT_BY_KIND, DEFAULT_PLANS, Plan, TokenBucket
+from service_portal.domain.refusals import QuotaUsedUp, TooFast
 from service_portal.domain.usage import Meter
-from service_portal.gateway.problems import QuotaUsedUp, TooFast
 
 KEPT_BUCKETS = 50_000
 Headers = list[tuple[bytes, bytes]]

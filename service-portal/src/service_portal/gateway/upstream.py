@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from service_portal.gateway.problems import ServiceUnknown, UpstreamBroken, UpstreamDown, UpstreamSlow
+from service_portal.domain.refusals import ServiceUnknown, UpstreamBroken, UpstreamDown, UpstreamSlow
 
 if TYPE_CHECKING:
     import aiohttp

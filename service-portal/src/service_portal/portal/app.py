@@ -21,7 +21,9 @@ from service_portal.portal.pages import Pages
 from service_portal.portal.routes import all_routers
 from service_portal.portal.security import SecurityHeaders, current_request_id
 from service_portal.portal.sessions import SessionStore
+from service_portal.portal.trying import ApiDoor
 from service_portal.portal.visit import SESSION_COOKIE, SignInNeeded, open_visit, sign_in_address
+from service_portal.service.document import Document
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,18 @@ class Portal:
     pages: Pages
     files: StaticFiles
     brake: SignInBrake
+    document: Document
+    api: ApiDoor
 
 
-def build(platform: Platform, settings: PlatformSettings, database: Database) -> FastAPI:
+def build(
+    platform: Platform, settings: PlatformSettings, database: Database, document: Document, api: ApiDoor
+) -> FastAPI:
     """The portal application. Raises FileNotFoundError when the browser assets were never fetched."""
     files = StaticFiles()
     app = FastAPI(title="portal", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.portal = Portal(platform, settings, SessionStore(database), Pages(files), files, SignInBrake())
+    sessions = SessionStore(database)
+    app.state.portal = Portal(platform, settings, sessions, Pages(files), files, SignInBrake(), document, api)
     app.add_middleware(SecurityHeaders)
     for router in all_routers():
         app.include_router(router)

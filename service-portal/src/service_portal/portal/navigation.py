@@ -62,6 +62,7 @@ _GROUPS = (
         (
             Entry(mark("平台运行"), "/operations", "w", ("operator",)),
             Entry(mark("数据来源"), "/sources", "r"),
+            Entry(mark("接口目录"), "/catalogue", "i"),
             Entry(mark("事件"), "/events", "e", ("operator",)),
             Entry(mark("审计"), "/audit", "a", ("operator", "auditor")),
         ),

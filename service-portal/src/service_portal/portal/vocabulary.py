@@ -217,3 +217,4 @@ HISTORY_ACTIONS = REVIEW_ACTIONS | {
     "review": mark("逐项审核"),
     "put": mark("修改"),
 }
+PLACES = {"path": mark("路径"), "query": mark("查询"), "header": mark("请求头")}

@@ -1,4 +1,4 @@
-"""Plans, usage and the catalogue of routes."""
+"""Plans and usage."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 from brain_kit import audit
 from brain_kit.auth import Principal
 from brain_kit.database import Database
-from brain_kit.problems import NotFound, Problem
-from brain_kit.service import Platform
+from brain_kit.problems import NotFound
 
 from service_portal.domain.plans import DEFAULT_BY_KIND, DEFAULT_PLANS, Plan
 from service_portal.store import control as store
@@ -49,55 +48,6 @@ def list_usage(
     with database.reading() as session:
         rows = store.usage_rows(session, org=wanted, since=since, until=until, limit=limit)
     return {"items": rows, "next": None}
-
-
-def merged_openapi(platform: Platform) -> dict[str, Any]:
-    """One OpenAPI document of every service, with the gateway's paths; a service that is away is left out."""
-    paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {}
-    for name in platform.known_services():
-        try:
-            document = platform.client(name).request("GET", "/openapi.json", token="", timeout_s=5).json()
-        except Problem:
-            continue
-        prefix = name.replace("-", "_")
-        known = document.get("components", {}).get("schemas", {})
-        document = _renamed(
-            document, {f"#/components/schemas/{item}": f"#/components/schemas/{prefix}.{item}" for item in known}
-        )
-        schemas |= {
-            f"{prefix}.{item}": schema for item, schema in document.get("components", {}).get("schemas", {}).items()
-        }
-        for path, operations in document["paths"].items():
-            if path.startswith("/v1/"):
-                paths[f"/api/{name}{path}"] = {
-                    method: operation | {"operationId": f"{prefix}.{operation.get('operationId', method)}"}
-                    for method, operation in operations.items()
-                }
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "产业大脑开放接口 Industry Brain API", "version": "1"},
-        "paths": dict(sorted(paths.items())),
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "API key or token"},
-                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            },
-        },
-        "security": [{"bearer": []}, {"apiKey": []}],
-    }
-
-
-def _renamed(value: Any, names: dict[str, str]) -> Any:
-    # Not only `$ref` refers: so do the values of a discriminator's mapping.
-    if isinstance(value, str):
-        return names.get(value, value)
-    if isinstance(value, dict):
-        return {key: _renamed(item, names) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_renamed(item, names) for item in value]
-    return value
 
 
 def _shown(plan: Plan) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def routes(database: Database, warehouse: Warehouse, settings: Settings) -> APIR
         chains.delete_chain(database, caller, chain)
 
     @router.get("/chains/{chain}/panorama", summary="产业全景图谱")
-    def panorama(
+    def read_panorama(
         chain: str,
         caller: Caller,
         region: RegionCode = None,
@@ -57,22 +57,22 @@ def routes(database: Database, warehouse: Warehouse, settings: Settings) -> APIR
         return profiles.panorama_view(database, caller, chain, node=node, depth=depth, region=region, minimum=minimum)
 
     @router.get("/chains/{chain}/nodes/{node}", summary="环节画像")
-    def node_profile(chain: str, node: str, caller: Caller) -> dict[str, Any]:
+    def read_node(chain: str, node: str, caller: Caller) -> dict[str, Any]:
         """A node with its neighbours and, for government, its enterprises."""
         return profiles.node_view(database, caller, chain, node, minimum)
 
     @router.post("/chains/{chain}/rebuild", summary="由数据仓重建图谱")
-    def rebuild(chain: str, caller: Operator) -> dict[str, Any]:
+    def rebuild_chain(chain: str, caller: Operator) -> dict[str, Any]:
         """Computes the model from the warehouse alone and says whether the kept one was the same."""
         return refresh.rebuild(database, warehouse, chains.load_model(database, chain).definition)
 
     @router.get("/enterprises/{enterprise}", summary="企业画像")
-    def enterprise_profile(enterprise: str, caller: Caller) -> dict[str, Any]:
+    def read_enterprise(enterprise: str, caller: Caller) -> dict[str, Any]:
         """An enterprise with its chains, nodes and monthly series; enterprises see only themselves."""
         return profiles.enterprise_view(database, warehouse, caller, enterprise)
 
     @router.get("/overview", summary="产业概况")
-    def overview(caller: Caller, chain: Annotated[str | None, Query()] = None) -> dict[str, Any]:
+    def read_overview(caller: Caller, chain: Annotated[str | None, Query()] = None) -> dict[str, Any]:
         """The figures of the cockpit's first page, each with unit, change, date, source and a link to its records."""
         return profiles.overview_view(database, warehouse, caller, chain)
 

@@ -15,7 +15,7 @@ from brain_kit.application import HttpShell, add_operation_routes, add_problem_h
 from brain_kit.auth import TokenVerifier
 from brain_kit.client import ServiceClient, ServiceUnreachable, Transport
 from brain_kit.database import Database
-from brain_kit.openapi import describe
+from brain_kit.openapi import describe, operation_name
 from brain_kit.settings import PlatformSettings
 from brain_kit.telemetry import RequestMetrics, configure_logging, configure_tracing
 from brain_kit.transports import HttpTransport, InProcessTransport, InternalLoop
@@ -201,7 +201,14 @@ def create_app(
     checks: part name to a callable that raises when the part fails; /readyz runs them all and names those that fail.
     max_body_bytes: larger request bodies are refused with 413; None where routes limit their own.
     """
-    app = FastAPI(title=title, version=version, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(
+        title=title,
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        generate_unique_id_function=operation_name,
+    )
     metrics = RequestMetrics(name)
     app.state.service = name
     app.state.tokens = platform.tokens
@@ -209,7 +216,7 @@ def create_app(
     app.state.metrics = metrics
     add_problem_handlers(app)
     add_operation_routes(app, name, metrics, dict(checks or {}), platform.settings.home)
-    describe(app)
+    describe(app, name.replace("-", "_"))
     app.add_middleware(
         HttpShell,
         service=name,

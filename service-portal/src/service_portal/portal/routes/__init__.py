@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from service_portal.portal.routes import (
     audit,
+    catalogue,
     centres,
     components,
     datasets,
@@ -32,6 +33,7 @@ from service_portal.portal.routes import (
 
 _MODULES = (
     audit,
+    catalogue,
     centres,
     components,
     datasets,

@@ -21,7 +21,7 @@ def audit_routes(database: Database) -> APIRouter:
     router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
     @router.get("", summary="审计记录", response_model=AuditPage)
-    def list_records(  # noqa: PLR0913 - one parameter a filter
+    def list_audit(  # noqa: PLR0913 - one parameter a filter
         caller: Caller,
         org: Filter = None,
         subject: Filter = None,
@@ -37,7 +37,7 @@ def audit_routes(database: Database) -> APIRouter:
         return audit.list_records(database, caller, before=after, limit=limit, since=since, until=until, **equal)
 
     @router.get("/verify", summary="校验审计链", response_model=ChainState)
-    def verify(caller: Auditor) -> dict[str, Any]:
+    def verify_audit(caller: Auditor) -> dict[str, Any]:
         """Computes the hash chain again and names the first record that does not fit."""
         return audit.verify(database)
 

@@ -1,0 +1,1 @@
+"""What every call of the client needs: requests, retries, errors, streams, paging, waiting. No operation by name."""

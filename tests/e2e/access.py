@@ -1,0 +1,123 @@
+"""Who may call which operation, and what the tenant next door gets: read by `test_every_route.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# `neighbour` is the manager of another enterprise than the one that the examples belong to.
+ROLES = ("operator", "analyst", "manager", "member", "provider", "developer", "auditor", "neighbour")
+EVERYBODY = frozenset(ROLES)
+SETS = {
+    "public": EVERYBODY,  # no credentials are needed
+    "all": EVERYBODY,
+    "people": frozenset[str](),  # users who signed in: keys are refused
+    "operator": frozenset({"operator"}),
+    "reviewers": frozenset({"operator", "analyst"}),
+    "auditors": frozenset({"operator", "auditor"}),
+    "leading": frozenset({"operator", "analyst", "manager", "provider", "neighbour"}),
+    "makers": frozenset({"operator", "analyst", "manager", "provider", "developer", "neighbour"}),
+    "reporters": frozenset({"operator", "provider", "developer"}),
+    "pushers": EVERYBODY - {"auditor"},
+    "owner": frozenset({"manager", "developer"}),
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """roles: who is not refused with 403; next_door: what the neighbour gets of the owner's things."""
+
+    roles: frozenset[str]
+    is_public: bool
+    next_door: str
+
+
+def table() -> dict[str, Access]:
+    """The table by operation."""
+    rows = [line.split() for line in TABLE.strip().splitlines() if not line.startswith("#")]
+    return {name: Access(SETS[roles], roles == "public", next_door) for name, roles, next_door in rows}
+
+
+# next door: 404  the example's request names a thing of the owner, which to the neighbour does not exist
+#            own  the answer is made of the caller's own data: nothing of the owner stands in it
+#            -    nothing of the owner is asked for, what is asked for is everybody's, or the role is refused
+TABLE = """
+# operation                                who        next door
+identity.add_organisation                  operator   -
+identity.list_organisations                all        own
+identity.get_organisation                  all        404
+identity.change_organisation               operator   -
+identity.add_key                           leading    404
+identity.list_keys                         leading    own
+identity.get_key                           leading    404
+identity.rotate_key                        leading    404
+identity.revoke_key                        leading    404
+identity.add_user                          leading    404
+identity.list_users                        leading    own
+identity.get_user                          leading    404
+identity.sign_in                           public     -
+identity.me                                all        own
+identity.refresh                           public     -
+identity.sign_out                          public     -
+identity.change_password                   all        -
+identity.sign_out_everywhere               people     -
+identity.change_user                       leading    404
+identity.list_audit                        all        own
+identity.verify_audit                      auditors   -
+data_hub.list_datasets                     all        own
+data_hub.read_dataset                      all        -
+data_hub.put_contract                      operator   -
+data_hub.read_contract                     all        -
+data_hub.push                              pushers    -
+data_hub.list_pushes                       all        own
+data_hub.read_push                         all        404
+data_hub.read_rejects                      all        404
+data_hub.query                             all        own
+data_hub.read_query_page                   all        404
+data_hub.list_queries                      all        own
+data_hub.cancel_query                      all        404
+data_hub.read_rows                         all        own
+data_hub.list_versions                     all        -
+data_hub.pin_version                       makers     -
+data_hub.unpin_version                     makers     404
+data_hub.report_lineage                    reporters  -
+data_hub.read_lineage                      all        own
+data_hub.read_statistics                   all        own
+algorithm_dev.put_artefact                 makers     -
+algorithm_dev.put_draft                    makers     -
+algorithm_dev.submit_version               makers     -
+algorithm_dev.list_approvals               reviewers  -
+algorithm_dev.approve_version              reviewers  -
+algorithm_dev.find_components              all        -
+algorithm_dev.read_component               all        -
+algorithm_dev.read_version                 all        -
+algorithm_dev.read_artefact                all        -
+algorithm_dev.move_alias                   owner      -
+algorithm_dev.read_alias_history           all        -
+algorithm_dev.list_alias_moves             all        -
+algorithm_dev.subscribe                    all        -
+algorithm_dev.invoke                       all        -
+algorithm_dev.read_usage                   all        own
+algorithm_dev.verify_version               makers     404
+algorithm_dev.remove_alias                 makers     404
+algorithm_dev.reject_version               reviewers  -
+algorithm_dev.delete_draft                 makers     404
+algorithm_dev.unsubscribe                  all        -
+algorithm_dev.withdraw_version             makers     -
+government_services.put_chain              operator   -
+government_services.get_chain              operator   -
+government_services.rebuild_chain          operator   -
+government_services.delete_chain           operator   -
+government_services.list_chains            all        -
+government_services.read_panorama          all        -
+government_services.read_node              all        -
+government_services.read_enterprise        all        404
+government_services.read_overview          all        -
+service_portal.list_plans                  all        -
+service_portal.put_plan                    operator   -
+service_portal.assign_plan                 operator   -
+service_portal.read_usage                  all        own
+service_portal.list_routes                 all        -
+service_portal.read_event_lag              operator   -
+service_portal.list_dead_letters           operator   -
+service_portal.replay_dead_letter          operator   -
+"""
