@@ -19,6 +19,8 @@ SETS = {
     "reporters": frozenset({"operator", "provider", "developer"}),
     "pushers": EVERYBODY - {"auditor"},
     "owner": frozenset({"manager", "developer"}),
+    "runners": frozenset({"operator", "analyst", "developer"}),
+    "agents": frozenset[str](),  # the key of a centre's agent, which no role of people has
 }
 
 
@@ -120,4 +122,33 @@ service_portal.list_routes                 all        -
 service_portal.read_event_lag              operator   -
 service_portal.list_dead_letters           operator   -
 service_portal.replay_dead_letter          operator   -
+data_hub.derive                            makers     -
+service_portal.read_operations             operator   -
+compute_scheduler.list_centres             all        -
+compute_scheduler.add_centre               operator   -
+compute_scheduler.get_centre               all        -
+compute_scheduler.change_centre            operator   -
+compute_scheduler.make_centre_key          operator   -
+compute_scheduler.fence_centre             operator   -
+compute_scheduler.list_nodes               all        -
+compute_scheduler.change_node              operator   -
+compute_scheduler.list_quotas              operator   -
+compute_scheduler.get_quota                all        404
+compute_scheduler.put_quota                operator   -
+compute_scheduler.delete_quota             operator   -
+compute_scheduler.read_accounting          all        own
+compute_scheduler.put_file                 runners    -
+compute_scheduler.get_file                 all        404
+compute_scheduler.submit_job               runners    -
+compute_scheduler.submit_jobs              runners    -
+compute_scheduler.list_jobs                all        own
+compute_scheduler.get_job                  all        404
+compute_scheduler.cancel_job               all        404
+compute_scheduler.retry_job                all        404
+compute_scheduler.read_job_log             all        404
+compute_scheduler.open_agent_session       agents     -
+compute_scheduler.pull_work                agents     -
+compute_scheduler.report_work              agents     -
+compute_scheduler.read_input               agents     -
+compute_scheduler.put_output               agents     -
 """

@@ -128,13 +128,11 @@ class Stage:
             dead_letters.bury(session, "government-services", members, RuntimeError("example"), 5)
         database.close()
 
-    def play_all(self, *, up_to_error: bool = False) -> list[Played]:
+    def play_all(self) -> list[Played]:
         """Plays the examples of all services; those that answer otherwise than they say are played all the same."""
         for service in SERVICES:
             for example in load_examples(service.replace("-", "_"))["examples"]:
                 done = self.play(service, example)
-                if up_to_error and done.answer.status != example["status"]:
-                    raise AssertionError((done.operation, done.answer.status, done.answer.content[:2000].decode()))
                 key = done.operation + (f":{example['name']}" if "name" in example else "")
                 self.played.setdefault(done.operation, done)
                 self.played[key] = done
@@ -142,7 +140,11 @@ class Stage:
 
     def play(self, service: str, example: dict[str, Any]) -> Played:
         """Makes the call of an example, again while it has patience and its answer is not there yet."""
-        request = self.request_of(example)
+        try:
+            request = self.request_of(example)
+        except (KeyError, IndexError, ValueError) as error:
+            reason = f"what it takes is not there: {example.get('take')} {error!r}"
+            return Played(service, example, {"operation": example["operation"]}, Answer(0, {}, reason.encode()))
         deadline = time.monotonic() + example.get("patience_s", 0)
         while True:
             answer = self.send(service, request, self.token_of(example["as"]))

@@ -50,6 +50,8 @@ PAGES = [
     "/events",
     "/audit",
     "/search?q=enterprise",
+    "/catalogue",
+    "/catalogue/data_hub.push",
 ]
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 
@@ -278,3 +280,34 @@ def test_theme_and_language_are_kept(wide: Seen) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
     assert page.locator("h1").inner_text() == "Data catalogue"
     assert page.evaluate("document.documentElement.lang") == "en"
+
+
+def test_a_call_is_tried_in_the_page_by_key(wide: Seen) -> None:
+    """Ctrl+Enter sends it; status, time and body stand below the form; the console stays silent."""
+    page = wide.go("/catalogue/data_hub.push")
+    page.fill("#try-body", '[{"month": "2026-11"}]')
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#tried:not([hidden])")
+    assert page.inner_text("#tried-status") == "200"
+    assert "ms" in page.inner_text("#tried-time")
+    assert "2026-11" in page.inner_text("#tried-body")
+    assert _violations(page, "tried") == []
+    assert wide.complaints == []
+
+
+def test_a_pasted_key_goes_to_the_gateway_and_to_nobody_else(wide: Seen) -> None:
+    """The only request that carries it is the call itself; the portal's try address is not asked, nothing is kept."""
+    page = wide.go("/catalogue/data_hub.push")
+    sent: list[Any] = []
+    page.on("request", lambda request: sent.append(request))
+    page.fill("#try-key", "bk_test_secret")
+    page.click("#try button[type=submit]")
+    page.wait_for_selector("#tried:not([hidden])")
+    assert [request.url.partition("?")[0].removeprefix(wide.url) for request in sent] == [
+        "/api/data-hub/v1/datasets/enterprise.enterprise_monthly/pushes"
+    ]
+    assert sent[0].headers["authorization"] == "Bearer bk_test_secret"
+    assert "cookie" not in sent[0].all_headers()
+    assert (
+        page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])").count("bk_test") == 0
+    )

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 from brain_kit.auth import Principal, require
 from brain_kit.database import Database
 from brain_kit.events import wakeup
+from brain_kit.openapi import gives, takes
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from compute_scheduler.api.bell import Bell
-from compute_scheduler.api.files import Digest, file_answer, received_body
+from compute_scheduler.api.files import OCTETS, Digest, file_answer, received_body
 from compute_scheduler.service import centres
 from compute_scheduler.service.exchange import Exchange
 from compute_scheduler.service.files import Files
@@ -129,14 +130,19 @@ def agent_routes(database: Database, exchange: Exchange, files: Files) -> APIRou
         centres.check_agent(database, caller, centre)
         return exchange.report(centre, body.session, body.model_dump())
 
-    @router.get("/attempts/{attempt}/inputs/{sha256}", summary="代理取输入文件", response_class=Response)
+    @router.get(
+        "/attempts/{attempt}/inputs/{sha256}",
+        summary="代理取输入文件",
+        response_class=Response,
+        responses=gives(OCTETS),
+    )
     def read_input(centre: CentreId, attempt: AttemptPath, sha256: Digest, caller: Agent) -> Response:
         """An input of an attempt that the centre holds."""
         centres.check_agent(database, caller, centre)
         stream, size = files.open_input(centre, attempt, sha256)
         return file_answer(stream, size)
 
-    @router.put("/attempts/{attempt}/outputs", status_code=201, summary="代理交输出文件")
+    @router.put("/attempts/{attempt}/outputs", status_code=201, summary="代理交输出文件", openapi_extra=takes(OCTETS))
     async def put_output(centre: CentreId, attempt: AttemptPath, caller: Agent, request: Request) -> dict[str, Any]:
         """Keeps an output of an attempt as a file of its organisation."""
         await run_in_threadpool(centres.check_agent, database, caller, centre)

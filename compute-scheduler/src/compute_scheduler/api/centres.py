@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from brain_kit.acting import ActingCaller
 from brain_kit.auth import Caller, Principal, bearer_token, require
 from brain_kit.database import Database
+from brain_kit.openapi import gives
 from brain_kit.problems import BadRequest
 from brain_kit.streaming import ClosingStream
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -83,12 +84,12 @@ def centre_routes(database: Database, keys: CentreKeys) -> APIRouter:
         return centres.set_centre_state(database, caller, centre, body.state)
 
     @router.post("/centres/{centre}/keys", status_code=201, summary="生成代理密钥")
-    def add_key(centre: CentreId, caller: Operator, request: Request) -> dict[str, Any]:
+    def make_centre_key(centre: CentreId, caller: Operator, request: Request) -> dict[str, Any]:
         """A key with which an agent works for this centre and does nothing else; shown once."""
         return centres.make_key(database, caller, keys, centre, bearer_token(request))
 
     @router.post("/centres/{centre}/fence", summary="声明中心失效")
-    def fence(centre: CentreId, caller: Operator) -> dict[str, Any]:
+    def fence_centre(centre: CentreId, caller: Operator) -> dict[str, Any]:
         """Declares the work of a silent centre lost, once its machines are known to be off."""
         return {"ended": centres.fence(database, caller, centre)}
 
@@ -134,8 +135,10 @@ def tenant_routes(database: Database, settings: Settings) -> APIRouter:
         """Takes a tenant's own quota away."""
         tenants.remove_quota(database, caller, org)
 
-    @router.get("/accounting", summary="用量记录", response_class=Response)
-    def accounting(  # noqa: PLR0913 - the filters of a list
+    @router.get(
+        "/accounting", summary="用量记录", response_class=Response, responses=gives("application/json", "text/csv")
+    )
+    def read_accounting(  # noqa: PLR0913 - the filters of a list
         caller: ActingCaller,
         request: Request,
         response: Response,

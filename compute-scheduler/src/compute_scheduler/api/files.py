@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from brain_kit.acting import ActingCaller
+from brain_kit.openapi import gives, takes
 from brain_kit.streaming import ClosingStream
 from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -12,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from compute_scheduler.service.files import Files, Receiving, chunks
 from compute_scheduler.service.tenancy import Actor
 
+OCTETS = "application/octet-stream"
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the content, hex")]
 
 
@@ -19,7 +21,7 @@ def file_routes(files: Files) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1", tags=["files"])
 
-    @router.put("/files", status_code=201, summary="上传文件")
+    @router.put("/files", status_code=201, summary="上传文件", openapi_extra=takes(OCTETS))
     async def put_file(caller: ActingCaller, request: Request) -> dict[str, Any]:
         """Keeps the body as a file of the organisation; its address is its digest, so a repeat is harmless."""
         Actor(caller).check_may_run()
@@ -29,7 +31,7 @@ def file_routes(files: Files) -> APIRouter:
         finally:
             received.close()
 
-    @router.get("/files/{sha256}", summary="下载文件", response_class=Response)
+    @router.get("/files/{sha256}", summary="下载文件", response_class=Response, responses=gives(OCTETS))
     def get_file(sha256: Digest, caller: ActingCaller) -> Response:
         """The content of a file of the organisation."""
         stream, size = files.open(Actor(caller), sha256)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from brain_kit.acting import ActingCaller
 from brain_kit.auth import bearer_token
 from brain_kit.database import Database
+from brain_kit.openapi import gives
 from brain_kit.problems import InvalidInput
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -23,6 +24,7 @@ from compute_scheduler.service.submit import Submissions
 from compute_scheduler.service.tenancy import Actor
 
 LOOK_EVERY_S = 0.3
+AGAIN = gives("application/json")
 SIGN_OF_LIFE_S = 15.0
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=150, description="a repeat makes no second job")]
 States = Annotated[str, Query(max_length=100, description="one or more states, comma-separated")]
@@ -39,8 +41,8 @@ def job_routes(database: Database, submissions: Submissions) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1", tags=["jobs"])
 
-    @router.post("/jobs", status_code=201, summary="提交作业")
-    def submit(
+    @router.post("/jobs", status_code=201, summary="提交作业", responses=AGAIN)
+    def submit_job(
         spec: JobSpec,
         caller: ActingCaller,
         request: Request,
@@ -54,8 +56,8 @@ def job_routes(database: Database, submissions: Submissions) -> APIRouter:
         response.headers["Location"] = f"/v1/jobs/{rows[0]['id']}"
         return control.shown(rows[0])
 
-    @router.post("/job-batches", status_code=201, summary="批量提交作业")
-    def submit_batch(
+    @router.post("/job-batches", status_code=201, summary="批量提交作业", responses=AGAIN)
+    def submit_jobs(
         batch: JobBatch,
         caller: ActingCaller,
         request: Request,
@@ -89,17 +91,22 @@ def job_routes(database: Database, submissions: Submissions) -> APIRouter:
         return control.get_job(database, Actor(caller), job_id)
 
     @router.post("/jobs/{job_id}/cancel", status_code=202, summary="取消作业")
-    def cancel(job_id: str, caller: ActingCaller) -> dict[str, Any]:
+    def cancel_job(job_id: str, caller: ActingCaller) -> dict[str, Any]:
         """Cancels a job: at once while it waits, else when its command has ended."""
         return control.cancel(database, Actor(caller), job_id)
 
     @router.post("/jobs/{job_id}/retry", status_code=202, summary="重试作业")
-    def retry(job_id: str, caller: ActingCaller) -> dict[str, Any]:
+    def retry_job(job_id: str, caller: ActingCaller) -> dict[str, Any]:
         """Queues a failed or cancelled job again."""
         return control.retry(database, Actor(caller), job_id)
 
-    @router.get("/jobs/{job_id}/logs", summary="作业日志", response_class=Response)
-    async def read_log(
+    @router.get(
+        "/jobs/{job_id}/logs",
+        summary="作业日志",
+        response_class=Response,
+        responses=gives("text/plain", "text/event-stream"),
+    )
+    async def read_job_log(
         job_id: str,
         caller: ActingCaller,
         request: Request,

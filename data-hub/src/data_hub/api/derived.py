@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 import orjson
 from brain_kit.acting import ActingCaller
 from brain_kit.ids import new_id
+from brain_kit.openapi import gives
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from data_hub.api.answers import PROBLEMS, caller_gone
+from data_hub.api.answers import caller_gone
 from data_hub.api.pushes import REPLAY_HEADER, Wait
 from data_hub.domain.derived import DeriveRequest, Mode
 from data_hub.domain.query.statement import MAX_SQL_CHARACTERS
@@ -49,7 +50,7 @@ def routes(deriving: Deriving, waiters: PushWaiters) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1/derived", tags=["derived"])
 
-    @router.post("", status_code=202, summary="由查询生成数据集", responses=PROBLEMS, response_class=Response)
+    @router.post("", status_code=202, summary="由查询生成数据集", responses=gives("application/json"), response_class=Response)
     async def derive(
         body: DeriveBody,
         request: Request,

@@ -65,6 +65,12 @@ class Operation:
     errors: tuple[Error, ...]
     example: Json = field(default_factory=dict)
 
+    def given(self, parameter: Json) -> Any:
+        """The example's value of a parameter; empty when it has none."""
+        place = {"header": "headers"}.get(parameter["place"], parameter["place"])
+        values = {str(name).lower(): value for name, value in self.example.get(place, {}).items()}
+        return values.get(parameter["name"].lower(), "")
+
 
 def entries(document: Json) -> list[Entry]:
     """Every operation, by service and path."""

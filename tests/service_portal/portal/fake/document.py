@@ -44,9 +44,7 @@ DOCUMENT: dict[str, Any] = {
                 "requestBody": {
                     "required": True,
                     "content": {
-                        "application/json": {
-                            "examples": {"example": {"value": [{"month": "2026", "note": "it's"}]}}
-                        },
+                        "application/json": {"examples": {"example": {"value": [{"month": "2026", "note": "it's"}]}}},
                         "text/csv": {"schema": {"type": "string"}},
                     },
                 },

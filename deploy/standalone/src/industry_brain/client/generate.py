@@ -83,8 +83,8 @@ WAITS: dict[str, dict[str, Any]] = {
         "final": ("committed", "refused"),
         "text": "The receipt of a push when its rows can be queried, or all were refused.",
     },
-    "compute_scheduler.read_job": {
-        "noun": "job", "service": "compute_scheduler", "read": "read_job(job_id)", "pause": 1.0,
+    "compute_scheduler.get_job": {
+        "noun": "job", "service": "compute_scheduler", "read": "get_job(job_id)", "pause": 1.0,
         "final": ("succeeded", "failed", "cancelled"), "text": "A job when it has ended.",
     },
 }  # fmt: skip
