@@ -26,7 +26,7 @@ run: setup ## start the platform with the demonstration cluster on http://127.0.
 	$(BIN)/brain up --home $(HOME_DIR) --port $(PORT) --demo
 
 ##@ Develop
-.PHONY: test check fmt bench soak docs lock
+.PHONY: test check fmt bench soak docs client examples lock
 test: setup-servers check ## every check and test, as CI runs them
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup $(TESTARGS)
 
@@ -50,6 +50,13 @@ docs: setup-dev ## write anew what is made from the code: reference pages, compo
 	$(BIN)/python -m brain_contracts.reference docs/data-sets.md
 	$(BIN)/python -m industry_brain.reference docs/settings.md
 	$(BIN)/python -m industry_brain.deployment .
+
+client: setup-dev ## make the Python package brain-client and its wheel in build/
+	$(BIN)/python -m industry_brain.client.generate build/client
+	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir build/dist build/client
+
+examples: setup-dev ## play every operation's examples and write down the answers, which are then the documentation
+	$(BIN)/python -m tests.e2e.record_examples
 
 lock: $(VENV)/.bootstrap ## compile the requirement locks anew
 	for name in bootstrap runtime dev; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done

@@ -144,7 +144,7 @@ compute_scheduler.submit_jobs              runners    -
 compute_scheduler.list_jobs                all        own
 compute_scheduler.get_job                  all        404
 compute_scheduler.cancel_job               all        404
-compute_scheduler.retry_job                all        404
+compute_scheduler.retry_job                runners    -
 compute_scheduler.read_job_log             all        404
 compute_scheduler.open_agent_session       agents     -
 compute_scheduler.pull_work                agents     -

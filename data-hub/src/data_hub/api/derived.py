@@ -50,7 +50,9 @@ def routes(deriving: Deriving, waiters: PushWaiters) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1/derived", tags=["derived"])
 
-    @router.post("", status_code=202, summary="由查询生成数据集", responses=gives("application/json"), response_class=Response)
+    @router.post(
+        "", status_code=202, summary="由查询生成数据集", responses=gives("application/json"), response_class=Response
+    )
     async def derive(
         body: DeriveBody,
         request: Request,

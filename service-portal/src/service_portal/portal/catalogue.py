@@ -67,7 +67,7 @@ class Operation:
 
     def given(self, parameter: Json) -> Any:
         """The example's value of a parameter; empty when it has none."""
-        place = {"header": "headers"}.get(parameter["place"], parameter["place"])
+        place = "headers" if parameter["place"] == "header" else str(parameter["place"])
         values = {str(name).lower(): value for name, value in self.example.get(place, {}).items()}
         return values.get(parameter["name"].lower(), "")
 

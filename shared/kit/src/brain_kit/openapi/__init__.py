@@ -84,6 +84,7 @@ def describe(app: FastAPI, package: str) -> None:
 
 
 def _complete(document: dict[str, Any], operation: dict[str, Any], route: RouteContext, reader: Reader) -> None:
+    assert route.endpoint is not None
     is_public = public_reason(route.endpoint) is not None
     operation["security"] = [] if is_public else [{name: []} for name in SECURITY_SCHEMES]
     roles = [call.required_roles for call in _calls(route.dependant) if hasattr(call, "required_roles")]

@@ -88,7 +88,7 @@ def _steps(value: Any, owner: Any = None) -> Iterator[_Step]:
     if inspect.ismethod(value):
         value, owner = value.__func__, value.__self__
     if isinstance(value, FunctionType):
-        yield _Step(inspect.unwrap(value), owner)  # type: ignore[arg-type]
+        yield _Step(inspect.unwrap(value), owner)
 
 
 def _made(step: _Step, tree: ast.AST | None) -> tuple[list[Raised], list[_Step]]:
