@@ -19,6 +19,8 @@ SETS = {
     "reporters": frozenset({"operator", "provider", "developer"}),
     "pushers": EVERYBODY - {"auditor"},
     "owner": frozenset({"manager", "developer"}),
+    "government": frozenset({"operator", "analyst", "auditor"}),
+    "factories": frozenset({"manager", "member", "neighbour"}),
     "runners": frozenset({"operator", "analyst", "developer"}),
     "agents": frozenset[str](),  # the key of a centre's agent, which no role of people has
 }
@@ -151,4 +153,49 @@ compute_scheduler.pull_work                agents     -
 compute_scheduler.report_work              agents     -
 compute_scheduler.read_input               agents     -
 compute_scheduler.put_output               agents     -
+data_hub.export_lineage                    all        own
+algorithm_dev.create_run                   makers     -
+algorithm_dev.list_runs                    all        own
+algorithm_dev.read_run                     all        404
+algorithm_dev.cancel_run                   makers     404
+evaluation.put_cluster                     operator   -
+evaluation.get_cluster                     government -
+evaluation.list_clusters                   government -
+evaluation.delete_cluster                  operator   -
+evaluation.list_sets                       all        -
+evaluation.request_run                     reviewers  -
+evaluation.get_run                         government -
+evaluation.list_runs                       government -
+evaluation.cancel_run                      reviewers  -
+evaluation.create_report                   reviewers  -
+evaluation.edit_report                     reviewers  -
+evaluation.add_evidence                    reviewers  -
+evaluation.get_evidence                    government -
+evaluation.remove_evidence                 reviewers  -
+evaluation.list_reports                    government -
+evaluation.act_on_report                   reviewers  -
+evaluation.get_report                      government -
+evaluation.list_indicators                 all        -
+evaluation.get_indicator                   all        -
+evaluation.get_lineage                     government -
+evaluation.get_series                      government -
+evaluation.compare_clusters                government -
+evaluation.export_indicators               all        -
+evaluation.put_target                      reviewers  -
+evaluation.list_targets                    government -
+evaluation.get_weights                     all        -
+evaluation.put_weights                     reviewers  -
+evaluation.get_score                       government -
+evaluation.get_level_rule                  all        -
+evaluation.put_level_rule                  reviewers  -
+evaluation.create_assessment               factories  -
+evaluation.mark_criteria                   factories  404
+evaluation.review_criteria                 reviewers  -
+evaluation.add_assessment_evidence         factories  404
+evaluation.get_assessment_evidence         all        404
+evaluation.remove_assessment_evidence      factories  404
+evaluation.act_on_assessment               factories  404
+evaluation.get_assessment                  all        404
+evaluation.list_assessments                all        own
+evaluation.export_assessment               all        404
 """

@@ -50,7 +50,7 @@ def routes(runs: Runs) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["runs"])
 
     @router.post("/components/{name}/versions/{version}/runs", status_code=202, summary="批量运行组件")
-    def create(
+    def create_run(
         name: str,
         version: str,
         body: RunBody,
@@ -91,7 +91,7 @@ def routes(runs: Runs) -> APIRouter:
         return runs.read(caller, run_id)
 
     @router.post("/runs/{run_id}/cancel", status_code=202, summary="取消运行")
-    def cancel(run_id: str, caller: Runner) -> dict[str, Any]:
+    def cancel_run(run_id: str, caller: Runner) -> dict[str, Any]:
         """Stops a run and its job; not any more once its rows are being written."""
         return runs.cancel(caller, run_id)
 

@@ -78,7 +78,7 @@ def routes(database: Database) -> APIRouter:
         return graph.lineage(database, caller, asked)
 
     @router.get("/events", summary="血缘导出（OpenLineage）")
-    def export_events(caller: ActingCaller, asked: Asked) -> dict[str, Any]:
+    def export_lineage(caller: ActingCaller, asked: Asked) -> dict[str, Any]:
         """The runs and commits of the same walk as OpenLineage RunEvents, page after page of the walk."""
         return exports.events(database, caller, asked)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from brain_kit.auth import Caller
+from brain_kit.openapi import gives
 from brain_kit.problems import NotPermitted
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from evaluation.api.evidence_answers import disposition
-from evaluation.api.parts import ETAG, After, Analyst, Factory, IfMatch, Limit, Parts
+from evaluation.api.parts import ETAG, TABLES, After, Analyst, Factory, IfMatch, Limit, Parts
 from evaluation.api.reports import Note
 from evaluation.domain.review import Action
 from evaluation.service import assessments
@@ -98,7 +99,7 @@ def routes(parts: Parts) -> APIRouter:
         return found
 
     @router.patch("/assessments/{assessment}", summary="自评", responses=ETAG)
-    def mark(
+    def mark_criteria(
         assessment: str, caller: Factory, body: Marks, response: Response, if_match: IfMatch = None
     ) -> dict[str, Any]:
         """Sets the enterprise's own verdicts on some criteria."""
@@ -107,7 +108,7 @@ def routes(parts: Parts) -> APIRouter:
         return changed
 
     @router.patch("/assessments/{assessment}/review", summary="逐项审核", responses=ETAG)
-    def review(
+    def review_criteria(
         assessment: str, caller: Analyst, body: Verdicts, response: Response, if_match: IfMatch = None
     ) -> dict[str, Any]:
         """Sets the reviewer's verdicts on some criteria of a submitted assessment."""
@@ -115,8 +116,10 @@ def routes(parts: Parts) -> APIRouter:
         response.headers["ETag"] = f'"{changed["version"]}"'
         return changed
 
-    @router.get("/assessments/{assessment}/export", summary="导出评价表", response_class=Response)
-    def export(
+    @router.get(
+        "/assessments/{assessment}/export", summary="导出评价表", response_class=Response, responses=gives(*TABLES)
+    )
+    def export_assessment(
         assessment: str, caller: Caller, form: Annotated[Literal["xlsx", "csv"], Query(alias="format")] = "xlsx"
     ) -> Response:
         """The table of criteria in the document's form, with stars and marks."""
@@ -125,7 +128,7 @@ def routes(parts: Parts) -> APIRouter:
         return Response(content, media_type=media, headers={"Content-Disposition": disposition(f"{name}.{form}")})
 
     @router.post("/assessments/{assessment}/{action}", summary="提交、撤回、确认、退回")
-    def act(
+    def act_on_assessment(
         assessment: str,
         action: Literal["submit", "withdraw", "confirm", "return"],
         caller: Caller,

@@ -90,14 +90,14 @@ def routes(parts: Parts) -> APIRouter:
         return scoring.set_score(database, caller, set_id, period=period, cluster=cluster)
 
     @router.get("/level-rule", summary="由星数定级的规则（本平台选定）")
-    def get_rule(caller: Caller, response: Response) -> dict[str, Any]:
+    def get_level_rule(caller: Caller, response: Response) -> dict[str, Any]:
         """How marks make a level; the document gives the table of stars and no rule."""
         found = levels.get_rule(database)
         response.headers["ETag"] = f'"{found["version"]}"'
         return found
 
     @router.put("/level-rule", summary="修改定级规则（本平台选定）", responses=ETAG)
-    def put_rule(caller: Analyst, body: RuleBody, response: Response, if_match: IfMatch = None) -> dict[str, Any]:
+    def put_level_rule(caller: Analyst, body: RuleBody, response: Response, if_match: IfMatch = None) -> dict[str, Any]:
         """Changes the rule; every assessment's level follows it at once."""
         changed = levels.put_rule(database, caller, body.model_dump(), if_match)
         response.headers["ETag"] = f'"{changed["version"]}"'

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from brain_kit.auth import Caller
+from brain_kit.openapi import gives, takes
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from evaluation.api.evidence_answers import evidence_answer
-from evaluation.api.parts import Analyst, Factory, Government, Parts, received_evidence
+from evaluation.api.parts import FILES, Analyst, Factory, Government, Parts, received_evidence
 
 REPORT, ASSESSMENT = "report", "assessment"
 FileName = Annotated[str, Query(max_length=400, description="file name with extension")]
@@ -21,7 +22,7 @@ def routes(parts: Parts) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["evidence"])
     files = parts.files
 
-    @router.post("/reports/{report}/evidence", status_code=201, summary="上传佐证材料")
+    @router.post("/reports/{report}/evidence", status_code=201, summary="上传佐证材料", openapi_extra=takes(*FILES))
     async def add_evidence(
         request: Request,
         report: str,
@@ -34,7 +35,12 @@ def routes(parts: Parts) -> APIRouter:
         with offered.file:
             return await run_in_threadpool(files.add, caller, REPORT, report, offered)
 
-    @router.get("/reports/{report}/evidence/{evidence_id}", summary="下载佐证材料", response_class=Response)
+    @router.get(
+        "/reports/{report}/evidence/{evidence_id}",
+        summary="下载佐证材料",
+        response_class=Response,
+        responses=gives(*FILES),
+    )
     def get_evidence(report: str, evidence_id: str, caller: Government) -> Response:
         """The file as it was uploaded, checked against its SHA-256 while it is sent."""
         return evidence_answer(*files.open(caller, REPORT, report, evidence_id))
@@ -44,7 +50,9 @@ def routes(parts: Parts) -> APIRouter:
         """Takes a file away from a draft or a returned value."""
         files.remove(caller, REPORT, report, evidence_id)
 
-    @router.post("/assessments/{assessment}/evidence", status_code=201, summary="上传佐证材料")
+    @router.post(
+        "/assessments/{assessment}/evidence", status_code=201, summary="上传佐证材料", openapi_extra=takes(*FILES)
+    )
     async def add_assessment_evidence(
         request: Request,
         assessment: str,
@@ -59,7 +67,12 @@ def routes(parts: Parts) -> APIRouter:
         with offered.file:
             return await run_in_threadpool(files.add, caller, ASSESSMENT, assessment, offered)
 
-    @router.get("/assessments/{assessment}/evidence/{evidence_id}", summary="下载佐证材料", response_class=Response)
+    @router.get(
+        "/assessments/{assessment}/evidence/{evidence_id}",
+        summary="下载佐证材料",
+        response_class=Response,
+        responses=gives(*FILES),
+    )
     def get_assessment_evidence(assessment: str, evidence_id: str, caller: Caller) -> Response:
         """The file as it was uploaded."""
         return evidence_answer(*files.open(caller, ASSESSMENT, assessment, evidence_id))

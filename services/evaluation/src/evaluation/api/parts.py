@@ -16,6 +16,8 @@ from evaluation.service.problems import EvidenceTooLarge, GovernmentOnly
 from evaluation.settings import Settings
 
 MEMORY_BYTES = 1 << 20
+FILES = ("application/pdf", "image/png", "image/jpeg", "application/octet-stream")
+TABLES = ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "text/csv")
 
 
 @dataclass(frozen=True)

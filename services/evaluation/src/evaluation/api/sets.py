@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from brain_kit.auth import Caller
+from brain_kit.openapi import gives
 from fastapi import APIRouter, Query, Response
 
 from evaluation.api.evidence_answers import disposition
-from evaluation.api.parts import Cluster, Government, Parts, Period
+from evaluation.api.parts import TABLES, Cluster, Government, Parts, Period
 from evaluation.service import indicators, lineage, series
 from evaluation.service.exports import sheet_file
 from evaluation.service.tables import indicator_table
@@ -62,7 +63,7 @@ def routes(parts: Parts) -> APIRouter:
         return series.indicator_series(database, caller, set_id, code, until=until, cluster=cluster, points=points)
 
     @router.get("/{set_id}/indicators/{code}/comparison", summary="集群比较")
-    def compare(
+    def compare_clusters(
         set_id: str,
         code: str,
         caller: Government,
@@ -72,8 +73,8 @@ def routes(parts: Parts) -> APIRouter:
         """The indicator of several clusters, the largest first."""
         return series.compare_clusters(database, set_id, code, period=period, clusters=cluster or [])
 
-    @router.get("/{set_id}/export", summary="导出文件所列的表", response_class=Response)
-    def export(
+    @router.get("/{set_id}/export", summary="导出文件所列的表", response_class=Response, responses=gives(*TABLES))
+    def export_indicators(
         set_id: str,
         caller: Caller,
         form: Annotated[Literal["xlsx", "csv"], Query(alias="format")] = "xlsx",
