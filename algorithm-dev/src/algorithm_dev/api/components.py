@@ -61,6 +61,7 @@ def routes(database: Database, artefacts: ArtefactStore, review: Review) -> APIR
     router = APIRouter(prefix="/v1", tags=["components"])
     _reading(router, database, artefacts)
     _writing(router, database, artefacts)
+    _subscribing(router, database)
     _reviewing(router, database, review)
     return router
 
@@ -151,6 +152,8 @@ def _writing(router: APIRouter, database: Database, artefacts: ArtefactStore) ->
         """Removes a draft; what was submitted stays for good."""
         registry.delete_draft(database, caller, name, version, if_match)
 
+
+def _subscribing(router: APIRouter, database: Database) -> None:
     @router.put("/components/{name}/subscription", summary="订阅组件")
     def subscribe(name: str, caller: Caller) -> dict[str, Any]:
         """Subscribes the caller's organisation to a published component."""
