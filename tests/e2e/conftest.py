@@ -15,7 +15,7 @@ from brain_testing.servers.s3 import S3
 
 from tests.e2e.journey import Journey
 from tests.e2e.played import Stage
-from tests.e2e.record_examples import stage_of
+from tests.e2e.record_examples import ENVIRONMENT, stage_of
 
 CLUSTER = pytest.param("cluster", marks=pytest.mark.servers)
 
@@ -57,7 +57,7 @@ def journey(running: PlatformProcess) -> Journey:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """An embedded platform with a small demonstration on which every example of every service was played."""
     home: Path = tmp_path_factory.mktemp("stage")
-    with PlatformProcess(home / "home") as running:
+    with PlatformProcess(home / "home", env=ENVIRONMENT) as running:
         stage = stage_of(running)
         stage.play_all()
         yield stage

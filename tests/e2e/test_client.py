@@ -217,8 +217,7 @@ def test_every_python_line_of_the_catalogue_fits_the_client(client: Any, stage: 
         call = next(node for node in found if re.fullmatch(rf"brain\.{service}\.\w+", ast.unparse(node.func)))
         target = getattr(client.Brain(stage.url), service)
         method = getattr(target, ast.unparse(call.func).removeprefix(prefix))
-        given = {str(item.arg): ast.literal_eval(item.value) for item in call.keywords}
-        inspect.signature(method).bind(*map(ast.literal_eval, call.args), **given)
+        inspect.signature(method).bind(*call.args, **{str(item.arg): item.value for item in call.keywords})
 
 
 @pytest.mark.parametrize("identity", ["data_hub.push", "data_hub.query", "data_hub.read_rows", "identity.list_keys"])

@@ -38,6 +38,9 @@ def curl_line(operation: Operation, base: str) -> str:
         media = operation.example.get("content_type") or body.media
         parts.append(f"-H {_quoted(f'Content-Type: {media}')}")
         parts.append(f"--data-binary {_quoted(body.text)}")
+    elif operation.media_types:
+        media = operation.example.get("content_type") or operation.media_types[0]
+        parts += [f"-H {_quoted(f'Content-Type: {media}')}", "--data-binary @FILE"]
     media = operation.example.get("media", JSON)
     if media not in (JSON, "text/csv", "application/yaml", "application/sql"):
         parts.append("-o answer")
@@ -63,12 +66,16 @@ def python_line(operation: Operation, base: str) -> str:
         first.append(_literal(json.loads(body.text)) if body.media == JSON else _literal(body.text))
         if set(operation.media_types) != {JSON}:
             named.append(f"content_type={_literal(body.media)}")
+    elif operation.media_types:
+        first.append('Path("FILE")')
+        named.append(f"content_type={_literal(example.get('content_type') or operation.media_types[0])}")
     if is_file and has_json:
         name += "_file"
         named.append(f"accept={_literal(example['media'])}")
     key = "" if entry.is_public else ', os.environ["BRAIN_KEY"]'
     call = f"brain.{service}.{name}({', '.join([*first, *named])})"
-    lines = ["import os" if key else "", "from brain_client import Brain", "", f"brain = Brain({_literal(base)}{key})"]
+    imports = ["import os" if key else "", "from pathlib import Path" if 'Path("FILE")' in first else ""]
+    lines = [*filter(None, imports), "from brain_client import Brain", "", f"brain = Brain({_literal(base)}{key})"]
     lines.append(f"print({call}.read())" if is_file else f"print({call})")
     return "\n".join(lines).lstrip("\n")
 

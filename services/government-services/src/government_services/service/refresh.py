@@ -14,7 +14,7 @@ from brain_contracts.events import PanoramaBuilt, WarehouseCommitted
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
 from brain_kit.events import emit
-from brain_kit.problems import Problem
+from brain_kit.problems import NotFound, Problem
 from sqlalchemy.orm import Session
 
 from government_services import store
@@ -50,12 +50,15 @@ def refresh_waiting(database: Database, warehouse: Warehouse) -> int:
 def rebuild(database: Database, warehouse: Warehouse, definition: ChainDefinition) -> dict[str, Any]:
     """Computes the model from the warehouse alone, compares it with the kept one, and stores it.
 
-    Answers {same, digest, previous_digest, version}: `same` says whether the kept model was right.
+    Answers {same, digest, previous_digest, version}: `same` says whether the kept model was right. Raises NotFound
+    when the chain was removed meanwhile.
     """
     parts = {part: read_part(warehouse, definition, part) for part in definition.parts()}
     with database.transaction() as session:
         row = store.chain_row(session, definition.id)
-        previous = row.digest if row else None
+        if row is None:
+            raise NotFound(f"产业链 {definition.id} 在重建时被移除了")
+        previous = row.digest
         for part, facts in parts.items():
             store.save_part(session, definition.id, part, facts, None, utc_now())
         panorama = compute(definition, store.load_facts(session, definition.id))

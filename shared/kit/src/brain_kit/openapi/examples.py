@@ -21,6 +21,7 @@ import json
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
+from importlib.util import find_spec
 from typing import Any
 
 Json = dict[str, Any]
@@ -30,6 +31,8 @@ _WORDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 @cache
 def load_examples(package: str) -> Json:
     """The examples of a package; none when it has no such file."""
+    if find_spec(package) is None:
+        return {"parameters": {}, "examples": []}
     file = resources.files(package).joinpath("examples.json")
     if not file.is_file():
         return {"parameters": {}, "examples": []}
