@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from brain_contracts.codes import make_uscc
 from brain_kit.client import Reply
-from brain_kit.problems import Problem
+from brain_kit.problems import NotFound, Problem
 from brain_kit.service import Platform
 from brain_kit.settings import PlatformSettings
+from government_services.clients import Warehouse
+from government_services.service import chains, refresh
 from identity.main import bootstrap
 from industry_brain.wiring import ROLES, build_service, start_workers
 
@@ -245,3 +247,13 @@ def test_the_panorama_around_a_node_and_of_another_region(world: World) -> None:
     assert {node["id"] for node in around["nodes"]} == {"n1", "n2", "n3"}
     assert sum(node["local_enterprises"] for node in elsewhere["nodes"]) <= 12
     assert elsewhere["region"] == "3701"
+
+
+def test_a_rebuild_of_a_chain_removed_meanwhile_finds_nothing(world: World) -> None:
+    """Reading the warehouse takes a while; a chain that is gone afterwards is not made again, and nothing crashes."""
+    database = world.platform.database("government-services")
+    removed = chains.load_model(database, CHAIN).definition.model_copy(update={"id": "removed"})
+    with pytest.raises(NotFound):
+        refresh.rebuild(database, Warehouse(world.platform.client("data-hub")), removed)
+    with pytest.raises(NotFound):
+        chains.load_model(database, "removed")
