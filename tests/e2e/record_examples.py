@@ -47,6 +47,8 @@ def shortened(value: Any, name: str = "") -> Any:
         return "eyJ…" if name == "access_token" else "brt_…"
     if name == "key" and isinstance(value, str) and value.startswith("bk_"):
         return value[:16] + "x" * 43
+    if name == "path" and isinstance(value, str) and value.startswith(tempfile.gettempdir()):
+        return "/var/lib/brain"
     return value
 
 

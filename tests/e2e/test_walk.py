@@ -104,3 +104,31 @@ def test_a_rejected_row_is_repaired_in_the_page(page: Page, walked: Journey) -> 
     pushed = page.url.rsplit("/", 1)[1].split("?")[0]
     final = walked.operator.get(f"/api/data-hub/v1/pushes/{pushed}", wait=30)
     assert (final["state"], final["accepted"], final["rejected"]) == ("committed", 1, 0)
+
+
+def test_a_call_is_tried_as_oneself_and_with_another_key(page: Page, walked: Journey) -> None:
+    """The real gateway answers both: the session of the person, and the pasted key of the enterprise."""
+    page.goto(f"{walked.url}/catalogue?q=当前身份")
+    page.locator('a[href="/catalogue/identity.me"]').locator("visible=true").first.click()
+    page.wait_for_url("**/catalogue/identity.me")
+    assert fits(page)
+    expect(page.locator("#curl")).to_contain_text(f"{walked.url}/api/identity/v1/me")
+
+    page.click("#try button[type=submit]")
+    expect(page.locator("#tried-status")).to_have_text("200")
+    expect(page.locator("#tried-body")).to_contain_text('"operator"')
+    expect(page.locator("#tried-headers")).to_contain_text("x-request-id")
+    page.fill("#try-key", walked.keys["walker"])
+    page.click("#try button[type=submit]")
+    expect(page.locator("#tried-body")).to_contain_text(USCC)
+    page.goto(f"{walked.url}/catalogue/data_hub.query")
+    page.fill("#try-body", '{"sql": "SELECT 6 * 7 AS n"}')
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#tried-status")).to_have_text("200")
+    expect(page.locator("#tried-body")).to_contain_text('"n": 42')
+    page.goto(f"{walked.url}/catalogue/identity.me")
+    page.fill("#try-key", "bk_wrong")
+    page.click("#try button[type=submit]")
+    expect(page.locator("#tried-status")).to_have_text("401")
+    expect(page.locator("#tried-body")).to_contain_text("key_unknown")
+    assert fits(page)

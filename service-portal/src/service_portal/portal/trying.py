@@ -6,6 +6,7 @@ browser sends such a call to the gateway directly.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,11 @@ async def try_call(door: ApiDoor, call: Try, token: str, client: Any, scheme: st
         raise Unavailable("接口暂时不能在这里试用，请用 curl 调用。")
     heard = _Heard()
     started = time.perf_counter()
-    await door.app(_scope(call, token, client, scheme), _sender(call.body), heard.send)
+    done = asyncio.Event()
+    try:
+        await door.app(_scope(call, token, client, scheme), _sender(call.body, done), heard.send)
+    finally:
+        done.set()
     elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
     text = _text(bytes(heard.content), heard.header("content-type"))
     return {
@@ -96,11 +101,15 @@ def _scope(call: Try, token: str, client: Any, scheme: str) -> dict[str, Any]:
     }
 
 
-def _sender(body: bytes) -> Any:
+def _sender(body: bytes, done: asyncio.Event) -> Any:
+    """The body, and then silence: who asks again waits, for the caller is still there until the answer is."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:
-        return waiting.pop() if waiting else {"type": "http.disconnect"}
+        if waiting:
+            return waiting.pop()
+        await done.wait()
+        return {"type": "http.disconnect"}
 
     return receive
 

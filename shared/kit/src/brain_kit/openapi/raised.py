@@ -107,7 +107,9 @@ def _made(step: _Step, tree: ast.AST | None) -> tuple[list[Raised], list[_Step]]
             continue
         value, _ = _resolved(made, names)
         if isinstance(value, type) and issubclass(value, Problem):
-            detail = _sentence(node.args[0]) if isinstance(node, ast.Call) and node.args else ""
+            # The sentence is the longest text that it is made with; some take their code before it.
+            texts = map(_sentence, node.args) if isinstance(node, ast.Call) else ()
+            detail = max(texts, key=len, default="")
             problems.append(Raised(value.status, value.code, value.title, detail))
         elif isinstance(value, type):
             waiting += _steps(inspect.getattr_static(value, "__init__", None), value)
