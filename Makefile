@@ -77,8 +77,8 @@ servers-down: ## stop what `make servers` started
 
 ##@ Clean
 .PHONY: clean setup-dev
-clean: ## remove environment, caches and browser assets; keeps brain-data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis service-portal/src/service_portal/portal/static/vendor
+clean: ## remove environment, caches, browser assets and the built client; keeps brain-data
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis service-portal/src/service_portal/portal/static/vendor
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup-dev: setup $(VENV)/.dev

@@ -40,7 +40,7 @@ def test_every_folder_with_a_project_is_a_member() -> None:
     found = {
         str(path.parent.relative_to(ROOT))
         for path in [*ROOT.glob("*/pyproject.toml"), *ROOT.glob("*/*/pyproject.toml")]
-        if ".venv" not in path.parts
+        if not {".venv", "build"} & set(path.relative_to(ROOT).parts)
     }
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
 
