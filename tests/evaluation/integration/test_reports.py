@@ -204,6 +204,8 @@ def _package(*names: str) -> bytes:
         ("binary.txt", b"a\x00b", "text/plain", 415, "evidence_type"),
         ("huge.pdf", PDF + b"0" * (15 << 20), "application/pdf", 413, "evidence_too_large"),
     ],
+    # A package carries the time of its making, and names of tests must be the same in every process.
+    ids=lambda value: "bytes" if isinstance(value, bytes) else None,
 )
 def test_a_file_that_is_no_evidence_is_refused(
     world: World, name: str, content: bytes, media: str, status: int, code: str
