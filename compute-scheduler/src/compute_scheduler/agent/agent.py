@@ -115,7 +115,7 @@ class Agent:
         if record is not None:
             self._ended(held, record)
         elif folder.is_begun():
-            held.stage = "running"
+            self.shelf.step(held, "taken", "running")
         else:
             self._stage(held)
 
@@ -269,8 +269,8 @@ class Agent:
                 held.log_sent = max(held.log_sent, part["offset"] + len(base64.b64decode(part["data"])))
         for attempt in answer["granted"]:
             held = self.shelf.get(attempt)
-            if held is not None and held.stage == "claiming":
-                held.stage = "granted"
+            if held is not None:
+                self.shelf.step(held, "claiming", "granted")
         self._start_granted()
         for attempt in answer["refused"]:
             self.engine.end(attempt, "refused")
@@ -280,8 +280,14 @@ class Agent:
 
     def _start_granted(self) -> None:
         for held in self.shelf.in_stage("granted"):
-            self.engine.start(held.attempt)
-            held.stage = "running"
+            # Before it is asked for: its end may be told before the asking returns.
+            if not self.shelf.step(held, "granted", "running"):
+                continue
+            try:
+                self.engine.start(held.attempt)
+            except OSError:
+                self.shelf.step(held, "running", "granted")
+                raise
             steps.reached("start:asked")
 
     def _forget(self, attempt: str) -> None:

@@ -65,6 +65,19 @@ class Shelf:
             return [held.attempt for held in self._held.values() if held.is_ending]
 
     def advance(self, held: Held, stage: str) -> None:
-        """Moves an attempt on and lets the reporter know."""
-        held.stage = stage
+        """Moves an attempt on and lets the reporter know; what has ended stays ended.
+
+        A short command ends, told from another thread, before the one that started it gets on.
+        """
+        with self._guard:
+            if held.stage != "ended":
+                held.stage = stage
         self.changed.set()
+
+    def step(self, held: Held, before: str, after: str) -> bool:
+        """Moves an attempt from one stage to another, without news; False when another thread has moved it."""
+        with self._guard:
+            if held.stage != before:
+                return False
+            held.stage = after
+            return True
