@@ -80,8 +80,8 @@ function show(answer) {
   const shown = place("tried-body");
   place("tried-status").textContent = answer.status || "—";
   place("tried-status").className = answer.status >= 200 && answer.status < 400 ? "good" : "bad";
-  place("tried-time").textContent = answer.elapsed_ms ? `${answer.elapsed_ms} ms` : "";
-  place("tried-size").textContent = answer.size ? `${answer.size.toLocaleString()} B` : "";
+  place("tried-time").textContent = answer.status ? `${answer.elapsed_ms} ms` : "";
+  place("tried-size").textContent = answer.status ? `${answer.size.toLocaleString()} B` : "";
   shown.textContent = answer.body === null ? shown.dataset.file : pretty(answer.body);
   shown.hidden = answer.body === "";
   place("tried-note").textContent = answer.is_cut ? shown.dataset.cut : "";
