@@ -19,7 +19,7 @@ SETS = {
     "reporters": frozenset({"operator", "provider", "developer"}),
     "pushers": EVERYBODY - {"auditor"},
     "owner": frozenset({"manager", "developer"}),
-    "government": frozenset({"operator", "analyst", "auditor"}),
+    "government": frozenset({"operator", "analyst"}),
     "factories": frozenset({"manager", "member", "neighbour"}),
     "runners": frozenset({"operator", "analyst", "developer"}),
     "agents": frozenset[str](),  # the key of a centre's agent, which no role of people has

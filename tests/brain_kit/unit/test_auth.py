@@ -226,3 +226,21 @@ def test_a_public_endpoint_says_why() -> None:
 
     assert auth.public_reason(endpoint) == "anybody may look"
     assert auth.public_reason(test_a_public_endpoint_says_why) is None
+
+
+@pytest.mark.parametrize(
+    ("roles", "sees_rows"),
+    [
+        ({"operator"}, True),
+        ({"analyst"}, True),
+        ({"auditor"}, False),
+        ({"agent"}, False),
+        ({"auditor", "agent"}, False),
+        ({"auditor", "analyst"}, True),
+    ],
+)
+def test_auditors_and_agents_of_the_operator_see_no_rows(roles: set[str], sees_rows: bool) -> None:
+    """Who watches over the operators does not read what enterprises push."""
+    principal = Principal("u", "key", "91370300MA3C00001U", "operator", roles=frozenset(roles))
+
+    assert principal.is_government is sees_rows
