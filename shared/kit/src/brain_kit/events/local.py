@@ -18,7 +18,10 @@ from brain_kit.events.outbox import event_of
 # Under load events are looked for this often, so that they come in batches; the first after a pause comes at once.
 GATHER_S = 0.02
 # Commits of this process are told; those of other processes are looked for.
-LOOK_EVERYWHERE_S = 0.5
+LOOK_EVERYWHERE_S = 0.4
+# All groups share what was found out about an outbox this long.
+HEAD_S = 0.1
+_NEWEST = sa.select(sa.func.max(OUTBOX.c.id))
 
 
 class LocalBus:
@@ -30,6 +33,7 @@ class LocalBus:
 
     def __init__(self) -> None:
         self._databases: dict[str, Database] = {}
+        self._heads: dict[str, tuple[float, int]] = {}
 
     @property
     def databases(self) -> dict[str, Database]:
@@ -40,6 +44,7 @@ class LocalBus:
         """Read the outbox of this service from now on."""
         database.ordered_outbox = True
         self._databases[service] = database
+        self._heads.pop(service, None)
         wakeup.notify()
 
     def subscribe(self, group: str, database: Database, topics: Sequence[str]) -> LocalSubscription:
@@ -73,12 +78,23 @@ class LocalBus:
                     ).scalar_one()
         return lag
 
+    def head(self, source: str, database: Database) -> int:
+        """The newest row of an outbox, as anybody here has seen it within the last tenth of a second."""
+        seen_at, newest = self._heads.get(source, (float("-inf"), 0))
+        now = time.monotonic()
+        if now - seen_at >= HEAD_S:
+            with database.reading() as session:
+                newest = session.execute(_NEWEST).scalar() or 0
+            self._heads[source] = (now, newest)
+        return newest
+
     def ping(self) -> None:
         """The bus is the databases; each service checks its own."""
 
     def close(self) -> None:
         """Forget the databases; they belong to the services."""
         self._databases.clear()
+        self._heads.clear()
 
 
 class LocalSubscription:
@@ -93,7 +109,7 @@ class LocalSubscription:
         self._ready: set[str] = set()
         # Up to here the outbox has nothing for us; saves reading over other topics' rows again at each poll.
         self._scanned: dict[str, int] = {}
-        # Commits to a source before the last look at it, which found nothing.
+        # Commits of our topics to a source before the last look at it, which found nothing.
         self._quiet: dict[str, int] = {}
         self._looked = self._looked_everywhere = float("-inf")
         self._is_behind = False
@@ -137,7 +153,9 @@ class LocalSubscription:
         self._looked = time.monotonic()
         if self._looked - self._looked_everywhere >= LOOK_EVERYWHERE_S:
             self._looked_everywhere = self._looked
-            self._quiet.clear()
+            for source, database in self._bus.databases.items():
+                if source in self._quiet and self._bus.head(source, database) > self._scanned.get(source, -1):
+                    del self._quiet[source]
         return self._read_any(limit)
 
     def _read_any(self, limit: int) -> list[Delivery]:
@@ -146,7 +164,7 @@ class LocalSubscription:
         names = sorted(sources)
         start = names.index(self._served) + 1 if self._served in sources else 0
         for source in names[start:] + names[:start]:
-            commits = wakeup.commits(sources[source])
+            commits = wakeup.commits(sources[source], self._topics)
             if self._quiet.get(source) == commits or not self._has_outbox(source, sources[source]):
                 continue
             found = self._read(source, sources[source], limit)
@@ -168,7 +186,7 @@ class LocalSubscription:
         position = {topic: self._positions.get((source, topic), 0) for topic in self._topics}
         after = max(min(position.values(), default=0), self._scanned.get(source, 0))
         with database.reading() as session:
-            newest = session.execute(sa.select(sa.func.max(OUTBOX.c.id))).scalar() or 0
+            newest = session.execute(_NEWEST).scalar() or 0
             while after < newest:
                 wanted = sa.and_(OUTBOX.c.id > after, OUTBOX.c.id <= newest, OUTBOX.c.topic.in_(self._topics))
                 rows = session.execute(sa.select(OUTBOX).where(wanted).order_by(OUTBOX.c.id).limit(limit)).all()

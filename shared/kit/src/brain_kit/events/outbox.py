@@ -73,7 +73,7 @@ def _write(session: Session, events: Sequence[tuple[str, str, dict[str, Any]]]) 
         session.execute(_INSERT, rows)
     else:
         session.execute(_INSERT_MANY, {name: [row[name] for row in rows] for name in rows[0]})
-    wakeup.on_commit(session)
+    wakeup.on_commit(session, {topic for topic, _, _ in events})
     return [row["event_id"] for row in rows]
 
 
