@@ -238,6 +238,7 @@ def test_a_query_ends_when_its_caller_hangs_up(service: ReadingService) -> None:
 
 def test_a_killed_query_process_is_an_error_of_one_query_alone(service: ReadingService) -> None:
     """Whatever ends the process, the caller gets an answer and the next query a new process."""
+    service.query(STEEL_KEY, "SELECT 1")  # so that the process which is killed has started
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(service.query, STEEL_KEY, LONG)
         until(lambda: is_running(service, STEEL_KEY))
@@ -260,5 +261,5 @@ def test_query_processes_have_no_environment_and_end_when_idle(service: ReadingS
     pool._idle_limit_s = kept
 
     assert set(environment) <= {"HOME", "LANG", "MALLOC_ARENA_MAX", "ARROW_DEFAULT_MEMORY_POOL", "LC_CTYPE"}
-    assert sandboxes() == []
+    until(lambda: sandboxes() == [])
     assert list((service.settings.home / "data-hub/sandbox").iterdir()) == []
