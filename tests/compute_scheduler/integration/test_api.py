@@ -181,7 +181,7 @@ def test_a_running_job_is_cancelled_with_its_children(yard: Yard) -> None:
 
 def test_the_account_adds_up_and_comes_as_csv(yard: Yard) -> None:
     """A job of two cores that sleeps half a second: one core second, more by what the machine was slow."""
-    job_id = yard.ended(yard.submit("sleep", "0.5", resources={"cores": 2, "memory_mb": 100}))["id"]
+    job_id = yard.ended(yard.submit("sleep", "0.5", resources={"cores": 2, "memory_mb": 100}), timeout_s=240)["id"]
     items = yard.json("GET", "/v1/accounting?limit=1000")["items"]
     (row,) = [item for item in items if item["job"] == job_id]
     assert row["core_s"] >= 1.0

@@ -64,9 +64,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadingService
 
 
 def sandboxes() -> list[psutil.Process]:
-    """Query processes of this test process."""
-    children = psutil.Process().children()
-    return [child for child in children if "data_hub.engine.sandbox.worker" in " ".join(child.cmdline())]
+    """Query processes of this test process that live."""
+    return [child for child in psutil.Process().children() if _is_sandbox(child)]
+
+
+def _is_sandbox(child: psutil.Process) -> bool:
+    try:
+        return "data_hub.engine.sandbox.worker" in " ".join(child.cmdline())
+    except psutil.NoSuchProcess:  # also a zombie: it was killed and waits to be collected
+        return False
 
 
 def is_running(service: ReadingService, key: str) -> bool:
@@ -254,7 +260,7 @@ def test_a_killed_query_process_is_an_error_of_one_query_alone(service: ReadingS
 def test_query_processes_have_no_environment_and_end_when_idle(service: ReadingService) -> None:
     """No secret is in reach of a query; nothing is left over."""
     service.query(STEEL_KEY, "SELECT 1")
-    environment = sandboxes()[0].environ()
+    environment = until(lambda: [child.environ() for child in sandboxes() if child.status() != psutil.STATUS_ZOMBIE])[0]
     pool = service.reading.pool
     pool._idle_limit_s, kept = -1.0, pool._idle_limit_s
     pool.tend()
