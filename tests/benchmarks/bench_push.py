@@ -212,7 +212,7 @@ def many_pushers(hub: Hub, pushers: int, batches: int, batch_rows: int) -> dict[
     ready = threading.Barrier(1)
     timed(1, 2)
     single = max(timed(1, 10) for _ in range(2))
-    many = timed(pushers, batches)
+    many = max(timed(pushers, batches) for _ in range(2))
     note = f"{many:,.0f} against {single:,.0f} rows/s, none failed"
     return {
         f"{pushers} pushers of {batch_rows} rows against one": {
