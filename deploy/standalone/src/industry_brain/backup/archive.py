@@ -18,11 +18,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from brain_kit.objects.ledger import fsync_folder
+
 from industry_brain.backup.errors import BackupRefused
 from industry_brain.backup.manifest import CONTENT_PREFIX, FORMAT, HEADER_NAME, MANIFEST_NAME, FileEntry, Manifest
 
 CHUNK_BYTES = 1 << 20
 OnBytes = Callable[[int], None]
+OnProgress = Callable[[int, int], None]
+
+
+def counting(total: int, on_progress: OnProgress | None) -> OnBytes:
+    """Adds up bytes and tells of them as (done, total); None tells nobody."""
+    done = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_progress is not None:
+            on_progress(done, total)
+
+    return on_bytes
 
 
 class _Hashed:
@@ -88,7 +104,7 @@ class ArchiveWriter:
         os.fsync(self._file.fileno())
         self._file.close()
         self._partial.rename(self._path)
-        _sync_folder(self._path.parent)
+        fsync_folder(self._path.parent)
         self._pool.shutdown()
 
     def abandon(self) -> None:
@@ -203,11 +219,3 @@ class ArchiveReader:
             parts = Path(member.name).parts
             if not member.isreg() or ".." in parts or member.name.startswith("/"):
                 raise BackupRefused(f"{self._path} 含有不该有的成员 {member.name[:200]}")
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from brain_kit.database.migration import migrations_folder
 
-from industry_brain.backup.archive import ArchiveReader
+from industry_brain.backup.archive import ArchiveReader, OnProgress, counting
 from industry_brain.backup.errors import BackupRefused
 from industry_brain.backup.manifest import Manifest
 from industry_brain.backup.taking import refuse_servers, require_space
 from industry_brain.wiring import SERVICES
-
-OnProgress = Callable[[int, int], None]
 
 
 def restore(archive: Path, home: Path, on_progress: OnProgress | None = None) -> Manifest:
@@ -37,7 +35,7 @@ def restore(archive: Path, home: Path, on_progress: OnProgress | None = None) ->
         require_space(home.parent, reader.manifest.content_bytes)
         with _draft_of(home) as draft:
             try:
-                _unpack(reader, draft, on_progress or (lambda done, total: None))
+                _unpack(reader, draft, on_progress)
             except OSError as error:
                 raise BackupRefused(f"恢复没有写完：{error.strerror}；{home} 没有出现") from error
             os.sync()
@@ -59,17 +57,9 @@ def check_versions(manifest: Manifest) -> None:
             )
 
 
-def _unpack(reader: ArchiveReader, draft: Path, on_progress: OnProgress) -> None:
-    total = reader.manifest.content_bytes
-    done = 0
-
-    def on_bytes(count: int) -> None:
-        nonlocal done
-        done += count
-        on_progress(done, total)
-
+def _unpack(reader: ArchiveReader, draft: Path, on_progress: OnProgress | None) -> None:
     made = {draft}
-    for entry, copy in reader.files(on_bytes):
+    for entry, copy in reader.files(counting(reader.manifest.content_bytes, on_progress)):
         target = draft / entry.path
         if target.parent not in made:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-from industry_brain.backup.archive import ArchiveWriter
+from industry_brain.backup.archive import ArchiveWriter, OnProgress, counting
 from industry_brain.backup.errors import BackupRefused
 from industry_brain.backup.frozen import ROOTS, FrozenHome, frozen
 from industry_brain.backup.manifest import Manifest
 
 SPARE_BYTES = 64 << 20
-OnProgress = Callable[[int, int], None]
 
 
 def back_up(home: Path, target: Path, on_progress: OnProgress | None = None) -> Manifest:
@@ -33,7 +31,7 @@ def back_up(home: Path, target: Path, on_progress: OnProgress | None = None) -> 
     with frozen(home.resolve()) as content:
         total = content.content_bytes
         require_space(target.parent, total)
-        _write(content, target, total, on_progress or (lambda done, total: None))
+        _write(content, target, total, on_progress)
         return content.manifest
 
 
@@ -56,18 +54,11 @@ def refuse_servers() -> None:
             )
 
 
-def _write(content: FrozenHome, target: Path, total: int, on_progress: OnProgress) -> None:
-    done = 0
-
-    def on_bytes(count: int) -> None:
-        nonlocal done
-        done += count
-        on_progress(done, total)
-
+def _write(content: FrozenHome, target: Path, total: int, on_progress: OnProgress | None) -> None:
     manifest = content.manifest
     header = {"version": manifest.version, "made_at": manifest.made_at, "source_home": manifest.source_home}
     try:
-        writer = ArchiveWriter(target, header, on_bytes)
+        writer = ArchiveWriter(target, header, counting(total, on_progress))
     except OSError as error:
         raise BackupRefused(f"无法写入 {target}：{error.strerror}") from error
     try:

@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from industry_brain.backup.archive import CHUNK_BYTES, ArchiveReader
+from industry_brain.backup.archive import CHUNK_BYTES, ArchiveReader, OnProgress, counting
 from industry_brain.backup.frozen import ROOTS, FrozenHome, frozen
 from industry_brain.backup.manifest import Manifest
 from industry_brain.backup.taking import refuse_servers
-
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -36,24 +34,12 @@ def verify(home: Path, archive: Path, on_progress: OnProgress | None = None) -> 
     try:
         with frozen(home.resolve()) as content:
             total = reader.manifest.content_bytes + content.content_bytes
-            count = _counter(total, on_progress)
+            count = counting(total, on_progress)
             for _, check in reader.files(count):
                 check(None)
             return reader.manifest, list(_differences(reader.manifest, content, count))
     finally:
         reader.close()
-
-
-def _counter(total: int, on_progress: OnProgress | None) -> Callable[[int], None]:
-    done = 0
-
-    def on_bytes(count: int) -> None:
-        nonlocal done
-        done += count
-        if on_progress is not None:
-            on_progress(done, total)
-
-    return on_bytes
 
 
 def _differences(kept: Manifest, content: FrozenHome, on_bytes: Callable[[int], None]) -> Iterator[Difference]:
