@@ -31,16 +31,13 @@ def local_agent(platform: Platform, database: Database, settings: Settings) -> W
         from compute_scheduler.agent.agent import Agent
         from compute_scheduler.agent.limits import limits_of
         from compute_scheduler.agent.link import Link
+        from compute_scheduler.engine.local import LocalEngine
 
         operator = platform.client("identity").request("GET", "/v1/organisations", params={"kind": "operator"}).json()
         centres.make_local(database, operator["items"][0]["uscc"])
-        agent = Agent(
-            Link(platform.client("compute-scheduler"), centres.LOCAL),
-            settings.home / "compute" / centres.LOCAL,
-            limits_of(settings),
-            settings.compute_scheduler_local_cores,
-            settings.compute_scheduler_local_memory_mb,
-        )
-        agent.run(stop)
+        root = settings.home / "compute" / centres.LOCAL
+        cores, memory_mb = settings.compute_scheduler_local_cores, settings.compute_scheduler_local_memory_mb
+        engine = LocalEngine(root, limits_of(settings), cores, memory_mb)
+        Agent(Link(platform.client("compute-scheduler"), centres.LOCAL), root, engine).run(stop)
 
     return Worker("agent", "agent", run)

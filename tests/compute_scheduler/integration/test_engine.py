@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from compute_scheduler.engine import landlock, processes
-from compute_scheduler.engine.local import AgentFolderInUse, EngineLimits, LocalEngine
+from compute_scheduler.engine.contract import EngineInUse
+from compute_scheduler.engine.local import EngineLimits, LocalEngine
 
 LIMITS = EngineLimits(disk_mb=20, log_bytes=100_000, processes=20, grace_s=0.3, nice=0)
 
@@ -25,8 +26,8 @@ class Bench:
         self.root = root
         self.ended: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
         self.gone: queue.Queue[bool] = queue.Queue()
-        self.engine = LocalEngine(root, limits, self._hear)
-        self.engine.open()
+        self.engine = LocalEngine(root, limits)
+        self.engine.open(self._hear)
 
     def _hear(self, event: dict[str, Any]) -> None:
         if event["event"] == "ended":
@@ -217,7 +218,7 @@ def test_jobs_outlive_their_agent_and_a_new_one_finds_them(tmp_path: Path) -> No
     first = Bench(tmp_path / "agent")
     first.run("short.1", "sh", "-c", "sleep 0.3; echo short")
     first.run("long.1", "sh", "-c", "sleep 1.5; echo long")
-    with pytest.raises(AgentFolderInUse):
+    with pytest.raises(EngineInUse):
         Bench(tmp_path / "agent")
     first.engine.close()
     time.sleep(0.8)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from compute_scheduler.agent.agent import Agent
 from compute_scheduler.agent.held import Held, Shelf
 from compute_scheduler.agent.link import link_to
+from compute_scheduler.engine.contract import Hear
 from compute_scheduler.engine.local import EngineLimits, LocalEngine
 
 ATTEMPT = "job_00000000000000000000000001.1"
@@ -28,28 +27,25 @@ ORDER = {
 class EngineOfShortJobs(LocalEngine):
     """Its start returns only after the end of the command was told, as on a busy machine."""
 
-    def __init__(self, root: Path, limits: EngineLimits, on_event: Callable[[dict[str, Any]], None]) -> None:
+    def open(self, hear: Hear) -> None:
         self.told = threading.Event()
 
         def listening(event: dict[str, Any]) -> None:
-            on_event(event)
+            hear(event)
             if event["event"] == "ended":
                 self.told.set()
 
-        super().__init__(root, limits, listening)
+        super().open(listening)
 
     def start(self, attempt: str) -> None:
         super().start(attempt)
         assert self.told.wait(30.0)
 
 
-def test_a_command_that_ends_before_its_start_returns_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_that_ends_before_its_start_returns_is_reported(tmp_path: Path) -> None:
     """The end stands: the attempt waits to be reported and is not taken for a running one."""
-    monkeypatch.setattr("compute_scheduler.agent.agent.LocalEngine", EngineOfShortJobs)
-    agent = Agent(link_to("http://127.0.0.1:9", "key", "local"), tmp_path, EngineLimits())
-    agent.engine.open()
+    agent = Agent(link_to("http://127.0.0.1:9", "key", "local"), tmp_path, EngineOfShortJobs(tmp_path, EngineLimits()))
+    agent.engine.open(agent._on_event)
     try:
         nonce = agent.engine.take(ATTEMPT, ORDER)
         agent.shelf.add(Held(ATTEMPT, nonce, ORDER, stage="granted"))

@@ -1,14 +1,13 @@
-"""The agent of a centre that is this machine: one thread pulls work, one reports, few stage files.
+"""The agent of a centre: one thread pulls work, one reports, few stage files; its engine runs the jobs.
 
-Nothing is lost when it dies: what it took lies in the engine's folders, and every step is decided by the service. It
-starts a command only after the service has granted the claim of the attempt's epoch.
+Nothing is lost when it dies: what it took lies in the engine's folders, and every step is decided by the service. A
+command begins only after the service has granted a copy's claim of the attempt's epoch.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import secrets
 import threading
 import time
@@ -23,11 +22,10 @@ from brain_kit.events import wakeup
 from brain_kit.problems import Problem
 
 from compute_scheduler import steps
-from compute_scheduler.agent import machine
 from compute_scheduler.agent.held import Held, Json, Shelf
 from compute_scheduler.agent.link import Link, is_passing
 from compute_scheduler.agent.staging import Staging
-from compute_scheduler.engine.local import EngineLimits, LocalEngine, capabilities
+from compute_scheduler.engine.contract import Engine
 
 WAIT_S = 10.0
 LOG_PART_BYTES = 1 << 18
@@ -42,17 +40,14 @@ log = structlog.get_logger()
 
 @dataclass
 class Agent:
-    """Runs the work of one centre on this machine."""
+    """Runs the work of one centre in its engine. root: folder of the agent, its own."""
 
     link: Link
     root: Path
-    limits: EngineLimits
-    cores: float = 0.0
-    memory_mb: int = 0
+    engine: Engine
     shelf: Shelf = field(default_factory=Shelf)
 
     def __post_init__(self) -> None:
-        self.engine = LocalEngine(self.root, self.limits, self._on_event)
         self.staging = Staging(self.link, self.engine)
         self._session = 0
         self._first = True
@@ -63,7 +58,7 @@ class Agent:
     def run(self, stop: threading.Event) -> None:
         """Works until stopped; what runs goes on without it."""
         self._stop = stop
-        self.engine.open()
+        self.engine.open(self._on_event)
         workers = ThreadPoolExecutor(4, thread_name_prefix="staging")
         try:
             self.staging.workers = workers
@@ -92,8 +87,8 @@ class Agent:
             opened = self.link.open_session(
                 {
                     "instance": self._instance(),
-                    "nodes": [machine.describe(self.cores, self.memory_mb)],
-                    "capabilities": capabilities(self.limits),
+                    "nodes": self.engine.nodes(),
+                    "capabilities": self.engine.capabilities(),
                     "held": self.engine.held(),
                 }
             )
@@ -106,18 +101,15 @@ class Agent:
         log.info("agent_session", session=self._session, held=len(self.engine.held()))
 
     def _take_up(self, attempt: str) -> None:
-        folder = self.engine.folder(attempt)
-        spec = folder.spec()
-        if spec is None:
+        kept = self.engine.kept(attempt)
+        if kept is None:
             return
-        held = Held(attempt, spec["nonce"], spec)
-        held.has_output = os.path.exists(folder.log)
+        held = Held(attempt, kept.nonce, kept.order, has_output=True)
         if not self.shelf.add(held):
             return
-        record = folder.exit()
-        if record is not None:
-            self._ended(held, record)
-        elif folder.is_begun():
+        if kept.record is not None:
+            self._ended(held, kept.record)
+        elif kept.is_begun:
             self.shelf.step(held, "taken", "running")
         else:
             self._stage(held)
@@ -141,7 +133,7 @@ class Agent:
         is_due = time.monotonic() - self._described > NODES_EVERY_S
         body = {
             "session": session,
-            "nodes": [machine.describe(self.cores, self.memory_mb)] if is_due else None,
+            "nodes": self.engine.nodes() if is_due else None,
             "ending": self.shelf.ending(),
             "first": self._first,
             "wait_s": WAIT_S,
@@ -170,17 +162,22 @@ class Agent:
 
     def _stage(self, held: Held) -> None:
         if not held.order["inputs"]:
-            self.shelf.advance(held, "claiming")
+            self._prepare(held)
             return
 
         def done(failure: str | None) -> None:
             if failure is None:
-                self.shelf.advance(held, "claiming")
+                self._prepare(held)
             else:
                 record = {"cause": "input_missing", "detail": failure}
-                self._ended(held, self.engine.folder(held.attempt).finish(record))
+                self._ended(held, self.engine.finish(held.attempt, record))
 
         self.staging.fetch(held, done)
+
+    def _prepare(self, held: Held) -> None:
+        # Before it is asked for: a copy may claim before the asking returns.
+        self.shelf.step(held, "taken", "waiting")
+        self.engine.prepare(held.attempt)
 
     def _end(self, attempt: str) -> None:
         held = self.shelf.get(attempt)
@@ -189,14 +186,19 @@ class Agent:
             return
         held.is_ending = True
         self.engine.end(attempt)
-        record = self.engine.folder(attempt).exit()
-        if record is not None and held.stage in ("taken", "claiming", "granted", "running"):
-            self._ended(held, record)
+        kept = self.engine.kept(attempt)
+        if kept is not None and kept.record is not None and held.stage != "ended":
+            self._ended(held, kept.record)
 
     # work out -----------------------------------------------------------------------------------------------------
 
     def _on_event(self, event: Json) -> None:
         match event["event"]:
+            case "claim":
+                held = self.shelf.get(event["attempt"])
+                if held is not None and self.shelf.step(held, "waiting", "claiming"):
+                    held.nonce = event["nonce"]
+                    self.shelf.changed.set()
             case "ended":
                 held = self.shelf.get(event["attempt"])
                 if held is not None:
@@ -220,10 +222,10 @@ class Agent:
                 log.warning("supervisor_unreachable", error=str(error))
                 self._stop.wait(0.5)
         for held in self.shelf.in_stage("running"):
-            record = self.engine.folder(held.attempt).exit()
-            if record is not None:
-                self._ended(held, record)
-            elif not self.engine.folder(held.attempt).is_begun():
+            kept = self.engine.kept(held.attempt)
+            if kept is not None and kept.record is not None:
+                self._ended(held, kept.record)
+            elif kept is not None and not kept.is_begun:
                 self.engine.start(held.attempt)
 
     def _ended(self, held: Held, record: Json) -> None:
@@ -258,7 +260,7 @@ class Agent:
             "session": session,
             "claims": [{"attempt": held.attempt, "nonce": held.nonce} for held in claims],
             "logs": logs,
-            "ended": [_said(held, self.limits) for held in done],
+            "ended": [_said(held, self.engine.limits()) for held in done],
         }
         with self._session_kept(session):
             steps.reached("report:before")
@@ -308,7 +310,7 @@ class Agent:
                 continue
             offset = held.log_sent
             while room > 0:
-                data = _read(self.engine.folder(held.attempt).log, offset, LOG_PART_BYTES)
+                data = self.engine.read_log(held.attempt, offset, LOG_PART_BYTES)
                 if not data:
                     break
                 parts.append({"attempt": held.attempt, "offset": offset, "data": base64.b64encode(data).decode()})
@@ -349,22 +351,12 @@ class Agent:
                 return
 
 
-def _said(held: Held, limits: EngineLimits) -> Json:
+def _said(held: Held, limits: Json) -> Json:
     assert held.record is not None
-    known = {"limits": {"disk_mb": limits.disk_mb, "processes": limits.processes}}
     return {
         "attempt": held.attempt,
         "nonce": held.nonce,
-        "record": held.record | known,
+        "record": held.record | {"limits": limits},
         "outputs": held.outputs,
         "missing": held.missing,
     }
-
-
-def _read(path: str, offset: int, most_bytes: int) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            return file.read(most_bytes)
-    except FileNotFoundError:
-        return b""

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 class Held:
     """One attempt of this agent.
 
-    stage: taken (its inputs come), claiming, granted, running, ended.
+    stage: taken (its inputs come), waiting (for a copy that claims), claiming, granted, running, ended.
     """
 
     attempt: str

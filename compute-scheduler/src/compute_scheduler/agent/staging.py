@@ -17,7 +17,7 @@ from brain_kit.problems import Problem
 
 from compute_scheduler.agent.held import Held
 from compute_scheduler.agent.link import Link, is_passing
-from compute_scheduler.engine.local import LocalEngine
+from compute_scheduler.engine.contract import Engine
 
 TRIES = 6
 CHUNK_BYTES = 1 << 20
@@ -29,7 +29,7 @@ class Staging:
     """Copies inputs and outputs beside the other work; `workers` is given when the agent runs."""
 
     link: Link
-    engine: LocalEngine
+    engine: Engine
     workers: Executor | None = None
 
     def fetch(self, held: Held, done: Callable[[str | None], None]) -> None:
@@ -55,7 +55,7 @@ class Staging:
             log.exception("staging_failed")
 
     def _fetch(self, held: Held) -> str | None:
-        work = Path(self.engine.folder(held.attempt).work)
+        work = self.engine.work(held.attempt)
         for name, item in held.order["inputs"].items():
             target = work / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,11 +74,11 @@ class Staging:
         return None
 
     def _collect(self, held: Held) -> None:
-        work = self.engine.folder(held.attempt).work
+        work = self.engine.work(held.attempt)
         outputs: dict[str, Any] = {}
         missing = []
         for name in held.order["outputs"]:
-            path = Path(work) / name
+            path = work / name
             if not _is_own_file(work, path):
                 missing.append(name)
                 continue
@@ -102,13 +102,13 @@ class Staging:
             number += 1
 
 
-def _is_own_file(work: str, path: Path) -> bool:
+def _is_own_file(work: Path, path: Path) -> bool:
     """Whether the path is a plain file inside the working folder, reached without links out of it."""
     try:
         found = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and path.resolve().is_relative_to(Path(work).resolve())
+    return stat.S_ISREG(found.st_mode) and path.resolve().is_relative_to(work.resolve())
 
 
 def _digest(path: Path) -> str:

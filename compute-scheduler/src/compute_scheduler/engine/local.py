@@ -14,13 +14,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from compute_scheduler.engine import landlock, processes
+from compute_scheduler.engine import landlock, machine, processes
+from compute_scheduler.engine.contract import EngineInUse, Health, Hear, Json, Kept
 from compute_scheduler.engine.folder import AttemptFolder, attempts_in
 from compute_scheduler.engine.supervisor import ATTEMPTS, SECRET, SOCKET
 
@@ -42,10 +42,6 @@ SYSTEM_PATHS = (
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
-class AgentFolderInUse(Exception):
-    """Another agent works in the folder."""
-
-
 @dataclass(frozen=True)
 class EngineLimits:
     """What every job of this engine may use beside what it asked for."""
@@ -62,22 +58,25 @@ class EngineLimits:
 
 @dataclass
 class LocalEngine:
-    """Jobs as processes of this machine.
+    """Jobs as processes of this machine; see `contract.Engine`.
 
-    root: folder of the agent, its own. on_event: called from a thread with each message of the supervisor.
-    The supervisor is started at the first attempt and outlives this object.
+    root: folder of the agent, its own. cores, memory_mb: what it offers; 0 stands for what the machine has, of memory
+    three quarters. The supervisor is started at the first attempt and outlives this object.
     """
 
     root: Path
-    limits: EngineLimits
-    on_event: Callable[[dict[str, Any]], None]
+    each_job: EngineLimits
+    cores: float = 0.0
+    memory_mb: int = 0
+    _hear: Hear = field(default=lambda event: None)
     _connection: socket.socket | None = None
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _lock_file: int = -1
     _forgotten: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue)
 
-    def open(self) -> None:
-        """Takes the folder for this agent. Raises AgentFolderInUse."""
+    def open(self, hear: Hear) -> None:
+        """Takes the folder for this agent; `hear` gets each message of the supervisor. Raises EngineInUse."""
+        self._hear = hear
         (self.root / ATTEMPTS).mkdir(parents=True, exist_ok=True, mode=0o700)
         self.root.chmod(0o700)
         self._lock_file = os.open(self.root / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -85,7 +84,7 @@ class LocalEngine:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._lock_file)
-            raise AgentFolderInUse(f"{self.root} 已被另一个代理使用 is used by another agent") from error
+            raise EngineInUse(f"{self.root} 已被另一个代理使用 is used by another agent") from error
         secret = self.root / SECRET
         if not secret.exists():
             partial = secret.with_suffix(".part")
@@ -110,9 +109,49 @@ class LocalEngine:
             os.close(self._lock_file)
             self._lock_file = -1
 
+    def nodes(self) -> list[Json]:
+        """The one node that this machine is."""
+        return [machine.describe(self.cores, self.memory_mb)]
+
+    def capabilities(self) -> Json:
+        """What this machine can enforce."""
+        return capabilities(self.each_job)
+
+    def health(self) -> Health:
+        """As well as the agent itself."""
+        return Health()
+
+    def limits(self) -> Json:
+        """What every job may use beside what it asked for."""
+        return {"disk_mb": self.each_job.disk_mb, "processes": self.each_job.processes}
+
+    def belongs_to(self, mark: str) -> None:
+        """Nobody else's jobs are in the folder."""
+
     def folder(self, attempt: str) -> AttemptFolder:
         """The folder of an attempt."""
         return AttemptFolder(self.root / ATTEMPTS, attempt)
+
+    def kept(self, attempt: str) -> Kept | None:
+        """What the folder says."""
+        folder = self.folder(attempt)
+        spec = folder.spec()
+        if spec is None:
+            return None
+        return Kept(spec, str(spec["nonce"]), folder.exit(), folder.is_begun())
+
+    def work(self, attempt: str) -> Path:
+        """The working folder."""
+        return Path(self.folder(attempt).work)
+
+    def read_log(self, attempt: str, offset: int, most_bytes: int) -> bytes:
+        """A stretch of its output."""
+        try:
+            with open(self.folder(attempt).log, "rb") as file:
+                file.seek(offset)
+                return file.read(most_bytes)
+        except FileNotFoundError:
+            return b""
 
     def held(self) -> list[str]:
         """Attempts that this engine holds, running or ended."""
@@ -128,6 +167,16 @@ class LocalEngine:
         spec = folder.spec()
         assert spec is not None
         return str(spec["nonce"])
+
+    def prepare(self, attempt: str) -> None:
+        """The only copy claims at once."""
+        kept = self.kept(attempt)
+        if kept is not None:
+            self._hear({"event": "claim", "attempt": attempt, "nonce": kept.nonce})
+
+    def finish(self, attempt: str, record: Json) -> Json:
+        """Keeps the end of one that never began."""
+        return self.folder(attempt).finish(record)
 
     def start(self, attempt: str) -> None:
         """Lets the command begin, once, however often this is called."""
@@ -173,12 +222,12 @@ class LocalEngine:
         limits = {
             "memory_mb": wanted["memory_mb"],
             "time_limit_s": order["time_limit_s"],
-            "disk_mb": self.limits.disk_mb,
-            "log_bytes": self.limits.log_bytes,
-            "processes": self.limits.processes,
-            "user_processes": _processes_of_user(int(time.monotonic() / 5)) + self.limits.processes,
-            "grace_s": self.limits.grace_s,
-            "nice": self.limits.nice,
+            "disk_mb": self.each_job.disk_mb,
+            "log_bytes": self.each_job.log_bytes,
+            "processes": self.each_job.processes,
+            "user_processes": _processes_of_user(int(time.monotonic() / 5)) + self.each_job.processes,
+            "grace_s": self.each_job.grace_s,
+            "nice": self.each_job.nice,
             "cpus": _cpus(cores),
         }
         return {"env": env, "limits": limits}
@@ -216,10 +265,10 @@ class LocalEngine:
         hello = {"secret": (self.root / SECRET).read_text(encoding="ascii")}
         walls = {
             "do": "configure",
-            "readable": [*SYSTEM_PATHS, *_python_paths(self.root), *self.limits.readable],
-            "writable": [*DEVICES, *self.limits.writable],
-            "network": self.limits.network,
-            "disk_mb": self.limits.disk_mb,
+            "readable": [*SYSTEM_PATHS, *_python_paths(self.root), *self.each_job.readable],
+            "writable": [*DEVICES, *self.each_job.writable],
+            "network": self.each_job.network,
+            "disk_mb": self.each_job.disk_mb,
         }
         connection.sendall(json.dumps(hello).encode() + b"\n" + json.dumps(walls).encode() + b"\n")
         threading.Thread(target=self._listen, args=(connection,), name="supervisor-news", daemon=True).start()
@@ -240,12 +289,12 @@ class LocalEngine:
     def _listen(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as lines:
             for line in lines:
-                self.on_event(json.loads(line))
+                self._hear(json.loads(line))
         with self._guard:
             if self._connection is not connection:
                 return
             self._connection = None
-        self.on_event({"event": "gone"})
+        self._hear({"event": "gone"})
 
 
 _DETACH = (

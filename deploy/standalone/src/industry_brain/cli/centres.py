@@ -142,6 +142,7 @@ def agent(name: str, url: str, key: str, home: Path, cores: float, memory_mb: in
     from compute_scheduler.agent.agent import Agent
     from compute_scheduler.agent.limits import limits_of
     from compute_scheduler.agent.link import link_to
+    from compute_scheduler.engine.local import LocalEngine
     from compute_scheduler.settings import Settings
 
     os.environ.pop("BRAIN_KEY", None)
@@ -152,7 +153,7 @@ def agent(name: str, url: str, key: str, home: Path, cores: float, memory_mb: in
         signal.signal(number, lambda *_: stop.set())
     root = home.resolve() / name
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    working = Agent(link_to(url, key, name), root, limits_of(settings), cores, memory_mb)
+    working = Agent(link_to(url, key, name), root, LocalEngine(root, limits_of(settings), cores, memory_mb))
     click.echo(f"ready {name} {url}")
     working.run(stop)
 
