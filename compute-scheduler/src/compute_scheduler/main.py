@@ -37,5 +37,5 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(tenant_routes(database, settings))
     app.include_router(agent_routes(database, exchange, files))
     app.include_router(event_routes(database, platform.bus, {NAME: ()}, require("operator", "service")))
-    workers = [platform.relay(database), scheduler(database, settings), local_agent(platform, database, settings)]
+    workers = [platform.relay(database), scheduler(database, settings), local_agent(platform, exchange)]
     return ServiceRuntime(NAME, app, database, workers)

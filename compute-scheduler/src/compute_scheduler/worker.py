@@ -10,6 +10,7 @@ from brain_kit.database import Database
 from brain_kit.service import Platform, Worker
 
 from compute_scheduler.service import centres
+from compute_scheduler.service.exchange import Exchange
 from compute_scheduler.service.scheduling import Scheduler
 from compute_scheduler.settings import Settings
 
@@ -22,22 +23,24 @@ def scheduler(database: Database, settings: Settings) -> Worker:
     return Worker("scheduler", "scheduler", Scheduler(database, settings, holder).run)
 
 
-def local_agent(platform: Platform, database: Database, settings: Settings) -> Worker:
+def local_agent(platform: Platform, exchange: Exchange) -> Worker:
     """Runs jobs on this machine for the centre `local`, which is made at the first start."""
+
+    settings = exchange.settings
 
     def run(stop: threading.Event) -> None:
         if not settings.compute_scheduler_local:
             return
         from compute_scheduler.agent.agent import Agent
+        from compute_scheduler.agent.direct import DirectLink
         from compute_scheduler.agent.limits import limits_of
-        from compute_scheduler.agent.link import Link
         from compute_scheduler.engine.local import LocalEngine
 
         operator = platform.client("identity").request("GET", "/v1/organisations", params={"kind": "operator"}).json()
-        centres.make_local(database, operator["items"][0]["uscc"])
+        centres.make_local(exchange.database, operator["items"][0]["uscc"])
         root = settings.home / "compute" / centres.LOCAL
         cores, memory_mb = settings.compute_scheduler_local_cores, settings.compute_scheduler_local_memory_mb
         engine = LocalEngine(root, limits_of(settings), cores, memory_mb)
-        Agent(Link(platform.client("compute-scheduler"), centres.LOCAL), root, engine).run(stop)
+        Agent(DirectLink(exchange, platform.client("compute-scheduler"), centres.LOCAL), root, engine).run(stop)
 
     return Worker("agent", "agent", run)

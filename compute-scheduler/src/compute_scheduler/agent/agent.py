@@ -125,7 +125,10 @@ class Agent:
     # work in ------------------------------------------------------------------------------------------------------
 
     def _pull_loop(self) -> None:
+        pulled = float("-inf")
         while not self._stop.is_set():
+            wakeup.gather(pulled, GATHER_S)
+            pulled = time.monotonic()
             self._patiently(self._pull)
 
     def _pull(self) -> None:
