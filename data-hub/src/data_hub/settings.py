@@ -33,9 +33,11 @@ class Settings(QuerySettings):
         1 << 20, ge=0, description="Bodies up to this size are checked in memory and staged in the database."
     )
     data_hub_memory_mb: int = Field(
-        160, ge=64, description="Memory that DuckDB may use for one large push or one commit, in MB."
+        256, ge=64, description="Memory that DuckDB may use for one large push or one commit, in MB."
     )
-    data_hub_heavy_pushes: int = Field(1, ge=1, description="Large pushes that are typed at the same time.")
+    data_hub_typings: int = Field(
+        2, ge=1, description="Stretches of large pushes, or whole ones where they have none, typed at the same time."
+    )
     data_hub_push_lease_s: float = Field(
         20, gt=0, description="Seconds after which a push counts as interrupted when its process has not been heard of."
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -114,12 +115,11 @@ def large(duck: duckdb.DuckDBPyConnection, body: bytes, header: str | None = Non
         typer = BulkTyper(duck, CONTRACT, STAMP, contract_schema(CONTRACT), folder, rejects)
         path = folder / "segment"
         path.write_bytes(body)
-        if header is None:
-            typer.type_lines(path)
-        else:
-            names = CONTRACT.column_names
-            typer.type_csv(path, parse_header(header, Columns(("id",), names, names)))
+        names = CONTRACT.column_names
+        form = None if header is None else parse_header(header, Columns(("id",), names, names))
+        typer.finish(typer.begin(path, form, nullcontext()), nullcontext())
         drop_duplicates(typer)
+        typer.close()
         rejects.close()
         found: dict[int, dict[str, Any]] = {}
         for file in typer.result.files:
@@ -171,9 +171,31 @@ def test_good_rows_take_the_fast_way(duck: duckdb.DuckDBPyConnection) -> None:
         )
         path = folder / "segment"
         path.write_bytes(b"".join(json.dumps(row | {"id": f"r{number}"}).encode() + b"\n" for number in range(3000)))
-        typed = typer.type_lines(path)
-        typer.behind.finish()
+        typed = typer.finish(typer.begin(path, None, nullcontext()), nullcontext())
+        typer.close()
 
         assert typed is not None
         assert pq.read_metadata(typed.path).num_rows == 3000
     assert (typed.rows, typed.has_row) == (3000, False)
+
+
+@pytest.mark.parametrize(
+    ("days", "kept"), [(["2026-1-2", "2026-01-02", "2026-01-03"], [1, 3]), (["2026-01-02", "2026-01-03"], [1, 2])]
+)
+def test_a_key_is_the_same_however_it_is_written(
+    duck: duckdb.DuckDBPyConnection, tmp_path: Path, days: list[str], kept: list[int]
+) -> None:
+    """Two texts of one day in two stretches are one key; of rows that differ none is lost."""
+    contract = replace(CONTRACT, columns=(Column("day", "date", required=True),), key=("day",))
+    rejects = RejectFile(tmp_path / "rejects.parquet", 20)
+    typer = BulkTyper(duck, contract, STAMP, contract_schema(contract), tmp_path, rejects)
+    for number, day in enumerate(days):
+        path = tmp_path / f"segment-{number}"
+        path.write_bytes(json.dumps({"day": day}).encode() + b"\n")
+        typer.finish(typer.begin(path, None, nullcontext()), nullcontext())
+
+    assert drop_duplicates(typer) == (len(kept) < len(days))
+    typer.close()
+    assert [file.first_row for file in typer.result.files] == kept
+    assert sum(file.rows for file in typer.result.files) == len(kept)
+    assert rejects.count == len(days) - len(kept)

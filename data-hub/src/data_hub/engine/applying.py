@@ -81,7 +81,7 @@ class Applier:
             self._clean()
 
     def _keyed(self, pushes: Sequence[StagedPush], fold: Sequence[DataFileRef], out: Path) -> Applied:
-        touched = self._overlapping()
+        touched = self._overlapping({push.owner for push in pushes})
         alone = len(pushes) == 1 and pushes[0].mode != "delete"
         if alone and not touched:
             return self._finish(pushes, Applied(), [], fold, out, kept="incoming")
@@ -120,9 +120,10 @@ class Applier:
         row = f"file_row_number + {part.first_row} AS _row"
         return f"SELECT * EXCLUDE (file_row_number), {row}, {fixed} FROM read_parquet({path}, file_row_number=true)"
 
-    def _overlapping(self) -> list[DataFileRef]:
-        """Files whose bounds leave room for one of the keys that came."""
-        if not self._files:
+    def _overlapping(self, owners: set[str]) -> list[DataFileRef]:
+        """Files whose bounds leave room for one of the keys that came. owners: of all rows that came."""
+        files = [file for file in self._files if any(_overlaps(file, "_owner", owner, owner) for owner in owners)]
+        if not files:
             return []
         names = ["_owner", *self._key]
         types = {column.name: column.duckdb_type for column in self._schema}
@@ -130,7 +131,7 @@ class Applier:
         row = self._duck.execute(f"SELECT {wanted} FROM (SELECT {self._identity} FROM incoming)").fetchone()
         assert row is not None
         ranges = {name: (row[2 * place], row[2 * place + 1]) for place, name in enumerate(names)}
-        return [file for file in self._files if all(_overlaps(file, name, *ranges[name]) for name in names)]
+        return [file for file in files if all(_overlaps(file, name, *ranges[name]) for name in names)]
 
     def _judge(self, touched: Sequence[DataFileRef]) -> None:
         run = self._duck.execute

@@ -6,11 +6,15 @@ or a rule is broken, the stretch is cut into pieces, and only the pieces with so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from brain_contracts.contract import DatasetContract
@@ -21,11 +25,11 @@ from data_hub.domain.row_check import RowChecker
 from data_hub.domain.stamp import PushStamp
 from data_hub.domain.tables import SYSTEM_NAMES, ColumnField
 from data_hub.engine.behind import Behind
-from data_hub.engine.census import agrees, census_of_file
 from data_hub.engine.checked import RowCollector
-from data_hub.engine.detect import Rules
-from data_hub.engine.duck import copy_to_parquet, disk_errors, file_list, literal, quoted
-from data_hub.engine.readers import MAX_ROW_BYTES, Entry, Header, read_lines, read_records
+from data_hub.engine.distinct import KeyHashes, key_hashes
+from data_hub.engine.duck import copy_to_parquet, file_list
+from data_hub.engine.lanes import Lane, Lanes
+from data_hub.engine.readers import Entry, Header, read_lines, read_records
 from data_hub.engine.rejects import RejectFile
 from data_hub.engine.segments import line_pieces
 from data_hub.engine.typed_files import TypedWriter
@@ -41,6 +45,24 @@ class TypedFile:
     rows: int
     first_row: int
     has_row: bool
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What a stretch that was right as a whole has come to: its rows, and the sorted hashes of their keys."""
+
+    rows: int
+    hashes: npt.NDArray[np.uint64] | None
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Rows of a body that are being typed as a whole into `out`. header: of CSV, None for NDJSON."""
+
+    path: Path
+    header: Header | None
+    out: Path
+    typed: Future[Typed | None]
 
 
 @dataclass
@@ -75,48 +97,48 @@ class BulkTyper:
         self.rejects = rejects
         self.result = BulkResult()
         self.behind = Behind()
+        self.keys = KeyHashes(contract.key)
         used = {*SYSTEM_NAMES, *self.wanted.used}
         self.schema = [column for column in fields if column.name in used]
         self._folder = folder
         self._number = 0
-        self._rules = Rules(connection, contract, self.wanted, stamp.only_owner)
+        self.lane = self._lane(connection)
+        self._lanes = Lanes(connection, self._lane)
 
-    def type_lines(self, path: Path) -> TypedFile | None:
-        """A stretch of NDJSON; None when no row of it is right."""
+    def begin(self, path: Path, header: Header | None, gate: AbstractContextManager[object]) -> Stretch:
+        """Begins to type a stretch; `finish` has to be called for each in the same order.
 
-        def strict(source: Path) -> pa.Table | None:
-            table = self.read(json_source(source, self.wanted.used, self._types()), is_text=True)
-            return table if table is not None and self._is_exact(source, table) else None
-
-        return self._type(path, strict, read_lines, is_csv=False)
-
-    def type_csv(self, path: Path, header: Header) -> TypedFile | None:
-        """A stretch of CSV without header; None when no row of it is right."""
-
-        def strict(source: Path) -> pa.Table | None:
-            return self.read(csv_source(source, header, self._types()), set(header.names), is_text=True)
-
-        def rows(data: bytes) -> Iterable[Entry]:
-            return read_records(data.decode(), header)
-
-        return self._type(path, strict, rows, is_csv=True)
-
-    def read(self, source: str, present: set[str] | None = None, *, is_text: bool = False) -> pa.Table | None:
-        """Types a source in one pass and looks for broken rules; None when anything is wrong with it.
-
-        present: columns that the source has, None for all. is_text: its times are text.
+        header: of CSV, whose stretches have none; None for NDJSON. gate: held while rows are typed.
         """
-        asked = [column for column in self.schema if column.name not in SYSTEM_NAMES]
-        columns = ", ".join(_expression(column, present, is_text=is_text) for column in asked)
-        try:
-            with disk_errors():
-                table = self.duck.sql(f"SELECT {columns} FROM {source}").to_arrow_table()
-            wrong = self._rules.are_broken(
-                table, [name for name in self.wanted.used if present is None or name in present]
-            )
-        except duckdb.Error:
+
+        out = self.new_path()
+
+        def type_whole(lane: Lane) -> Typed | None:
+            with gate:
+                table = _strict(lane, path, header)
+                if table is None:
+                    return None
+                if table.num_rows:
+                    self.write(table, out)
+                return Typed(table.num_rows, key_hashes(table))
+
+        return Stretch(path, header, out, self._lanes.submit(type_whole))
+
+    def finish(self, stretch: Stretch, gate: AbstractContextManager[object]) -> TypedFile | None:
+        """Takes a stretch, row by row where it is not right as a whole; None when no row of it is right."""
+        typed = stretch.typed.result()
+        if typed is None:
+            with gate:
+                return self._take_pieces(stretch)
+        if not typed.rows:
             return None
-        return None if wrong else table
+        self.keys.take(typed.rows, typed.hashes)
+        return self.keep(typed.rows, stretch.out)
+
+    def close(self) -> None:
+        """Ends its threads; what has not begun is dropped."""
+        self._lanes.close()
+        self.behind.close()
 
     def write(self, table: pa.Table, out: Path) -> None:
         """Writes typed rows into a file of their own."""
@@ -153,6 +175,7 @@ class BulkTyper:
 
     def keep_mixed(self, files: list[TypedFile]) -> TypedFile | None:
         """Takes several files as one with `_row`."""
+        self.keys.miss()
         files = [file for file in files if file.rows]
         if not files:
             return None
@@ -169,33 +192,23 @@ class BulkTyper:
             file.path.unlink()
         return TypedFile(out, rows, files[0].first_row, has_row=True)
 
+    def _lane(self, connection: duckdb.DuckDBPyConnection) -> Lane:
+        return Lane(connection, self.contract, self.wanted, self.schema, self.stamp.only_owner, self.keys)
+
     def new_path(self) -> Path:
         """Where the next file goes."""
         self._number += 1
         return self._folder / f"typed-{self._number:05d}.parquet"
 
-    def _type(
-        self,
-        path: Path,
-        strict: Callable[[Path], pa.Table | None],
-        rows_in: Callable[[bytes], Iterable[Entry]],
-        *,
-        is_csv: bool,
-    ) -> TypedFile | None:
-        table = strict(path)
-        if table is not None:
-            if not table.num_rows:
-                return None
-            out = self.new_path()
-            self.behind.do(self.write, table, out)
-            return self.keep(table.num_rows, out)
+    def _take_pieces(self, stretch: Stretch) -> TypedFile | None:
         files: list[TypedFile] = []
-        piece_path = self._folder / "piece.txt"
-        for piece in line_pieces(path, PIECE_BYTES, quotes=is_csv):
+        piece_path, header = self._folder / "piece.txt", stretch.header
+        for piece in line_pieces(stretch.path, PIECE_BYTES, quotes=header is not None):
             piece_path.write_bytes(piece)
-            table = strict(piece_path)
+            table = _strict(self.lane, piece_path, header)
             if table is None:
-                files += self.check_rows(rows_in(piece), self.result.received + 1, is_text=is_csv)
+                entries = read_lines(piece) if header is None else read_records(piece.decode(), header)
+                files += self.check_rows(entries, self.result.received + 1, is_text=header is not None)
             else:
                 files.append(self.keep_piece(table))
         return self.keep_mixed(files)
@@ -211,71 +224,9 @@ class BulkTyper:
         collector.result.tables = []
         return files
 
-    def _is_exact(self, source: Path, table: pa.Table) -> bool:
-        """Whether a typed read of NDJSON missed and bent nothing."""
-        census = census_of_file(source, MAX_ROW_BYTES)
-        return census is not None and agrees(census, self._filled(table))
 
-    def _types(self) -> dict[str, str]:
-        return {name: self.contract.column(name).duckdb_type for name in self.wanted.used}
-
-    def _filled(self, table: pa.Table) -> dict[str, int]:
-        """Values that are not null by DuckDB type."""
-        filled: dict[str, int] = {}
-        for name in self.wanted.used:
-            kind, column = self.contract.column(name).duckdb_type, table.column(name)
-            filled[kind] = filled.get(kind, 0) + len(column) - column.null_count
-        return filled
-
-
-# DuckDB reads much more as a day or a time than the row checker does, and cuts off what it has no use for.
-TIME_FORMS = {
-    "DATE": "[0-9]{4}(-[0-9]{1,2}-[0-9]{1,2}|/[0-9]{1,2}/[0-9]{1,2})",
-    "TIMESTAMP WITH TIME ZONE": "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    "([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?",
-}
-
-
-def _expression(column: ColumnField, present: set[str] | None, *, is_text: bool) -> str:
-    name = quoted(column.name)
-    if present is not None and column.name not in present:
-        return f"NULL::{column.duckdb_type} AS {name}"
-    return typed_expression(name, column.duckdb_type, is_text=is_text)
-
-
-def typed_expression(name: str, duckdb_type: str, *, is_text: bool) -> str:
-    """A column of a source as its type. Whole numbers come as floating ones, since DuckDB would round 1.5 to 2."""
-    if duckdb_type == "BIGINT":
-        fits = f"{name} = trunc({name}) AND abs({name}) <= 9007199254740992"
-    elif is_text and duckdb_type in TIME_FORMS:
-        fits = f"regexp_full_match({name}, {literal(TIME_FORMS[duckdb_type])})"
-    else:
-        return f"CAST({name} AS {duckdb_type}) AS {name}"
-    return f"CASE WHEN {fits} OR {name} IS NULL THEN CAST({name} AS {duckdb_type}) ELSE error('form') END AS {name}"
-
-
-def source_type(duckdb_type: str) -> str:
-    """The type as which a column of text is read."""
-    return "VARCHAR" if duckdb_type in TIME_FORMS else "DOUBLE" if duckdb_type == "BIGINT" else duckdb_type
-
-
-def json_source(path: Path, names: Sequence[str], types: dict[str, str]) -> str:
-    """NDJSON as a typed table function."""
-    columns = ", ".join(f"{literal(name)}: {literal(source_type(types[name]))}" for name in names)
-    return (
-        f"read_json({literal(str(path))}, format = 'newline_delimited', columns = {{{columns}}},"
-        f" maximum_object_size = {MAX_ROW_BYTES})"
-    )
-
-
-def csv_source(path: Path, header: Header, types: dict[str, str]) -> str:
-    """CSV without header as a typed table function."""
-    columns = ", ".join(f"{literal(name)}: {literal(source_type(types.get(name, 'VARCHAR')))}" for name in header.names)
-    return (
-        f"read_csv({literal(str(path))}, header = false, auto_detect = false, columns = {{{columns}}},"
-        f" delim = {literal(header.delimiter)}, quote = '\"', escape = '\"', nullstr = '',"
-        f" max_line_size = {MAX_ROW_BYTES})"
-    )
+def _strict(lane: Lane, path: Path, header: Header | None) -> pa.Table | None:
+    return lane.lines(path) if header is None else lane.records(path, header)
 
 
 def rows_of(files: Sequence[TypedFile]) -> str:

@@ -131,4 +131,6 @@ def _prepare_codes(connection: duckdb.DuckDBPyConnection, contract: DatasetContr
     used = {column.code_type for column in contract.columns}
     for code_type, codes in (("region", frozenset(regions())), ("industry_class", industry_codes())):
         if code_type in used:
-            connection.execute(f"CREATE TABLE {CODE_TABLES[code_type]} AS SELECT unnest($1) AS code", [sorted(codes)])
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {CODE_TABLES[code_type]} AS SELECT unnest($1) AS code", [sorted(codes)]
+            )

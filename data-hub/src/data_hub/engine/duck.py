@@ -31,6 +31,15 @@ def open_duck(folder: Path, memory_mb: int, threads: int = THREADS) -> duckdb.Du
             "allow_community_extensions": "false",
         }
     )
+    return _in_zone(connection)
+
+
+def beside(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Another connection to the same database, for another thread."""
+    return _in_zone(connection.cursor())
+
+
+def _in_zone(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     # A time without a zone is eight hours ahead of UTC, as the row checker takes it; the zone of Shanghai would follow
     # its history. Known only once ICU is loaded. The sign is POSIX's.
     connection.execute("SET TimeZone = 'Etc/GMT-8'")

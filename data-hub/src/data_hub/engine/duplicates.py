@@ -1,7 +1,8 @@
 """Rows of one large push that repeat the key of an earlier row.
 
-Keys are compared by a 64-bit hash, a share of them at a time, so that memory does not grow with the push. Only when a
-share has fewer hashes than rows are its rows compared by their keys.
+Most pushes are known to have none from the hashes taken on their way in. The others are looked through by a 64-bit
+hash, a share of the keys at a time, so that memory does not grow with the push. Only when a share has fewer hashes
+than rows are its rows compared by their keys.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def drop_duplicates(typer: BulkTyper) -> bool:
     """Rejects every later row with a key that came before, and takes it out of its file; True when there were any."""
     typer.behind.finish()
     key = typer.contract.key
-    if not key or not typer.result.files:
+    if not key or not typer.result.files or typer.keys.are_distinct():
         return False
     shares = 1 + typer.result.accepted // SHARE_ROWS
     columns = ", ".join(quoted(name) for name in key)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from data_hub.engine.bulk import BulkTyper, TypedFile
 from data_hub.engine.checked import entries_of_batches
 from data_hub.engine.columnar import arrow_batches, check_parquet, parquet_refused
+from data_hub.engine.distinct import key_hashes
 from data_hub.engine.duck import literal
 from data_hub.engine.media import Format
 from data_hub.engine.readers import MAX_ROW_BYTES, malformed_body
@@ -90,6 +91,7 @@ def _type_right(typer: BulkTyper, path: Path, media: Format) -> bool:
             if table is None:
                 is_right = False
                 break
+            typer.keys.take(table.num_rows, key_hashes(table))
             typer.behind.do(writer.add, table)
         typer.behind.finish()
     if is_right and writer.rows:
@@ -104,7 +106,7 @@ def _typed(typer: BulkTyper, batch: pa.RecordBatch) -> pa.Table | None:
         return None
     typer.duck.register("one_batch", pa.Table.from_batches([batch]))
     try:
-        return typer.read("one_batch", set(batch.schema.names))
+        return typer.lane.read("one_batch", set(batch.schema.names))
     finally:
         typer.duck.unregister("one_batch")
 

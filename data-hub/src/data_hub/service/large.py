@@ -10,11 +10,12 @@ import asyncio
 import hashlib
 import shutil
 import threading
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -32,7 +33,7 @@ from data_hub.service.push import Findings, Intent, Pushes, Received, concluded,
 from data_hub.store import PushRecord
 
 if TYPE_CHECKING:
-    from data_hub.engine.bulk import BulkTyper, TypedFile
+    from data_hub.engine.bulk import BulkTyper, Stretch, TypedFile
     from data_hub.engine.rejects import RejectFile
     from data_hub.engine.segments import CsvSegments, LineSegments, WholeBody
     from data_hub.engine.staged import StagedPart
@@ -41,6 +42,9 @@ log = structlog.get_logger()
 PIECE_BYTES = 4 << 20
 SEGMENTS_AHEAD = 2
 STOP = None
+NOTHING = ""
+# How soon a stretch that is typed is looked after when no other one comes in.
+LOOK_S = 0.05
 COUNTS = ("content_sha256", "bytes", "received", "accepted", "rejected")
 CONCLUDED = (*COUNTS, "staged", "rejects", "rejects_key", "problems", "validated_at")
 
@@ -77,7 +81,7 @@ class LargePushes:
         self._pushes = pushes
         self._warehouse = warehouse
         self._settings = pushes.settings
-        self.heavy = threading.BoundedSemaphore(self._settings.data_hub_heavy_pushes)
+        self.heavy = threading.BoundedSemaphore(self._settings.data_hub_typings)
         self._at_work: set[str] = set()
         self._keeper: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -183,26 +187,35 @@ class LargePushes:
         work.queue.put(path)
 
     def _type_segments(self, work: _Work) -> None:
-        """The thread of one push: types its stretches in order."""
-        while (path := work.queue.get()) is not STOP:
+        """The thread of one push: has its stretches typed beside each other and takes them in order."""
+        from data_hub.engine.lanes import LANES
+
+        begun: deque[Stretch] = deque()
+        is_open = True
+        while is_open:
+            path = _next(work.queue, begun)
+            is_open = path is not STOP
             if work.failure is not None:
                 continue
             try:
-                with self.heavy:
-                    self._type_segment(work, path, cast("LineSegments", work.sink))
+                if isinstance(path, Path):
+                    begun.append(self._begin_segment(work, path))
+                while begun and (not is_open or len(begun) >= LANES or begun[0].typed.done()):
+                    self._take_segment(work, begun.popleft(), cast("LineSegments", work.sink))
             except BaseException as error:  # noqa: BLE001 - handed to the thread that receives
                 work.failure = error
 
-    def _type_segment(self, work: _Work, path: Path, lines: LineSegments) -> None:
-        from data_hub.engine.bulk import refuse_too_many
+    def _begin_segment(self, work: _Work, path: Path) -> Stretch:
         from data_hub.engine.segments import CsvSegments
 
-        if isinstance(work.sink, CsvSegments):
-            assert work.sink.header is not None
-            typed = work.typer.type_csv(path, work.sink.header)
-        else:
-            typed = work.typer.type_lines(path)
-        lines.give_back(path)
+        header = work.sink.header if isinstance(work.sink, CsvSegments) else None
+        return work.typer.begin(path, header, self.heavy)
+
+    def _take_segment(self, work: _Work, stretch: Stretch, lines: LineSegments) -> None:
+        from data_hub.engine.bulk import refuse_too_many
+
+        typed = work.typer.finish(stretch, self.heavy)
+        lines.give_back(stretch.path)
         refuse_too_many(work.typer.result.received, self._settings.data_hub_push_limit_rows)
         if typed is not None:
             work.typer.behind.do(self._stage, work, typed)
@@ -223,8 +236,7 @@ class LargePushes:
         work.sink.close()
         self._join(work)
         if isinstance(work.sink, self._whole_type()):
-            with self.heavy:
-                self._type_whole(work, work.sink.path)
+            self._type_whole(work, work.sink.path)
         self._drop_duplicates(work)
         findings = self._findings(work)
         kept = concluded(new_record(work.intent, work.content_sha256, work.size), findings)
@@ -239,14 +251,18 @@ class LargePushes:
 
         media = work.intent.media.format
         if media is Format.JSON:
-            segment_bytes = self._settings.data_hub_segment_bytes
-            lines = LineSegments(work.folder, segment_bytes, lambda path: self._type_segment(work, path, lines))
+            lines = LineSegments(
+                work.folder,
+                self._settings.data_hub_segment_bytes,
+                lambda path: self._take_segment(work, self._begin_segment(work, path), lines),
+            )
             lines_of_array(work.typer, path, lines)
             return
-        if media is Format.XLSX:
-            type_xlsx(work.typer, path, self._settings.data_hub_xlsx_limit_bytes)
-        else:
-            type_columnar(work.typer, path, media)
+        with self.heavy:
+            if media is Format.XLSX:
+                type_xlsx(work.typer, path, self._settings.data_hub_xlsx_limit_bytes)
+            else:
+                type_columnar(work.typer, path, media)
         path.unlink()
         for typed in work.typer.result.files:
             self._stage(work, typed)
@@ -285,7 +301,7 @@ class LargePushes:
         """Frees the Idempotency-Key and takes away what was stored; a refusal of content is kept by `_refused`."""
         work.failure = work.failure or error
         self._join(work, quiet=True)
-        work.typer.behind.close()
+        work.typer.close()
         for part in work.parts.values():
             self._discard(part.key)
         if isinstance(error, ContentRefused):
@@ -327,7 +343,7 @@ class LargePushes:
     def _clean(self, work: _Work) -> None:
         with self._lock:
             self._at_work.discard(work.intent.push_id)
-        work.typer.behind.close()
+        work.typer.close()
         work.typer.duck.close()
         shutil.rmtree(work.folder, ignore_errors=True)
 
@@ -360,3 +376,11 @@ class LargePushes:
         from data_hub.engine.segments import WholeBody
 
         return WholeBody
+
+
+def _next(queue: Queue[Path | None], begun: Sequence[Stretch]) -> Path | str | None:
+    """The next stretch, STOP at the end, or NOTHING when it is time to look after those that were begun."""
+    try:
+        return queue.get(timeout=LOOK_S if begun else None)
+    except Empty:
+        return NOTHING

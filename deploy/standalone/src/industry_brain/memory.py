@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import gc
 
-M_ARENA_MAX = -8  # <malloc.h> of glibc
+# <malloc.h> of glibc.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 ARENAS = 2
+# Bodies come in pieces of 256 KB. With glibc's own limits each of them was memory asked from the kernel and given back.
+PIECE_BYTES, KEPT_BYTES = 1 << 20, 32 << 20
 # A request makes some thousand objects that live a few milliseconds; with Python's threshold of 700 the collector
 # looked through them while they were alive, a seventh of the processor's time under load.
 THRESHOLDS = (10_000, 10, 20)
@@ -20,7 +23,10 @@ def prepare_memory() -> None:
     """
     gc.set_threshold(*THRESHOLDS)
     try:
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_ARENA_MAX, ARENAS)
+        mallopt(M_MMAP_THRESHOLD, PIECE_BYTES)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
     except (AttributeError, OSError):
         return
 

@@ -52,6 +52,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stop_clock()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Hands a piece on as it came where none waits before it; uvicorn would copy it twice."""
+        cycle = self.cycle
+        if not cycle.body and not cycle.response_complete:
+            cycle.body = body  # type: ignore[assignment]  # uvicorn asks for its bytes and for adding more only
+            body = b""
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The next byte is the head of another request."""
         super().on_message_complete()

@@ -150,7 +150,7 @@ class DerivedStaging:
                 folder_key = "staged" if typed.has_row else f"{table_folder(contract.name)}/data"
                 parts.append(self._put(typer, f"{folder_key}/{stamp.push_id}-{number:05d}.parquet", typed))
         finally:
-            typer.behind.close()
+            typer.close()
             duck.close()
 
     @staticmethod
