@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,27 @@ def test_indicators_are_listed_computed_and_exported(shell: Shell) -> None:
     assert (wrong.returncode, ".xlsx" in wrong.stderr) == (2, True)
     unknown = shell.brain("indicators", "compute", "nowhere")
     assert (unknown.returncode, "cluster_unknown" in unknown.stderr) == (6, True)
+
+
+def test_compute_is_priced_shown_and_exported(shell: Shell) -> None:
+    """Prices as exact decimals; a job's cost soon after its end; the month as a file; a running month stays open."""
+    made = shell.json("settlement", "set-prices", "--core-hour", "3600", "--accelerator-hour", "*=3.5", "--note", "试")
+    assert (made["core_hour"], made["accelerator_hour"]) == ("3600.000000", {"*": "3.500000"})
+    refused = shell.brain("settlement", "set-prices", "--core-hour", "一元")
+    assert refused.returncode == 6
+    assert "core_hour" in refused.stderr
+    job = json.loads(shell.brain("job", "submit", "--wait", "--json", "--", "sleep", "0.2").stdout)
+    deadline = time.monotonic() + 30
+    while not (found := shell.json("settlement", "ledger", "--job", job["id"])["items"]):
+        assert time.monotonic() < deadline
+    assert found[0]["amount"] == f"{found[0]['wall_s']:.6f}"
+    period = found[0]["period"]
+    shown = shell.brain("settlement", "show", period)
+    assert "草稿" in shown.stdout
+    assert found[0]["amount"] in shown.stdout
+    shell.json("settlement", "export", period, "-o", "month.csv")
+    rows = list(csv.DictReader((shell.folder / "month.csv").open(encoding="utf-8-sig")))
+    assert sum(float(row["amount"]) for row in rows) == pytest.approx(found[0]["wall_s"])
+    closing = shell.brain("settlement", "close", period, "--yes")
+    assert closing.returncode == 6
+    assert "还没有结束" in closing.stderr

@@ -7,7 +7,7 @@ from typing import Any
 from brain_kit.acting import HEADER as ACTING_HEADER
 from brain_kit.auth import Principal
 from brain_kit.client import ServiceClient
-from brain_kit.problems import Problem
+from brain_kit.problems import InvalidInput, NotFound, Problem
 
 
 class DatasetRights:
@@ -44,3 +44,24 @@ class CentreKeys:
         body = {"org": org, "name": f"算力中心 {centre}", "roles": ["agent"]}
         made: dict[str, Any] = self._identity.request("POST", "/v1/keys", json=body, token=token).json()
         return made
+
+
+class OwnerUnknown(InvalidInput):
+    """The owner named is no registered organisation."""
+
+    code = "owner_unknown"
+
+
+class Owners:
+    """Asks identity whether an organisation is registered, as the platform's own service."""
+
+    def __init__(self, identity: ServiceClient) -> None:
+        self._identity = identity
+
+    def check(self, uscc: str) -> None:
+        """Raises OwnerUnknown unless the organisation is registered."""
+        try:
+            self._identity.request("GET", f"/v1/organisations/{uscc}")
+        except NotFound as error:
+            errors = [{"field": "owner", "value": uscc, "reason": "没有登记这个组织，请先用 brain org add 登记"}]
+            raise OwnerUnknown(f"所有者 {uscc} 没有登记", errors=errors) from error

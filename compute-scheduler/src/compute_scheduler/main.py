@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from brain_kit.auth import require
 from brain_kit.events.routes import event_routes
-from brain_kit.service import Platform, ServiceRuntime, create_app
+from brain_kit.service import Platform, ServiceRuntime, Worker, create_app
 
 from compute_scheduler.api.agent import agent_routes
 from compute_scheduler.api.centres import centre_routes, tenant_routes
 from compute_scheduler.api.files import file_routes
 from compute_scheduler.api.jobs import job_routes
-from compute_scheduler.clients import CentreKeys, DatasetRights
+from compute_scheduler.api.settlement import ledger_routes, price_routes, settlement_routes
+from compute_scheduler.clients import CentreKeys, DatasetRights, Owners
 from compute_scheduler.service.exchange import Exchange
 from compute_scheduler.service.files import Files
+from compute_scheduler.service.ledger import Poster
+from compute_scheduler.service.metrics import LedgerMetrics
 from compute_scheduler.service.submit import Submissions
 from compute_scheduler.settings import Settings
 from compute_scheduler.worker import local_agent, scheduler
@@ -31,11 +34,20 @@ def build(platform: Platform) -> ServiceRuntime:
     files = Files(database, platform.objects, spool, settings.compute_scheduler_most_file_bytes)
     checks = {"database": database.ping, "objects": platform.objects.ping}
     app = create_app(NAME, platform, title="算力调度平台 Compute scheduler", checks=checks)
+    identity = platform.client("identity")
     app.include_router(job_routes(database, submissions))
     app.include_router(file_routes(files))
-    app.include_router(centre_routes(database, CentreKeys(platform.client("identity"))))
+    app.include_router(centre_routes(database, CentreKeys(identity), Owners(identity)))
     app.include_router(tenant_routes(database, settings))
+    app.include_router(price_routes(database))
+    app.include_router(ledger_routes(database))
+    app.include_router(settlement_routes(database))
     app.include_router(agent_routes(database, exchange, files))
     app.include_router(event_routes(database, platform.bus, {NAME: ()}, require("operator", "service")))
-    workers = [platform.relay(database), scheduler(database, settings), local_agent(platform, exchange)]
+    workers = [
+        platform.relay(database),
+        scheduler(database, settings),
+        local_agent(platform, exchange),
+        Worker("ledger", "scheduler", Poster(database, LedgerMetrics(app.state.metrics.registry)).run),
+    ]
     return ServiceRuntime(NAME, app, database, workers)

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from compute_scheduler.clients import CentreKeys
+from compute_scheduler.clients import CentreKeys, Owners
 from compute_scheduler.service import centres, tenants
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
@@ -33,6 +33,9 @@ class NewCentre(BaseModel):
     id: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", examples=["zibo-edge-1"])
     title: str = Field(min_length=1, max_length=100, examples=["淄博边缘中心一号"])
     kind: Literal["region", "industry", "edge"] = Field("edge", description="区域中心、行业中心、边缘中心")
+    owner: str | None = Field(
+        None, pattern=r"^[0-9A-Z]{18}$", description="所有者，收取其费用；空缺为调用者的组织 default: the caller's"
+    )
 
 
 class Change(BaseModel):
@@ -59,7 +62,7 @@ class NewQuota(BaseModel):
     weight: float = Field(1.0, gt=0, le=1000, allow_inf_nan=False)
 
 
-def centre_routes(database: Database, keys: CentreKeys) -> APIRouter:
+def centre_routes(database: Database, keys: CentreKeys, owners: Owners) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1", tags=["centres"])
 
@@ -71,7 +74,9 @@ def centre_routes(database: Database, keys: CentreKeys) -> APIRouter:
     @router.post("/centres", status_code=201, summary="登记算力中心")
     def add_centre(body: NewCentre, caller: Operator) -> dict[str, Any]:
         """Registers a centre; its agent comes with a key of its own."""
-        return centres.make_centre(database, caller, centre=body.id, title=body.title, kind=body.kind)
+        if body.owner is not None:
+            owners.check(body.owner)
+        return centres.make_centre(database, caller, centre=body.id, title=body.title, kind=body.kind, owner=body.owner)
 
     @router.get("/centres/{centre}", summary="算力中心")
     def get_centre(centre: CentreId, caller: Caller) -> dict[str, Any]:

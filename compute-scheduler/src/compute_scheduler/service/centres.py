@@ -28,12 +28,18 @@ Row = dict[str, Any]
 LOCAL = "local"
 
 
-def make_centre(database: Database, principal: Principal, *, centre: str, title: str, kind: str) -> Row:
-    """Registers a centre; it gets work once an agent with its key has come. Raises CentreExists."""
+def make_centre(
+    database: Database, principal: Principal, *, centre: str, title: str, kind: str, owner: str | None = None
+) -> Row:
+    """Registers a centre; it gets work once an agent with its key has come. Raises CentreExists.
+
+    owner: the organisation that is paid for its use; None: the caller's own.
+    """
     try:
         with database.transaction() as session:
-            centres.insert_centre(session, _new_centre(centre, title, kind, principal.org))
-            audit.record(session, principal, action="centre.add", object=centre, detail={"kind": kind})
+            centres.insert_centre(session, _new_centre(centre, title, kind, owner or principal.org))
+            detail = {"kind": kind, "owner": owner or principal.org}
+            audit.record(session, principal, action="centre.add", object=centre, detail=detail)
     except sa.exc.IntegrityError as error:
         raise CentreExists(f"已有名为 {centre} 的中心，请换一个名字") from error
     return get_centre(database, centre)
@@ -169,6 +175,7 @@ def _shown(row: Row, nodes: list[Row], used: dict[str, Row], now: Any) -> Row:
         "id": row["id"],
         "title": row["title"],
         "kind": row["kind"],
+        "owner": row["org"],
         "state": state,
         "capabilities": row["capabilities"],
         "created_at": rfc3339(row["created_at"]),

@@ -117,3 +117,57 @@ class FileTooLarge(TooLarge):
     """A file is over the limit."""
 
     code = "file_too_large"
+
+
+class EntryUnknown(NotFound):
+    """No entry of that number in what this caller may see of the ledger."""
+
+    code = "ledger_entry_unknown"
+
+
+class AlreadyReversed(Conflict):
+    """The entry was taken back before."""
+
+    code = "ledger_entry_reversed"
+
+
+class CorrectionInvalid(InvalidInput):
+    """The entry cannot be corrected in this way."""
+
+    code = "correction_invalid"
+
+
+class PriceListUnknown(NotFound):
+    """No price list of that id."""
+
+    code = "price_list_unknown"
+
+
+class PriceListInvalid(InvalidInput):
+    """The prices cannot be used as they are; `errors` says for each field what to do."""
+
+    code = "price_list_invalid"
+
+
+class EnergyInvalid(InvalidInput):
+    """The energy factors cannot be used as they are."""
+
+    code = "energy_factors_invalid"
+
+
+class VersionTaken(Conflict):
+    """There is a version from that very moment, or usage after it was posted already."""
+
+    code = "version_conflict"
+
+
+class StatementUnknown(NotFound):
+    """No statement of that period between those two for this caller."""
+
+    code = "statement_unknown"
+
+
+class PeriodNotClosable(Conflict):
+    """The period has not ended, an earlier one is open, it is closed already, or usage of it is not posted yet."""
+
+    code = "period_not_closable"

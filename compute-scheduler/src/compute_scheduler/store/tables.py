@@ -10,6 +10,7 @@ event_tables(metadata)
 
 _alive = sa.text("state <> 'ended'")
 _queued = sa.text("state = 'queued'")
+_unposted = sa.text("NOT posted")
 
 centres = sa.Table(
     "centre",
@@ -121,7 +122,7 @@ attempts = sa.Table(
     sa.Index("attempt_of_centre", "centre", "state", sqlite_where=_alive, postgresql_where=_alive),
 )
 
-# One row an ended attempt; rows are added and never changed.
+# One row an ended attempt; rows are added and never changed, but for the mark that the ledger has them.
 segments = sa.Table(
     "accounting",
     metadata,
@@ -139,7 +140,10 @@ segments = sa.Table(
     sa.Column("memory_mb_s", sa.Float, nullable=False),
     sa.Column("accelerator_s", sa.JSON, nullable=False),
     sa.Column("cpu_s", sa.Float, nullable=False),
+    sa.Column("posted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("accounting_org", "org", "id"),
+    sa.Index("accounting_unposted", "id", sqlite_where=_unposted, postgresql_where=_unposted),
+    sa.Index("accounting_ended", "ended_at"),
 )
 
 files = sa.Table(

@@ -13,7 +13,7 @@ import click
 from industry_brain.cli.output import connect, connection, show
 
 BASE = "/api/compute-scheduler/v1"
-COLUMNS = ("id", "title", "kind", "state", "nodes", "cores", "used_cores", "memory_mb", "jobs", "seen_at")
+COLUMNS = ("id", "title", "kind", "owner", "state", "nodes", "cores", "used_cores", "memory_mb", "jobs", "seen_at")
 
 
 @click.group()
@@ -34,11 +34,12 @@ def list_centres(url: str, key: str | None, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--title", required=True, help="中文名称")
 @click.option("--kind", type=click.Choice(["region", "industry", "edge"]), default="edge", show_default=True)
+@click.option("--owner", help="所有者 USCC of the organisation that is paid for its use; default: your own")
 @connection
-def add_centre(name: str, title: str, kind: str, url: str, key: str | None, as_json: bool) -> None:
+def add_centre(name: str, title: str, kind: str, owner: str | None, url: str, key: str | None, as_json: bool) -> None:
     """Registers a centre; make its agent's key next."""
     with connect(url, key) as api:
-        made = api.post(f"{BASE}/centres", {"id": name, "title": title, "kind": kind})
+        made = api.post(f"{BASE}/centres", {"id": name, "title": title, "kind": kind, "owner": owner})
         show(made if as_json else [_row(made)], as_json, COLUMNS)
 
 
