@@ -27,6 +27,8 @@ def run() -> dict[str, Any]:
         "BRAIN_COMPUTE_SCHEDULER_LOCAL_CORES": str(WIDTH),
         "BRAIN_COMPUTE_SCHEDULER_LOCAL_MEMORY_MB": "100000",
         "BRAIN_COMPUTE_SCHEDULER_JOB_NICE": "0",
+        # Work handed out ahead counts in the quota; this measures the platform, not a tenant's limit.
+        "BRAIN_COMPUTE_SCHEDULER_DEFAULT_CORES": "1000",
         "BRAIN_COMPUTE_SCHEDULER_QUEUE_PER_TENANT": "200",
     }
     pool = _pool_rate()

@@ -47,9 +47,12 @@ class Network:
         self.schedulers = {name: Scheduler(database, self.settings, name) for name in ("a", "b")}
         self.session = 0
 
-    def open(self, held: list[str] | None = None, instance: str | None = None) -> dict[str, Any]:
-        """The agent begins a session."""
-        body = {"instance": instance or self.instance, "nodes": [NODE], "capabilities": {}, "held": held or []}
+    def open(
+        self, held: list[str] | None = None, instance: str | None = None, *, queues: bool = False
+    ) -> dict[str, Any]:
+        """The agent begins a session. queues: whether its engine keeps waiting what it has no room for."""
+        known = {"instance": instance or self.instance, "nodes": [NODE], "capabilities": {"queues": queues}}
+        body = known | {"held": held or []}
         opened = self.exchange.open_session("c1", body)
         self.session = opened["session"]
         return opened
@@ -60,9 +63,9 @@ class Network:
         rows, _ = self.submissions.submit(self.actor, [JobSpec.model_validate(body)], token="")
         return str(rows[0]["id"])
 
-    def schedule(self, name: str = "a") -> int:
-        """One step of a scheduler."""
-        self.clock += 1.0
+    def schedule(self, name: str = "a", *, after_s: float = 1.0) -> int:
+        """One step of a scheduler, so long after the last."""
+        self.clock += after_s
         return self.schedulers[name].step(self.clock)
 
     def pull(

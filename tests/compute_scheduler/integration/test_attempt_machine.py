@@ -20,8 +20,11 @@ import sqlalchemy as sa
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
 from compute_scheduler.domain import states
+from compute_scheduler.domain.plan import plan_board
+from compute_scheduler.domain.snapshot import Policy
 from compute_scheduler.service import centres, control
 from compute_scheduler.service.errors import CentreHeld, CentreStillThere, JobUnknown, SessionLost, StateConflict
+from compute_scheduler.service.picture import Picture
 from compute_scheduler.service.scheduling import LeaseLost, Scheduler
 from compute_scheduler.store.tables import centres as centre_table
 from compute_scheduler.store.tables import jobs as job_table
@@ -239,6 +242,19 @@ class AttemptMachine(RuleBasedStateMachine):
         assert [name for name, times in self.begun.items() if times > 1] == []
 
     @invariant()
+    def a_kept_picture_shows_what_a_new_one_does(self) -> None:
+        """Whatever happened between two looks, to whomever."""
+        now = utc_now()
+        with self.network.database.reading() as session:
+            new = Picture(self.network.settings, Policy()).look(session, now, self.network.clock)
+            for scheduler in self.network.schedulers.values():
+                kept = scheduler.picture.look(session, now, self.network.clock)
+                for part in ("centres", "tenants", "usages", "queued", "running", "timed"):
+                    assert getattr(kept, part) == getattr(new, part), part
+                assert kept.index.nodes == new.index.nodes
+                assert plan_board(kept, now.timestamp(), Policy()) == plan_board(new, now.timestamp(), Policy())
+
+    @invariant()
     def no_job_runs_in_two_places(self) -> None:
         """Commands that run now."""
         running = [states.job_of(name) for name, copy in self.copies.items() if copy.begun and copy.record is None]
@@ -319,7 +335,7 @@ class AttemptMachine(RuleBasedStateMachine):
         with self.network.database.transaction() as session:
             session.execute(sa.update(job_table).values(not_before_at=None))
         for scheduler in self.network.schedulers.values():
-            scheduler._queue.clear()
+            scheduler.picture.forget()
 
 
 def test_no_order_of_crashes_loses_a_job_or_runs_one_twice(template: Path) -> None:

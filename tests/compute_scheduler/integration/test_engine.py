@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compute_scheduler.engine import landlock, processes
+from compute_scheduler.engine import landlock, processes, room
 from compute_scheduler.engine.contract import EngineInUse
 from compute_scheduler.engine.local import EngineLimits, LocalEngine
 
@@ -22,11 +22,12 @@ LIMITS = EngineLimits(disk_mb=20, log_bytes=100_000, processes=20, grace_s=0.3, 
 class Bench:
     """An engine and what its supervisor says."""
 
-    def __init__(self, root: Path, limits: EngineLimits = LIMITS) -> None:
+    def __init__(self, root: Path, limits: EngineLimits = LIMITS, cores: float = 0.0) -> None:
         self.root = root
         self.ended: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
         self.gone: queue.Queue[bool] = queue.Queue()
-        self.engine = LocalEngine(root, limits)
+        self.claims: queue.Queue[str] = queue.Queue()
+        self.engine = LocalEngine(root, limits, cores)
         self.engine.open(self._hear)
 
     def _hear(self, event: dict[str, Any]) -> None:
@@ -34,12 +35,18 @@ class Bench:
             self.ended.put((event["attempt"], event["record"]))
         elif event["event"] == "gone":
             self.gone.put(True)
+        elif event["event"] == "claim":
+            self.claims.put(event["attempt"])
 
     def run(self, attempt: str, *command: str, memory_mb: int = 300, time_limit_s: float = 30) -> None:
         """Starts a command."""
+        self.take(attempt, *command, memory_mb=memory_mb, time_limit_s=time_limit_s)
+        self.engine.start(attempt)
+
+    def take(self, attempt: str, *command: str, memory_mb: int = 300, time_limit_s: float = 30) -> None:
+        """Takes an order."""
         order = {"resources": {"cores": 1, "memory_mb": memory_mb}, "time_limit_s": time_limit_s, "env": {}}
         self.engine.take(attempt, order | {"command": list(command)})
-        self.engine.start(attempt)
 
     def end_of(self, attempt: str, timeout_s: float = 30) -> dict[str, Any]:
         """How an attempt ended."""
@@ -213,6 +220,30 @@ def test_one_that_is_ended_before_it_began_never_begins(bench: Bench) -> None:
 
 
 @pytest.mark.fault
+def test_what_has_no_room_waits_unclaimed_and_goes_back_when_that_takes_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One core: the second claims when the first has ended; the third is given back and never begins."""
+    bench = Bench(tmp_path / "agent", cores=1)
+    for name, command in (("a", "sleep 0.5"), ("b", "sleep 30"), ("c", "true")):
+        bench.take(f"job_{name}.1", "sh", "-c", command)
+        bench.engine.prepare(f"job_{name}.1")
+    assert bench.claims.get(timeout=10) == "job_a.1"
+    assert bench.claims.empty()
+    bench.engine.start("job_a.1")
+    assert bench.ended.get(timeout=20)[0] == "job_a.1"
+    assert bench.claims.get(timeout=10) == "job_b.1"
+    bench.engine.start("job_b.1")
+    monkeypatch.setattr(room, "PATIENCE_S", 0.0)
+    attempt, record = bench.ended.get(timeout=20)
+    assert (attempt, record["cause"]) == ("job_c.1", "never_began")
+    bench.engine.start("job_c.1")
+    bench.engine.end("job_b.1")
+    assert bench.ended.get(timeout=20)[0] == "job_b.1"
+    assert not (tmp_path / "agent" / "attempts" / "job_c.1" / "begun").exists()
+    bench.engine.close()
+
+
 def test_jobs_outlive_their_agent_and_a_new_one_finds_them(tmp_path: Path) -> None:
     """An agent that is gone is no reason to end; its successor hears of the end that it missed and of the next."""
     first = Bench(tmp_path / "agent")

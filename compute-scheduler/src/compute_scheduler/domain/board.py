@@ -120,6 +120,11 @@ class Board:
         self.tenants[tenant.id] = tenant
         self._count_quotas()
 
+    def put_tenants(self, tenants: Iterable[Tenant]) -> None:
+        """Puts these tenants in the place of all."""
+        self.tenants = {tenant.id: tenant for tenant in tenants}
+        self._count_quotas()
+
     def put_usage(self, usage: Usage) -> None:
         """Replaces what a tenant has used."""
         self.usages[usage.tenant] = usage
@@ -154,6 +159,13 @@ class Board:
         self.running[job.id] = running
         self._hold(running, 1)
         return running
+
+    def hold_for(self, job: RunningJob) -> None:
+        """A job that was not here runs already. Raises ValueError when it is queued or runs here."""
+        if job.id in self.running or job.id in self.queued:
+            raise ValueError(f"job {job.id} is on the board")
+        self.running[job.id] = job
+        self._hold(job, 1)
 
     def end(self, job_id: str) -> RunningJob:
         """A running job has ended and gives back what it held. Raises KeyError when it does not run."""

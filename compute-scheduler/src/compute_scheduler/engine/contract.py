@@ -95,7 +95,10 @@ class Engine(Protocol):
         ...
 
     def capabilities(self) -> Json:
-        """What the engine can enforce, for the centre's page; `engine` is its kind."""
+        """What the engine can enforce, for the centre's page; `engine` is its kind.
+
+        `queues`: it keeps waiting, unclaimed, what it has no room for, so it may be handed more than fits.
+        """
         ...
 
     def health(self) -> Health:

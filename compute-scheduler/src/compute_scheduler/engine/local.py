@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import math
 import os
 import queue
 import secrets
@@ -15,16 +14,17 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from compute_scheduler.engine import landlock, machine, processes
 from compute_scheduler.engine.contract import EngineInUse, Health, Hear, Json, Kept
 from compute_scheduler.engine.folder import AttemptFolder, attempts_in
+from compute_scheduler.engine.room import Room, amounts
 from compute_scheduler.engine.supervisor import ATTEMPTS, SECRET, SOCKET
 
 CONNECT_S = 10.0
+LOOK_EVERY_S = 1.0
 # Where programs and their libraries lie; a job may read these and nothing else of the machine.
 SYSTEM_PATHS = (
     "/usr",
@@ -73,6 +73,8 @@ class LocalEngine:
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _lock_file: int = -1
     _forgotten: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue)
+    _nonces: dict[str, str] = field(default_factory=dict)
+    _wanted: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def open(self, hear: Hear) -> None:
         """Takes the folder for this agent; `hear` gets each message of the supervisor. Raises EngineInUse."""
@@ -91,9 +93,14 @@ class LocalEngine:
             partial.write_text(secrets.token_urlsafe(32), encoding="ascii")
             partial.chmod(0o600)
             partial.replace(secret)
+        capacity = amounts(machine.describe(self.cores, self.memory_mb))
+        self._room = Room(lambda: capacity)
         for name in attempts_in(self.root / ATTEMPTS):
-            if self.folder(name).spec() is None:
+            kept = self.kept(name)
+            if kept is None:
                 self._forgotten.put(name)
+            elif kept.is_begun and kept.record is None:
+                self._room.restore(name, amounts(kept.order["resources"]))
         threading.Thread(target=self._remove_forgotten, name="engine-folders", daemon=True).start()
 
     def close(self) -> None:
@@ -163,24 +170,33 @@ class LocalEngine:
         order: command, env, resources, time_limit_s as the service gives them.
         """
         folder = self.folder(attempt)
-        folder.take({**order, **self._settled(attempt, order), "nonce": secrets.token_hex(16)})
-        spec = folder.spec()
-        assert spec is not None
-        return str(spec["nonce"])
+        nonce = secrets.token_hex(16)
+        if not folder.take({**order, **self._settled(attempt, order), "nonce": nonce}):
+            spec = folder.spec()
+            assert spec is not None
+            nonce = str(spec["nonce"])
+        self._remember(attempt, order, nonce)
+        return nonce
 
     def prepare(self, attempt: str) -> None:
-        """The only copy claims at once."""
-        kept = self.kept(attempt)
-        if kept is not None:
-            self._hear({"event": "claim", "attempt": attempt, "nonce": kept.nonce})
+        """The only copy claims as soon as there is room for it."""
+        if attempt not in self._nonces:
+            kept = self.kept(attempt)
+            if kept is None:
+                return
+            self._remember(attempt, kept.order, kept.nonce)
+        self._claim(self._room.ask(attempt, self._wanted[attempt]))
 
     def finish(self, attempt: str, record: Json) -> Json:
         """Keeps the end of one that never began."""
-        return self.folder(attempt).finish(record)
+        stands = self.folder(attempt).finish(record)
+        self._left(attempt)
+        return stands
 
     def start(self, attempt: str) -> None:
         """Lets the command begin, once, however often this is called."""
-        self._send({"do": "start", "attempt": attempt})
+        if self._room.begin(attempt, self._wanted.get(attempt, {})):
+            self._send({"do": "start", "attempt": attempt})
 
     def end(self, attempt: str, cause: str = "cancelled") -> None:
         """Asks the command to end, then ends it by force; one that never started never will."""
@@ -188,7 +204,7 @@ class LocalEngine:
         if folder.spec() is None:
             return
         if not folder.is_begun():
-            folder.finish({"cause": cause})
+            self.finish(attempt, {"cause": cause})
             return
         self._send({"do": "end", "attempt": attempt, "cause": cause})
 
@@ -200,11 +216,48 @@ class LocalEngine:
     def forget(self, attempt: str) -> None:
         """Gives an ended attempt up; its folder goes beside the other work, which need not wait for the disk."""
         self.folder(attempt).disown()
+        self._left(attempt)
+        self._nonces.pop(attempt, None)
+        self._wanted.pop(attempt, None)
         self._forgotten.put(attempt)
 
+    def _remember(self, attempt: str, order: Json, nonce: str) -> None:
+        self._nonces[attempt] = nonce
+        self._wanted[attempt] = amounts(order["resources"])
+
+    def _claim(self, attempts: list[str]) -> None:
+        for attempt in attempts:
+            nonce = self._nonces.get(attempt)
+            if nonce is not None:
+                self._hear({"event": "claim", "attempt": attempt, "nonce": nonce})
+
+    def _left(self, attempt: str, run_s: float | None = None) -> None:
+        """What an attempt held is free: others begin or claim."""
+        begin, claim = self._room.leave(attempt, run_s)
+        for name in begin:
+            # Without a supervisor nothing is lost: the agent starts again what has not begun once there is one.
+            with contextlib.suppress(OSError):
+                self._send({"do": "start", "attempt": name})
+        self._claim(claim)
+
+    def _give_back_late(self) -> None:
+        """What has waited too long for room returns to the scheduler, as proven not to have begun."""
+        for attempt in self._room.late():
+            if self.folder(attempt).spec() is not None:
+                record = self.finish(attempt, {"cause": "never_began"})
+                self._hear({"event": "ended", "attempt": attempt, "record": record})
+
     def _remove_forgotten(self) -> None:
-        while (attempt := self._forgotten.get()) is not None:
-            self.folder(attempt).remove()
+        looked = time.monotonic()
+        while True:
+            with contextlib.suppress(queue.Empty):
+                attempt = self._forgotten.get(timeout=LOOK_EVERY_S)
+                if attempt is None:
+                    return
+                self.folder(attempt).remove()
+            if time.monotonic() - looked > LOOK_EVERY_S:
+                looked = time.monotonic()
+                self._give_back_late()
 
     def _settled(self, attempt: str, order: dict[str, Any]) -> dict[str, Any]:
         wanted = order["resources"]
@@ -225,25 +278,28 @@ class LocalEngine:
             "disk_mb": self.each_job.disk_mb,
             "log_bytes": self.each_job.log_bytes,
             "processes": self.each_job.processes,
-            "user_processes": _processes_of_user(int(time.monotonic() / 5)) + self.each_job.processes,
+            "user_processes": processes.of_user(int(time.monotonic() / 5)) + self.each_job.processes,
             "grace_s": self.each_job.grace_s,
             "nice": self.each_job.nice,
-            "cpus": _cpus(cores),
+            "cpus": machine.processors(cores),
         }
         return {"env": env, "limits": limits}
 
     def _send(self, message: dict[str, Any]) -> None:
+        was_lost = False
         with self._guard:
             for attempt in (1, 2):
                 if self._connection is None:
                     self._connection = self._connect()
                 try:
                     self._connection.sendall(json.dumps(message).encode() + b"\n")
-                    return
+                    break
                 except OSError:
-                    self._connection = None
+                    self._connection, was_lost = None, True
                     if attempt == 2:
                         raise
+        if was_lost:
+            self._hear({"event": "gone"})
 
     def _connect(self) -> socket.socket:
         deadline = time.monotonic() + CONNECT_S
@@ -289,7 +345,11 @@ class LocalEngine:
     def _listen(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as lines:
             for line in lines:
-                self._hear(json.loads(line))
+                event = json.loads(line)
+                if event["event"] == "ended":
+                    # The next begins before this one's end is told.
+                    self._left(event["attempt"], event["record"].get("run_s"))
+                self._hear(event)
         with self._guard:
             if self._connection is not connection:
                 return
@@ -313,29 +373,6 @@ def _connect_in(folder: Path, connection: socket.socket) -> None:
         os.close(opened)
 
 
-def _cpus(cores: float) -> list[int]:
-    """The processors of a job: as many as it has cores, another stretch each time."""
-    here = sorted(os.sched_getaffinity(0))
-    wanted = min(len(here), max(1, math.ceil(cores)))
-    first = secrets.randbelow(len(here))
-    return [here[(first + step) % len(here)] for step in range(wanted)]
-
-
-@lru_cache(maxsize=1)
-def _processes_of_user(_period: int) -> int:
-    """Threads of this user now, which its process limit counts too; 0 for the superuser, who has no such limit."""
-    me = os.getuid()
-    if not me:
-        return 0
-    count = 0
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError):
-                if os.stat(f"/proc/{name}").st_uid == me:
-                    count += len(os.listdir(f"/proc/{name}/task"))
-    return count
-
-
 def _python_paths(root: Path) -> list[str]:
     """Where this interpreter and its packages lie, unless that is the folder of the platform's data."""
     wanted = {sys.prefix, sys.base_prefix, *filter(None, sys.path)}
@@ -347,6 +384,7 @@ def capabilities(limits: EngineLimits) -> dict[str, Any]:
     version = landlock.abi()
     return {
         "engine": "local",
+        "queues": True,
         "landlock_abi": version,
         "writes_confined": version > 0,
         "signals_confined": version >= 6,

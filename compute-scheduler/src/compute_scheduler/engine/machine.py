@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
+import secrets
 from typing import Any
 
 
@@ -22,6 +24,14 @@ def describe(cores: float, memory_mb: int) -> dict[str, Any]:
         "accelerators": accelerators(),
         "load": load(),
     }
+
+
+def processors(cores: float) -> list[int]:
+    """The processors of a job: as many as it has cores, another stretch each time."""
+    here = sorted(os.sched_getaffinity(0))
+    wanted = min(len(here), max(1, math.ceil(cores)))
+    first = secrets.randbelow(len(here))
+    return [here[(first + step) % len(here)] for step in range(wanted)]
 
 
 def load() -> dict[str, float]:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MARK = "BRAIN_ATTEMPT"
@@ -47,6 +48,21 @@ def every() -> dict[int, Process]:
             if process is not None and not process.is_zombie:
                 found[process.pid] = process
     return found
+
+
+@lru_cache(maxsize=1)
+def of_user(_period: int) -> int:
+    """Threads of this user now, which its process limit counts too; 0 for the superuser, who has no such limit."""
+    me = os.getuid()
+    if not me:
+        return 0
+    count = 0
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.stat(f"/proc/{name}").st_uid == me:
+                    count += len(os.listdir(f"/proc/{name}/task"))
+    return count
 
 
 def family(table: dict[int, Process], root: int, known: Mapping[int, int] = {}) -> dict[int, int]:

@@ -25,12 +25,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Network:
-    """Centres, nodes, and the tenants that have a row of their own."""
+    """Centres, nodes, and the tenants that have a row of their own.
+
+    queues: whether a centre's engine keeps waiting what it has no room for.
+    """
 
     centres: tuple[Centre, ...]
     nodes: tuple[Node, ...]
     quotas: Mapping[str, Row]
     usages: tuple[Usage, ...]
+    queues: Mapping[str, bool]
 
 
 def network(session: Session, settings: Settings, now: datetime) -> Network:
@@ -45,6 +49,7 @@ def network(session: Session, settings: Settings, now: datetime) -> Network:
         ),
         {row["org"]: row for row in tenants},
         tuple(Usage(row["org"], row["usage_as_of"].timestamp(), row["usage"]) for row in tenants if row["usage"]),
+        {row["id"]: bool(row["capabilities"].get("queues")) for row in rows},
     )
 
 

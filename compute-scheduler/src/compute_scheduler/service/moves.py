@@ -112,7 +112,9 @@ class Moves:
         elif ending.outcome != "succeeded":
             values["failures"] = job["failures"] + 1
         if step.state == "queued":
-            values |= {"queued_at": self.now, "not_before_at": self.now + timedelta(seconds=step.pause_s)}
+            values["not_before_at"] = self.now + timedelta(seconds=step.pause_s)
+            if ending.outcome != "returned":  # it has had nothing yet, so it keeps its place
+                values["queued_at"] = self.now
         if step.state == "succeeded":
             values["outputs"] = outputs or {}
         self.job(job, step.state, step.reason, **values)

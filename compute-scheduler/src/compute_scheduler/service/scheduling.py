@@ -19,10 +19,11 @@ from sqlalchemy.orm import Session
 from compute_scheduler import steps
 from compute_scheduler.domain.decisions import Decisions
 from compute_scheduler.domain.outcomes import Ending
-from compute_scheduler.domain.plan import plan
-from compute_scheduler.domain.snapshot import Policy, QueuedJob, RunningJob, Snapshot
+from compute_scheduler.domain.plan import plan_board
+from compute_scheduler.domain.snapshot import Policy
 from compute_scheduler.service import admission
-from compute_scheduler.service.moves import Moves, demand_of
+from compute_scheduler.service.moves import Moves
+from compute_scheduler.service.picture import Picture
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import accounts, centres
 from compute_scheduler.store import jobs as store
@@ -51,8 +52,7 @@ class Scheduler:
         self.policy = Policy(most_starts=MOST_STARTS)
         self._token: int | None = None
         self._renew_at = 0.0
-        self._queue: dict[str, QueuedJob] = {}
-        self._reasons: dict[str, tuple[str, str]] = {}
+        self.picture = Picture(settings, self.policy)
         self._swept = self._pruned = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -92,11 +92,11 @@ class Scheduler:
             self._pruned = clock
             self._prune(now)
         with self.database.reading() as session:
-            snapshot = self._snapshot(session, now)
-        if not snapshot.queued:
+            board = self.picture.look(session, now, clock)
+        if not board.queued:
             return 0
         steps.reached("schedule:before-plan")
-        decisions = plan(snapshot, now.timestamp(), self.policy)
+        decisions = plan_board(board, now.timestamp(), self.policy)
         steps.reached("schedule:before-writing")
         return self._apply(decisions, now)
 
@@ -104,10 +104,12 @@ class Scheduler:
         lease_s = self.settings.compute_scheduler_lease_s
         if self._token is not None and clock < self._renew_at:
             return True
-        now = utc_now()
+        now, before = utc_now(), self._token
         with self.database.transaction() as session:
             until = now + timedelta(seconds=lease_s)
-            self._token = centres.take_lease(session, LEASE, self.holder, now, until, held=self._token)
+            self._token = centres.take_lease(session, LEASE, self.holder, now, until, held=before)
+        if self._token != before:
+            self.picture.forget()
         self._renew_at = clock + lease_s / 3
         return self._token is not None
 
@@ -119,32 +121,6 @@ class Scheduler:
         self._token = token
         return token
 
-    def _snapshot(self, session: Session, now: datetime) -> Snapshot:
-        hall = admission.network(session, self.settings, now)
-        queued = self._queued(session)
-        running = []
-        for attempt, spec in store.holding(session):
-            began = (attempt["running_at"] or attempt["prepared_at"]).timestamp()
-            ends_by = began + spec["time_limit_s"]
-            running.append(RunningJob(attempt["job"], attempt["org"], demand_of(spec), attempt["node"], began, ends_by))
-        orgs = {job.tenant for job in queued} | {job.tenant for job in running}
-        tenants = admission.tenants(hall.quotas, orgs, self.settings)
-        return Snapshot(hall.centres, hall.nodes, tenants, tuple(queued), tuple(running), hall.usages)
-
-    def _queued(self, session: Session) -> list[QueuedJob]:
-        limit = self.settings.compute_scheduler_queue_per_tenant
-        queued: dict[str, QueuedJob] = {}
-        for org in store.queueing_orgs(session):
-            ids, fresh = store.queue(session, org, limit, self._queue)
-            for row in fresh:
-                self._queue[row["id"]] = admission.queued_job(row)
-                self._reasons[row["id"]] = (row["reason_code"], row["reason"])
-            queued |= {job_id: self._queue[job_id] for job_id in ids}
-        # A job that left the queue may come back changed.
-        self._queue = queued
-        self._reasons = {job_id: self._reasons[job_id] for job_id in queued}
-        return list(queued.values())
-
     def _apply(self, decisions: Decisions, now: datetime) -> int:
         changed = self._changed_reasons(decisions)
         if not (decisions.starts or decisions.refusals or changed):
@@ -155,28 +131,28 @@ class Scheduler:
             wanted = [start.job_id for start in decisions.starts] + [item.job_id for item in decisions.refusals]
             jobs = store.lock_jobs(session, wanted)
             moves = Moves(session, now)
-            for job_id in wanted:
-                self._queue.pop(job_id, None)  # when it queues again it is another job to the plan
             for start in decisions.starts:
+                self.picture.leaves(start.job_id, start.node, now.timestamp())
                 job = jobs.get(start.job_id)
                 if job is not None and job["state"] == "queued":
                     moves.prepare(job, centre=start.centre, node=start.node, fence=token)
                     started += 1
             for refusal in decisions.refusals:
+                self.picture.leaves(refusal.job_id)
                 job = jobs.get(refusal.job_id)
                 if job is not None and job["state"] == "queued":
                     moves.job(job, "failed", refusal.reason.words, reason_code=refusal.reason.code)
             moves.write()
             store.save_reasons(session, changed)
             steps.reached("schedule:before-commit")
-        self._reasons |= {row["_id"]: (row["reason_code"], row["reason"]) for row in changed}
+        self.picture.reasons |= {row["_id"]: (row["reason_code"], row["reason"]) for row in changed}
         return started
 
     def _changed_reasons(self, decisions: Decisions) -> list[Row]:
         changed = []
         for job_id, reason in decisions.waits():
             words = reason.words[:500]
-            if self._reasons.get(job_id) != (reason.code, words):
+            if self.picture.reasons.get(job_id) != (reason.code, words):
                 at = reason.predicted_start_at
                 predicted = datetime.fromtimestamp(at, UTC) if at is not None else None
                 changed.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -165,10 +165,12 @@ def queued_of(session: Session, org: str) -> int:
     return int(session.execute(query).scalar_one())
 
 
+_QUEUEING_ORGS = sa.select(jobs.c.org).where(jobs.c.state == sa.literal_column("'queued'")).distinct()
+
+
 def queueing_orgs(session: Session) -> list[str]:
     """Tenants with jobs that wait."""
-    query = sa.select(jobs.c.org).where(jobs.c.state == "queued").distinct()
-    return list(session.execute(query).scalars())
+    return list(session.execute(_QUEUEING_ORGS).scalars())
 
 
 _QUEUED_COLUMNS = (
@@ -181,24 +183,36 @@ _QUEUED_COLUMNS = (
     jobs.c.reason_code,
     jobs.c.reason,
 )
+_WAITING = (
+    sa.select(jobs.c.id)
+    # Written out, so that the database sees that its partial index serves.
+    .where((jobs.c.org == sa.bindparam("org")) & (jobs.c.state == sa.literal_column("'queued'")))
+    .where(jobs.c.priority == sa.bindparam("priority"))
+    .order_by(jobs.c.id)
+    .limit(sa.bindparam("limit"))
+)
 
 
-def queue(session: Session, org: str, limit: int, known: Iterable[str]) -> tuple[list[str], list[Row]]:
+def queue(session: Session, org: str, limit: int, known: Container[str]) -> tuple[list[str], list[Row]]:
     """Ids of a tenant's waiting jobs, most urgent first, and the rows of those that are not in `known`."""
-    seen = set(known)
     ids: list[str] = []
     for priority in ("high", "normal", "low"):
-        where = (jobs.c.org == org) & (jobs.c.state == "queued") & (jobs.c.priority == priority)
-        query = sa.select(jobs.c.id).where(where).order_by(jobs.c.id).limit(limit - len(ids))
-        ids += session.execute(query).scalars()
+        values = {"org": org, "priority": priority, "limit": limit - len(ids)}
+        ids += session.execute(_WAITING, values).scalars()
         if len(ids) >= limit:
             break
-    fresh = [job_id for job_id in ids if job_id not in seen]
-    if not fresh:
-        return ids, []
+    fresh = [job_id for job_id in ids if job_id not in known]
+    return ids, [dict(row) for row in _rows_of(session, _QUEUED_COLUMNS, fresh).mappings()] if fresh else []
+
+
+def specs(session: Session, ids: Sequence[str]) -> dict[str, Row]:
+    """Specifications of jobs."""
+    return {row.id: row.spec for row in _rows_of(session, (jobs.c.id, jobs.c.spec), ids)} if ids else {}
+
+
+def _rows_of(session: Session, columns: tuple[sa.Column[Any], ...], ids: Sequence[str]) -> sa.Result[Any]:
     chosen = sa.text(f"job.id IN (SELECT value FROM {rows_of_list(session, 'ids', 'text')})")
-    found = session.execute(sa.select(*_QUEUED_COLUMNS).where(chosen), {"ids": list_parameter(session, fresh)})
-    return ids, [dict(row) for row in found.mappings()]
+    return session.execute(sa.select(*columns).where(chosen), {"ids": list_parameter(session, ids)})
 
 
 def save_reasons(session: Session, rows: Sequence[Row]) -> None:
@@ -233,9 +247,25 @@ def holding(session: Session) -> list[tuple[Row, Row]]:
     return [(dict(row), row["spec"]) for row in session.execute(query).mappings()]
 
 
+_HOLDERS = sa.select(
+    attempts.c.job, attempts.c.org, attempts.c.node, attempts.c.prepared_at, attempts.c.running_at
+).where(attempts.c.state != sa.literal_column("'ended'"))
+
+
+def holders(session: Session) -> list[sa.Row[Any]]:
+    """Attempts that hold a node: job, org, node, prepared_at, running_at."""
+    return [*session.execute(_HOLDERS)]
+
+
+_NEWS = (
+    sa.select(attempts.c.id, attempts.c.state)
+    .where((attempts.c.centre == sa.bindparam("centre")) & (attempts.c.state != sa.literal_column("'ended'")))
+    .where((attempts.c.state == "prepared") | attempts.c.cancel)
+    .limit(sa.bindparam("limit"))
+)
+
+
 def has_news(session: Session, centre: str, ending: set[str]) -> bool:
     """Whether a centre's agent has work to take, or attempts to end beside those in `ending`."""
-    alive = (attempts.c.centre == centre) & (attempts.c.state != "ended")
-    wanted = (attempts.c.state == "prepared") | attempts.c.cancel
-    query = sa.select(attempts.c.id, attempts.c.state).where(alive & wanted).limit(len(ending) + 1)
-    return any(row.state == "prepared" or row.id not in ending for row in session.execute(query))
+    found = session.execute(_NEWS, {"centre": centre, "limit": len(ending) + 1})
+    return any(row.state == "prepared" or row.id not in ending for row in found)

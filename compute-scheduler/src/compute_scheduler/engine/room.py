@@ -1,0 +1,168 @@
+"""Which attempts may claim and begin on this machine: as many as it has room for, in the order in which they came.
+
+The scheduler may hand out a little more than fits, where jobs end faster than word of it travels. What has no room yet
+waits here unclaimed, so it may still be taken away. While jobs are short a few claim before there is room, so that one
+begins in the moment in which another ends; what has waited too long is given back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# As many may claim ahead as short jobs have ended within this time: so long one waits for its start, about.
+AHEAD_S = 0.25
+# What has not begun after this time goes back to the queue: jobs have become longer than those before them.
+PATIENCE_S = 2.0
+Amounts = dict[str, float]
+
+
+def amounts(resources: Mapping[str, Any]) -> Amounts:
+    """What `resources` of an order or a node names, in one flat table."""
+    flat = {"cores": float(resources["cores"]), "memory_mb": float(resources["memory_mb"])}
+    return flat | {f"accelerator {kind}": float(count) for kind, count in resources.get("accelerators", {}).items()}
+
+
+@dataclass
+class _Entry:
+    """An attempt; is_ahead: it may claim although there is no room for it yet."""
+
+    wanted: Amounts
+    stage: str = "waiting"
+    is_ahead: bool = False
+    since: float = field(default_factory=time.monotonic)
+
+
+class Room:
+    """Safe among threads. capacity: what the machine has, as `amounts`. Answers name attempts; the caller acts on them.
+
+    Stages: waiting, claiming, ready (granted, but there is no room), running.
+    """
+
+    def __init__(self, capacity: Callable[[], Amounts]) -> None:
+        self._capacity = capacity
+        self._guard = threading.Lock()
+        self._entries: dict[str, _Entry] = {}
+        self._waiting: deque[str] = deque()
+        self._ready: deque[str] = deque()
+        self._running: Amounts = {}
+        self._bound: Amounts = {}  # by what claims or is ready
+        self._claimed_ahead = 0
+        self._ends: deque[float] = deque()  # of short jobs
+
+    def ask(self, attempt: str, wanted: Amounts) -> list[str]:
+        """An attempt would like to claim; returns those that now may."""
+        with self._guard:
+            known = self._entries.get(attempt)
+            if known is not None:
+                return [attempt] if known.stage != "waiting" else []
+            self._entries[attempt] = _Entry(wanted)
+            self._waiting.append(attempt)
+            return self._admit()
+
+    def begin(self, attempt: str, wanted: Amounts) -> bool:
+        """Whether an attempt whose claim was granted begins now; else `leave` will name it when there is room."""
+        with self._guard:
+            entry = self._entries.get(attempt)
+            if entry is None:  # nobody has asked, so nobody shall wait
+                entry = self._entries[attempt] = _Entry(wanted)
+                self._move(attempt, entry, "running")
+            if entry.stage in ("running", "ready"):
+                return entry.stage == "running"
+            self._move(attempt, entry, "ready")
+            return attempt in self._start()
+
+    def restore(self, attempt: str, wanted: Amounts) -> None:
+        """An attempt has begun before this object was made."""
+        with self._guard:
+            self._move(attempt, self._entries.setdefault(attempt, _Entry(wanted)), "running")
+
+    def leave(self, attempt: str, run_s: float | None = None) -> tuple[list[str], list[str]]:
+        """An attempt has ended or is given up; returns (those that begin now, those that may now claim).
+
+        run_s: how long it ran, when it did.
+        """
+        with self._guard:
+            entry = self._entries.pop(attempt, None)
+            if entry is None:
+                return [], []
+            self._move(attempt, entry, "gone")
+            if run_s is not None and run_s < AHEAD_S:
+                self._ends.append(time.monotonic())
+            return self._start(), self._admit()
+
+    def late(self) -> list[str]:
+        """Attempts that have waited too long, given up by this call."""
+        with self._guard:
+            before = time.monotonic() - PATIENCE_S
+            found = [name for name in [*self._ready, *self._waiting] if self._entries[name].since < before]
+            for name in found:
+                self._move(name, self._entries.pop(name), "gone")
+            return found
+
+    def _move(self, attempt: str, entry: _Entry, stage: str) -> None:
+        queues = {"waiting": self._waiting, "ready": self._ready}
+        if entry.stage in queues and attempt in queues[entry.stage]:
+            queues[entry.stage].remove(attempt)
+        totals = {"claiming": self._bound, "ready": self._bound, "running": self._running}
+        if entry.stage in totals:
+            _add(totals[entry.stage], entry.wanted, -1)
+        if stage in totals:
+            _add(totals[stage], entry.wanted, 1)
+        if stage in queues:
+            queues[stage].append(attempt)
+        if entry.is_ahead and stage not in ("claiming", "ready"):
+            entry.is_ahead = False
+            self._claimed_ahead -= 1
+        entry.stage = stage
+
+    def _start(self) -> list[str]:
+        begun = []
+        capacity = self._capacity()
+        while self._ready:
+            entry = self._entries[self._ready[0]]
+            if not _fits(entry.wanted, capacity, self._running):
+                break
+            begun.append(self._ready[0])
+            self._move(self._ready[0], entry, "running")
+        return begun
+
+    def _admit(self) -> list[str]:
+        admitted = []
+        capacity, ahead = self._capacity(), self._ahead()
+        while self._waiting:
+            attempt = self._waiting[0]
+            entry = self._entries[attempt]
+            if not _fits(entry.wanted, capacity, self._running, self._bound):
+                if self._claimed_ahead >= ahead:
+                    break
+                entry.is_ahead = True
+                self._claimed_ahead += 1
+            self._move(attempt, entry, "claiming")
+            admitted.append(attempt)
+        return admitted
+
+    def _ahead(self) -> int:
+        before = time.monotonic() - AHEAD_S
+        while self._ends and self._ends[0] < before:
+            self._ends.popleft()
+        return len(self._ends)
+
+
+def _add(total: Amounts, wanted: Amounts, sign: int) -> None:
+    for name, amount in wanted.items():
+        total[name] = total.get(name, 0.0) + sign * amount
+
+
+def _fits(wanted: Amounts, capacity: Amounts, *taken: Amounts) -> bool:
+    """Whether it fits beside what is taken; alone everything fits, so that nothing waits for ever."""
+    if not any(amount > 1e-6 for each in taken for amount in each.values()):
+        return True
+    return all(
+        sum(each.get(name, 0.0) for each in taken) + amount <= capacity.get(name, 0.0) + 1e-6
+        for name, amount in wanted.items()
+    )

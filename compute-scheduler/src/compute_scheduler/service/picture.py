@@ -1,0 +1,155 @@
+"""The scheduler's picture of the network: a board that is kept between plans and brought up to what the tables say.
+
+Nothing is taken from memory that the tables could contradict: each look reads which jobs wait and which attempts live,
+and only what is new is read whole. So it does not matter who changed them, this process or another.
+
+Where jobs end faster than word of it travels, a plan of what is free now would leave nodes idle. A centre whose engine
+keeps waiting what it has no room for is therefore planned for the moment in which the work arrives: as many young
+attempts as ended there lately, of the same tenant and size, are taken to have ended by then. They go on holding their
+tenant's quota.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from compute_scheduler.domain.board import Board
+from compute_scheduler.domain.resources import Resources
+from compute_scheduler.domain.snapshot import Policy, QueuedJob, RunningJob, Snapshot
+from compute_scheduler.service import admission
+from compute_scheduler.service.moves import demand_of
+from compute_scheduler.settings import Settings
+from compute_scheduler.store import jobs as store
+
+Row = dict[str, Any]
+# Work handed out ahead is done within about this time.
+AHEAD_S = 0.25
+# A job that has lived longer is not taken to end soon.
+YOUNG_S = 2.0
+Kind = tuple[str, Resources, str]
+"""Tenant, demand, node: attempts that are alike."""
+
+
+class Picture:
+    """What the plan looks at. `look` brings it up to date; `board` stands for what was last seen."""
+
+    def __init__(self, settings: Settings, policy: Policy) -> None:
+        self.settings = settings
+        self.policy = policy
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins anew, as after another scheduler has been at work."""
+        self.board = Board(Snapshot(), self.policy)
+        self.reasons: dict[str, tuple[str, str]] = {}
+        self._network: admission.Network | None = None
+        self._queueing: set[str] = set()  # centres whose engines keep work waiting
+        self._held: dict[str, RunningJob] = {}
+        self._sizes: dict[str, tuple[Resources, float]] = {}
+        self._ends: deque[tuple[float, Kind]] = deque()
+
+    def look(self, session: Session, now: datetime, clock: float) -> Board:
+        """The board of this moment. clock: seconds that never step back."""
+        self._look_at_network(session, now)
+        queued = self._queued(session)
+        held = self._alive(session)
+        self._note_ends(held, now.timestamp(), clock)
+        self._held = held
+        self._follow(queued, self._anticipated(held, now.timestamp()))
+        known = self.board.queued.keys() | held.keys()
+        self._sizes = {job_id: size for job_id, size in self._sizes.items() if job_id in known}
+        self.reasons = {job_id: reason for job_id, reason in self.reasons.items() if job_id in queued}
+        return self.board
+
+    def leaves(self, job_id: str, node: str = "", at: float = 0.0) -> None:
+        """A job was taken out of the queue, to a node or not: when it queues again it is another job to the plan."""
+        if job_id not in self.board.queued:
+            return
+        job = self.board.withdraw(job_id)
+        if node:  # it may have ended before the next look
+            self._held[job_id] = RunningJob(job_id, job.tenant, job.demand, node, at, at + job.time_limit_s)
+
+    def _look_at_network(self, session: Session, now: datetime) -> None:
+        seen = admission.network(session, self.settings, now)
+        before = self._network
+        self._network = seen
+        if before is None or (before.centres, before.nodes) != (seen.centres, seen.nodes):
+            old = self.board.snapshot()
+            self.board = Board(Snapshot(seen.centres, seen.nodes, (), old.queued, old.running), self.policy)
+            self._queueing = {centre for centre, can in seen.queues.items() if can}
+        for usage in seen.usages:
+            self.board.put_usage(usage)
+
+    def _follow(self, queued: dict[str, QueuedJob], running: dict[str, RunningJob]) -> None:
+        board, network = self.board, self._network
+        assert network is not None
+        for job_id in [job_id for job_id, job in board.running.items() if running.get(job_id) != job]:
+            board.end(job_id)
+        for job_id in [job_id for job_id, job in board.queued.items() if queued.get(job_id) is not job]:
+            board.withdraw(job_id)
+        orgs = {job.tenant for job in queued.values()} | {job.tenant for job in running.values()}
+        tenants = {tenant.id: tenant for tenant in admission.tenants(network.quotas, orgs, self.settings)}
+        if tenants != board.tenants:
+            board.put_tenants(tenants.values())
+        for job_id, run in running.items():
+            if job_id not in board.running:
+                board.hold_for(run)
+        for job_id, job in queued.items():
+            if job_id not in board.queued:
+                board.submit(job)
+
+    def _queued(self, session: Session) -> dict[str, QueuedJob]:
+        limit = self.settings.compute_scheduler_queue_per_tenant
+        known = self.board.queued
+        queued: dict[str, QueuedJob] = {}
+        for org in store.queueing_orgs(session):
+            ids, fresh = store.queue(session, org, limit, known)
+            made = {row["id"]: admission.queued_job(row) for row in fresh}
+            self.reasons |= {row["id"]: (row["reason_code"], row["reason"]) for row in fresh}
+            self._sizes |= {job.id: (job.demand, job.time_limit_s) for job in made.values()}
+            queued |= {job_id: made.get(job_id) or known[job_id] for job_id in ids}
+        return queued
+
+    def _alive(self, session: Session) -> dict[str, RunningJob]:
+        rows = store.holders(session)
+        strange = [row.job for row in rows if row.job not in self._sizes]
+        for job_id, spec in store.specs(session, strange).items():
+            self._sizes[job_id] = (demand_of(spec), float(spec["time_limit_s"]))
+        alive = {}
+        for row in rows:
+            demand, time_limit_s = self._sizes[row.job]
+            began = (row.running_at or row.prepared_at).timestamp()
+            alive[row.job] = RunningJob(row.job, row.org, demand, row.node, began, began + time_limit_s)
+        return alive
+
+    def _note_ends(self, alive: dict[str, RunningJob], now: float, clock: float) -> None:
+        """Short jobs that have ended since the last look."""
+        for job_id, job in self._held.items():
+            if job_id not in alive and now - job.started_at < YOUNG_S:
+                self._ends.append((clock, _kind(job)))
+        while self._ends and self._ends[0][0] < clock - AHEAD_S:
+            self._ends.popleft()
+
+    def _anticipated(self, alive: dict[str, RunningJob], now: float) -> dict[str, RunningJob]:
+        """What lives, with those that will have ended soon taken off their nodes."""
+        lately = Counter(kind for _, kind in self._ends)
+        if not lately:
+            return alive
+        seen = dict(alive)
+        for job in sorted(alive.values(), key=lambda job: (job.started_at, job.id)):
+            kind = _kind(job)
+            if lately[kind] and now - job.started_at < YOUNG_S and self._keeps_waiting(job.node):
+                lately[kind] -= 1
+                seen[job.id] = RunningJob(job.id, job.tenant, job.demand, "", job.started_at, job.ends_by_at)
+        return seen
+
+    def _keeps_waiting(self, node: str) -> bool:
+        return node.partition("/")[0] in self._queueing
+
+
+def _kind(job: RunningJob) -> Kind:
+    return job.tenant, job.demand, job.node

@@ -1,0 +1,159 @@
+"""Room on a machine: never more than fits runs, everybody gets in turn, and what waits too long is given back."""
+
+from __future__ import annotations
+
+import pytest
+from compute_scheduler.engine import room as module
+from compute_scheduler.engine.room import Room, amounts
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+CAPACITY = {"cores": 4.0, "memory_mb": 1000.0}
+
+
+def test_amounts_name_every_resource() -> None:
+    """Cores, memory and each kind of accelerator."""
+    asked = {"cores": 2, "memory_mb": 300, "accelerators": {"A100": 1}}
+    assert amounts(asked) == {"cores": 2.0, "memory_mb": 300.0, "accelerator A100": 1.0}
+
+
+def test_what_has_no_room_claims_when_there_is_some() -> None:
+    """Four cores: the fifth attempt of one core waits for an end."""
+    room = Room(lambda: CAPACITY)
+    one = {"cores": 1.0, "memory_mb": 10.0}
+    assert [room.ask(name, one) for name in "abcd"] == [["a"], ["b"], ["c"], ["d"]]
+    assert room.ask("e", one) == []
+    assert all(room.begin(name, one) for name in "abcd")
+    assert room.leave("b", run_s=100.0) == ([], ["e"])
+
+
+def test_a_large_one_is_not_passed_by_small_ones() -> None:
+    """First come, first served: else a large one would wait as long as small ones come."""
+    room = Room(lambda: CAPACITY)
+    small, large = {"cores": 1.0}, {"cores": 4.0}
+    assert room.ask("a", small) == ["a"]
+    assert room.ask("large", large) == []
+    assert room.ask("b", small) == []
+    assert room.leave("a") == ([], ["large"])
+    assert room.leave("large") == ([], ["b"])
+
+
+def test_one_that_never_fits_gets_the_whole_machine() -> None:
+    """The scheduler may know more of the machine than the engine: nothing waits for ever."""
+    room = Room(lambda: CAPACITY)
+    assert room.ask("a", {"cores": 1.0}) == ["a"]
+    assert room.ask("huge", {"cores": 64.0}) == []
+    assert room.leave("a") == ([], ["huge"])
+    assert room.begin("huge", {"cores": 64.0})
+
+
+def test_after_short_jobs_some_claim_ahead_and_begin_when_another_ends() -> None:
+    """As many as have ended lately; one begins in the moment in which another leaves."""
+    room = Room(lambda: {"cores": 2.0})
+    one = {"cores": 1.0}
+    for name in "abcdefg":
+        room.ask(name, one)
+    assert room.begin("a", one)
+    assert room.begin("b", one)
+    assert room.leave("a", run_s=0.001) == ([], ["c", "d"])  # c in a's place, d ahead
+    assert room.leave("b", run_s=0.001) == ([], ["e"])  # d and e ahead
+    assert [room.begin(name, one) for name in "cde"] == [True, True, False]
+    assert room.leave("c", run_s=100.0) == (["e"], ["f", "g"])
+
+
+def test_long_jobs_let_nobody_claim_ahead() -> None:
+    """Who claims is said to run, so it should begin soon."""
+    room = Room(lambda: {"cores": 1.0})
+    one = {"cores": 1.0}
+    for name in "abc":
+        room.ask(name, one)
+    assert room.begin("a", one)
+    assert room.leave("a", run_s=5.0) == ([], ["b"])
+
+
+def test_what_waits_too_long_is_given_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves the room, so it can never begin afterwards."""
+    room = Room(lambda: {"cores": 1.0})
+    one = {"cores": 1.0}
+    for name in "abc":
+        room.ask(name, one)
+    room.begin("a", one)
+    assert room.late() == []
+    monkeypatch.setattr(module, "PATIENCE_S", -1.0)
+    assert room.late() == ["b", "c"]
+    assert room.late() == []
+    assert room.leave("a") == ([], [])
+
+
+def test_what_ran_before_a_restart_takes_its_room() -> None:
+    """Restored attempts count, and free their room when they leave."""
+    room = Room(lambda: {"cores": 1.0})
+    room.restore("old", {"cores": 1.0})
+    assert room.ask("new", {"cores": 1.0}) == []
+    assert room.leave("old") == ([], ["new"])
+
+
+class RoomMachine(RuleBasedStateMachine):
+    """Attempts that come, claim, begin and leave in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = Room(lambda: CAPACITY)
+        self.wanted: dict[str, dict[str, float]] = {}
+        self.claimed: set[str] = set()
+        self.granted: set[str] = set()
+        self.running: set[str] = set()
+        self.count = 0
+
+    @rule(cores=st.sampled_from([0.5, 1.0, 3.0, 4.0]), memory=st.sampled_from([10.0, 500.0]))
+    def come(self, cores: float, memory: float) -> None:
+        """A new attempt asks."""
+        self.count += 1
+        name = f"{self.count:03}"
+        self.wanted[name] = {"cores": cores, "memory_mb": memory}
+        self.claimed |= set(self.room.ask(name, self.wanted[name]))
+
+    @precondition(lambda self: self.claimed - self.granted)
+    @rule(pick=st.integers(0, 99))
+    def grant(self, pick: int) -> None:
+        """The service grants a claim."""
+        names = sorted(self.claimed - self.granted)
+        name = names[pick % len(names)]
+        self.granted.add(name)
+        if self.room.begin(name, self.wanted[name]):
+            self.running.add(name)
+
+    @precondition(lambda self: self.wanted)
+    @rule(pick=st.integers(0, 99), run_s=st.sampled_from([None, 0.01, 9.0]))
+    def go(self, pick: int, run_s: float | None) -> None:
+        """Any attempt leaves, at whatever stage."""
+        name = sorted(self.wanted)[pick % len(self.wanted)]
+        for known in (self.wanted, self.claimed, self.granted, self.running):
+            known.pop(name, None) if isinstance(known, dict) else known.discard(name)
+        begun, claim = self.room.leave(name, run_s)
+        assert set(begun) <= self.granted - self.running
+        assert not set(claim) & self.claimed
+        self.running |= set(begun)
+        self.claimed |= set(claim)
+
+    @invariant()
+    def never_more_runs_than_fits(self) -> None:
+        """Alone everything may run."""
+        if len(self.running) > 1:
+            for name, most in CAPACITY.items():
+                assert sum(self.wanted[each][name] for each in self.running) <= most
+
+    @invariant()
+    def nothing_waits_while_all_is_free(self) -> None:
+        """Somebody claims or runs as long as somebody is there."""
+        assert not self.wanted or self.claimed
+
+    @invariant()
+    def granted_ones_run_while_all_is_free(self) -> None:
+        """A granted attempt waits only for one that runs."""
+        assert not self.granted or self.running
+
+
+TestRoomMachine = RoomMachine.TestCase
+TestRoomMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
