@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 from brain_kit.acting import HEADER
 from brain_kit.client import ServiceClient
-from brain_kit.problems import problem_from
+from brain_kit.problems import NotFound, problem_from
 
 PARQUET = "application/vnd.apache.parquet"
 CHUNK_BYTES = 1 << 18
@@ -51,6 +52,17 @@ class Warehouse:
         path = f"/v1/datasets/{quote(name)}/rows"
         with self._hub.stream("GET", path, params=params, headers=headers, timeout_s=600) as reply:
             _save(reply, target)
+
+    def pin(self, org: str, name: str, version: str, reason: str) -> str:
+        """Keeps a version from being forgotten; the same reason again answers the same pin."""
+        path = f"/v1/datasets/{quote(name)}/versions/{quote(version)}/pins"
+        return str(self._hub.request("POST", path, json={"reason": reason}, headers={HEADER: org}).json()["id"])
+
+    def unpin(self, org: str, name: str, version: str, pin: str) -> None:
+        """Takes a pin away; one that is gone already is none the worse."""
+        path = f"/v1/datasets/{quote(name)}/versions/{quote(version)}/pins/{quote(pin)}"
+        with contextlib.suppress(NotFound):
+            self._hub.request("DELETE", path, headers={HEADER: org})
 
     def register(self, org: str, name: str, document: str) -> Json:
         """Registers the contract of a result for the organisation; the same document again changes nothing."""

@@ -154,6 +154,27 @@ def test_a_version_stays_what_it_was(works: Works) -> None:
     assert len(works.rows("enterprise.shift_oee_fixed")) == 2
 
 
+def test_the_version_that_the_newest_result_came_from_is_kept(works: Works) -> None:
+    """A run pins its input; a newer result of the same data set, or a failure, lets it go."""
+    first = works.finished(works.start("enterprise.shift_oee_kept")["id"])
+    assert _pinned(works, first["dataset_version"]) >= {first["id"]}
+    second = works.finished(works.start("enterprise.shift_oee_kept", version=first["dataset_version"])["id"])
+    pinned = _pinned(works, first["dataset_version"])
+    assert second["id"] in pinned
+    assert first["id"] not in pinned
+    cancelled = works.start("enterprise.shift_oee_kept", version=first["dataset_version"])
+    works.firm.post(f"{BASE}/runs/{cancelled['id']}/cancel")
+    if works.finished(cancelled["id"])["state"] == "cancelled":
+        assert cancelled["id"] not in _pinned(works, first["dataset_version"])
+
+
+def _pinned(works: Works, version: str) -> set[str]:
+    """Runs that keep a version of the records."""
+    items = works.firm.get(f"/api/data-hub/v1/datasets/{SHIFTS}/versions")["items"]
+    (found,) = [item for item in items if item["version"] == version]
+    return {pin["reason"].split(" ")[1] for pin in found["pins"] if pin["reason"].startswith("运行 ")}
+
+
 def test_a_filter_narrows_and_wrong_requests_are_refused_at_once(works: Works) -> None:
     """Each names the field: unknown column, bad filter, version, key, target, parameter, data set, tenant."""
     run = works.finished(works.start("enterprise.shift_oee_b", filter="line = 'b'")["id"])

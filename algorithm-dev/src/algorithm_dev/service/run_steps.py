@@ -39,6 +39,7 @@ from algorithm_dev.service.access import found
 from algorithm_dev.service.artefacts import ArtefactStore
 from algorithm_dev.service.column_lineage import column_sources
 from algorithm_dev.service.errors import VersionBroken
+from algorithm_dev.service.run_pins import RunPins
 from algorithm_dev.service.runs import needed_columns
 from algorithm_dev.store import runs
 
@@ -83,6 +84,7 @@ class RunSteps:
         self.before: Callable[[str], None] = lambda point: None
         self._database = database
         self._warehouse = warehouse
+        self._pins = RunPins(database, warehouse)
         self._scheduler = scheduler
         self._artefacts = artefacts
         self._meter = meter
@@ -108,11 +110,19 @@ class RunSteps:
         try:
             with _Lease(self._database, row, self._limits.lease_s):
                 outcome = self._outcome(row)
+                self._settle_pin(row, outcome)
         except (Unavailable, TimedOut, RateLimited) as problem:
             self._wait(row, problem)
             return True
         self._write(row, outcome)
         return True
+
+    def _settle_pin(self, row: Any, outcome: Outcome) -> None:
+        """Before the end is written, so that a crash in between repeats it."""
+        if outcome.state == "succeeded":
+            self._pins.succeed(row)
+        elif outcome.state in FINAL_RUNS:
+            self._pins.release(row)
 
     def _outcome(self, row: Any) -> Outcome:
         try:
@@ -135,6 +145,7 @@ class RunSteps:
     def _stage(self, row: Any, card: Card) -> Outcome:
         """Rows of the version, card and files go to the store of jobs."""
         request = row.request
+        pin = self._pins.keep(row)
         with _StepFolder(self._folder) as folder:
             dataset = self._warehouse.described(row.org, request["dataset"])
             columns = needed_columns(card, request["mapping"], [item["name"] for item in dataset["schema"]])
@@ -155,7 +166,7 @@ class RunSteps:
                 INPUT: source,
             }
             kept = {name: self._scheduler.keep(row.org, content) for name, content in files.items()}
-        return Outcome("staged", facts={"files": kept, "rows_in": count})
+        return Outcome("staged", facts={"files": kept, "rows_in": count, "pin": pin})
 
     def _submit(self, row: Any, card: Card) -> Outcome:
         self.before("submit")

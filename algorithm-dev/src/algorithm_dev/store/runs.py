@@ -44,6 +44,12 @@ def listed(
     return session.execute(query).all()
 
 
+def succeeded_into(session: Session, org: str, into: str, before: str) -> Sequence[Row]:
+    """Runs of an organisation that ended well, made before another one, whose results went into a data set."""
+    query = sa.select(runs).where(runs.c.org == org, runs.c.state == "succeeded", runs.c.id < before)
+    return session.execute(query.where(runs.c.request["into"].as_string() == into)).all()
+
+
 def claim(session: Session, now: datetime, until: datetime) -> Row | None:
     """The run that has waited longest for its next step, leased until a time; None when none waits."""
     waiting = (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import threading
 import time
+from functools import cache
 
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_ALPHABET = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET)
 _RANDOM_BITS = 80
 _lock = threading.Lock()
 _last = 0
@@ -19,9 +21,14 @@ def new_id(prefix: str) -> str:
     Sorts by creation time in milliseconds, and strictly by creation order inside one process, also when the
     clock steps back. Raises ValueError when the prefix is not made of lower-case letters, digits and `_`.
     """
+    _check_prefix(prefix)
+    return f"{prefix}_{_encode(_next_value())}"
+
+
+@cache
+def _check_prefix(prefix: str) -> None:
     if not prefix or not all(c.isascii() and (c.islower() or c.isdigit() or c == "_") for c in prefix):
         raise ValueError(f"bad id prefix {prefix!r}: lower-case letters, digits and _ only")
-    return f"{prefix}_{_encode(_next_value())}"
 
 
 def _next_value() -> int:
@@ -38,4 +45,5 @@ def _next_value() -> int:
 
 
 def _encode(value: int) -> str:
-    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
+    """128 bits in 26 characters, by the base 32 of the standard library, whose alphabet is another one."""
+    return base64.b32encode((value << 30).to_bytes(20, "big"))[:26].translate(_CROCKFORD).decode()
