@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compute_scheduler.domain.hourly import Hourly
 from compute_scheduler.domain.resources import Resources, resources
 from compute_scheduler.domain.snapshot import (
     Centre,
@@ -51,16 +52,31 @@ def queued_jobs(draw: st.DrawFn, number: int) -> QueuedJob:
         draw(st.sampled_from([None, None, None, NOW - 50.0, NOW + 50.0])),
         draw(st.sampled_from([(), (), (), ("c0",), ("c1", "c0"), ("c9",)])),
         draw(st.sampled_from([None, "c0", "c1"])),
+        draw(st.sampled_from([0.0, 100.0])),
+    )
+
+
+@st.composite
+def networked_centres(draw: st.DrawFn, number: int) -> Centre:
+    """A centre; some tell their price, tariff, power and carbon."""
+    hours = st.lists(st.integers(0, 9).map(float), min_size=1, max_size=3).map(tuple)
+    series = st.one_of(st.none(), st.builds(Hourly, st.just(NOW - 3400.0), hours))
+    return Centre(
+        f"c{number}",
+        f"中心{number}",
+        draw(st.sampled_from(["open", "open", "open", "drained"])),
+        draw(st.integers(0, 1)),
+        draw(st.sampled_from([{}, {"cores": 36.0}, {"cores": 72.0, "a": 36.0}])),
+        draw(series),
+        draw(st.sampled_from([{}, {"cores": 36_000.0, "a": 72_000.0}])),
+        draw(series),
     )
 
 
 @st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
     """A small network whose running jobs fit on their nodes."""
-    centres = tuple(
-        Centre(f"c{n}", f"中心{n}", draw(st.sampled_from(["open", "open", "open", "drained"])), draw(st.integers(0, 1)))
-        for n in range(2)
-    )
+    centres = tuple(draw(networked_centres(number)) for number in range(2))
     nodes = tuple(
         Node(
             f"n{n}",
@@ -115,6 +131,38 @@ def busy_networks(draw: st.DrawFn) -> Snapshot:
     return Snapshot((Centre("c0", "中心"),), nodes, (Tenant("t0"), Tenant("t1")), queued, tuple(running))
 
 
+@st.composite
+def unlike_centres(draw: st.DrawFn) -> Snapshot:
+    """Three centres of unlike price and carbon, partly taken: what weighing sites and holding back are for."""
+    watts = st.sampled_from([36_000.0, 360_000.0])
+    hours = st.lists(st.integers(0, 9).map(float), min_size=1, max_size=2).map(tuple)
+    centres = tuple(
+        Centre(f"c{n}", f"中心{n}", power_w={"cores": draw(watts)}, carbon=Hourly(NOW - 3400.0, draw(hours)))
+        for n in range(3)
+    )
+    nodes = tuple(Node(f"n{n}", f"c{n % 3}", resources(4, 0)) for n in range(draw(st.integers(3, 4))))
+    running = [
+        RunningJob(f"r{n}", "t0", resources(draw(st.integers(2, 4)), 0), node.id, 0.0, NOW + draw(times) - 100.0)
+        for n, node in enumerate(nodes)
+        if draw(st.integers(0, 2))
+    ]
+    queued = tuple(
+        QueuedJob(
+            f"q{n}",
+            f"t{n % 2}",
+            resources(draw(st.integers(1, 4)), 0),
+            NOW - draw(times),
+            draw(times),
+            deadline_at=draw(st.sampled_from([None, None, NOW + 700.0])),
+            centres=draw(st.sampled_from([(), (), ("c0", "c1")])),
+            home=draw(st.sampled_from([None, "c0", "c1"])),
+            staging_s=draw(st.sampled_from([0.0, 100.0])),
+        )
+        for n in range(draw(st.integers(1, 6)))
+    )
+    return Snapshot(centres, nodes, (Tenant("t0"), Tenant("t1")), queued, tuple(running))
+
+
 networks = st.one_of(snapshots(), busy_networks())
 policies = st.builds(
     Policy,
@@ -126,4 +174,17 @@ policies = st.builds(
     backfill=st.sampled_from([True, True, True, False]),
     reservations=st.sampled_from([1, 1, 2, 3, 0]),
     most_starts=st.sampled_from([None, None, None, 1]),
+    staging_weight=st.sampled_from([0.0, 1.0]),
+    price_s=st.sampled_from([0.0, 0.0, 20.0]),
+    carbon_s=st.sampled_from([0.0, 0.0, 20_000.0]),
+    wait_weight=st.sampled_from([0.1, 1.0]),
+    longest_hold_s=st.sampled_from([0.0, 500.0, 1e9]),
+)
+weighing = st.builds(
+    Policy,
+    reservations=st.sampled_from([0, 1]),
+    staging_weight=st.sampled_from([0.0, 1.0]),
+    carbon_s=st.sampled_from([10_000.0, 100_000.0]),
+    wait_weight=st.sampled_from([0.1, 1.0]),
+    longest_hold_s=st.sampled_from([0.0, 500.0, 1e9]),
 )

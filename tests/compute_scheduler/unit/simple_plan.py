@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from compute_scheduler.domain.fairshare import dominant_share, mean_past
 from compute_scheduler.domain.quota import QuotaTrees
 from compute_scheduler.domain.resources import Resources
-from compute_scheduler.domain.snapshot import Node, Policy, QueuedJob, Snapshot
+from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, Snapshot
 
 CLASS = {"low": -1, "normal": 0, "high": 1}
 Amounts = dict[str, int]
 Why = tuple[str, str | None]
+Cost = tuple[str, float, float | None, float | None, float | None, float]
+"""Centre, staging seconds, yuan, kWh, kg of CO2, score."""
 
 
 def amounts(demand: Resources) -> Amounts:
@@ -44,6 +46,7 @@ class Plain:
     waits: dict[str, Why] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     reservations: list[tuple[str, str, float, float]] = field(default_factory=list)
+    sites: list[list[Cost]] = field(default_factory=list)
 
 
 class Simple:
@@ -142,10 +145,74 @@ class Simple:
         short = trees.shortage(job.tenant, amounts(job.demand).items())
         return None if short is None else ("quota_never" if short.never else "quota", short.resource)
 
-    def best(self, job: QueuedJob) -> Node | None:
+    def cost(self, job: QueuedJob, centre: Centre) -> Cost:
+        """What a centre costs a job that starts now, second by hundred seconds; unknown counts as the most known."""
+        asked = job.demand.amounts()
+        seconds = range(int(self.now), int(self.now + job.time_limit_s), 100)
+        yuan = kwh = kg = None
+        if centre.prices:
+            factors = [centre.tariff.at(second) if centre.tariff else 1.0 for second in seconds]
+            yuan = sum(centre.prices.get(name, 0.0) * n for name, n in asked.items()) * sum(factors) * 100 / 3600
+        watts = sum(centre.power_w.get(name, 0.0) * n for name, n in asked.items())
+        if centre.power_w:
+            kwh = watts * len(seconds) * 100 / 3.6e6
+        if centre.power_w and centre.carbon:
+            kg = watts * sum(centre.carbon.at(second) * 100 for second in seconds) / 3.6e6 / 1000
+        return centre.id, 0.0 if job.home in (None, centre.id) else job.staging_s, yuan, kwh, kg, 0.0
+
+    def sites(self, job: QueuedJob) -> list[Cost]:
+        """The open centres where a job may run, by score."""
+        allowed = [c for c in self.centres.values() if c.state == "open" and (not job.centres or c.id in job.centres)]
+        costs = [self.cost(job, centre) for centre in allowed]
+        yuan = max([cost[2] or 0.0 for cost in costs], default=0.0)
+        kg = max([cost[4] or 0.0 for cost in costs], default=0.0)
+        policy = self.policy
+        scored = []
+        for cost in costs:
+            score = policy.staging_weight * cost[1]
+            score += policy.price_s * (yuan if cost[2] is None else cost[2])
+            score += policy.carbon_s * (kg if cost[4] is None else cost[4])
+            scored.append((*cost[:5], score))
+        return sorted(scored, key=lambda site: (site[5], site[0] != job.home, self.centres[site[0]].cost, site[0]))
+
+    def weighed(self, job: QueuedJob) -> tuple[Node | None, Why | None]:
+        """Step 4 with sites weighed: the node, or the reason for which the job is held back."""
+        sites = self.sites(job)
+        chosen = next((site for site in sites if self.best(job, site[0])), None)
+        if chosen is None:
+            return None, None
+        latest = job.submitted_at + self.policy.longest_hold_s
+        if job.deadline_at is not None:
+            latest = min(latest, job.deadline_at - job.time_limit_s)
+        better = []
+        for site in sites[: sites.index(chosen)]:
+            room = self.room_at(job, site[0])
+            if room is not None and self.now < room <= latest:
+                total = site[5] + self.policy.wait_weight * (room - self.now)
+                if total < chosen[5]:
+                    better.append((total, site[0]))
+        if better:
+            return None, ("better_site", min(better)[1])
+        self.plain.sites.append([chosen, *(site for site in sites if site != chosen)])
+        return self.best(job, chosen[0]), None
+
+    def room_at(self, job: QueuedJob, centre: str) -> float | None:
+        """When running jobs leave room at a centre, reservations aside; NOW: there is some."""
+        nodes = [node for node in self.nodes if node.centre == centre and self.is_open(node)]
+        want = amounts(job.demand).items()
+        if any(all(self.left(node, None).get(name, 0) >= n for name, n in want) for node in nodes):
+            return self.now
+        for time in sorted({held.ends for held in self.running}):
+            if any(all(self.left(node, time, False).get(name, 0) >= n for name, n in want) for node in nodes):
+                return time
+        return None
+
+    def best(self, job: QueuedJob, centre: str | None = None) -> Node | None:
         """Step 4."""
         fitting = []
         for number, node in enumerate(self.nodes):
+            if centre not in (None, node.centre):
+                continue
             if self.is_open(node) and (not job.centres or node.centre in job.centres):
                 free = self.left(node, None)
                 if self.holds(node, job, self.now, is_now=True):
@@ -229,7 +296,12 @@ class Cycle(Simple):
         if reason is not None:
             self.dropped[job.tenant, shape] = reason
             return reason
-        node = self.best(job)
+        if self.policy.staging_weight or self.policy.price_s or self.policy.carbon_s:
+            node, held = self.weighed(job)
+            if held is not None:
+                return held
+        else:
+            node = self.best(job)
         if node is not None:
             self.plain.starts.append((job.id, node.id))
             end = self.now + job.time_limit_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from compute_scheduler.domain.hourly import BadSeries, Hourly, constant
 from compute_scheduler.domain.simulation.easy import easy
 from compute_scheduler.domain.simulation.elasticflow import read_elasticflow
 from compute_scheduler.domain.simulation.jobs import (
@@ -17,6 +18,7 @@ from compute_scheduler.domain.simulation.jobs import (
 from compute_scheduler.domain.simulation.policies import POLICIES
 from compute_scheduler.domain.simulation.run import simulate
 from compute_scheduler.domain.simulation.swf import read_swf
+from compute_scheduler.domain.simulation.zones import with_carbon
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -194,6 +196,47 @@ def test_logs_of_clusters_give_centres_of_the_size_that_their_load_says() -> Non
     ]
     assert read_elasticflow("log", CLUSTERS, load=9.0).centres == {"east": 4, "west": 1}
     assert len(read_elasticflow("log", CLUSTERS, limit=2).jobs) == 2
+
+
+def test_carbon_of_a_schedule_by_hand() -> None:
+    """A kilowatt a processor. a emits 600 g/kWh, b 0 in the first hour and 360 in the second.
+
+    Job 0: 2 for 100 s at a: 200 kJ, 1/18 kWh, 33.3 g. Job 1 at b with 10 s of staging: in the first hour nothing;
+    in the second 60 kJ, 6 g.
+    """
+    carbon = {"a": Hourly(0.0, (600.0,)), "b": Hourly(0.0, (0.0, 360.0))}
+    log = Trace("two", TWO.centres, TWO.jobs, TWO.staging_s, carbon, 1000.0)
+
+    at_once = metrics(log, [Served(0.0, "a"), Served(1.0, "b"), Served(2.0, "b")])
+    later = metrics(log, [Served(0.0, "a"), Served(3600.0, "b"), Served(2.0, "b")])
+
+    assert at_once["co2_kg"] == pytest.approx(0.6 / 18)
+    assert later["co2_kg"] == pytest.approx(0.6 / 18 + 0.36 * 60 / 3600)
+
+
+def test_the_carbon_policy_moves_what_saves_much_and_leaves_the_rest() -> None:
+    """Ten hours of two processors of 1 kW save 20 kWh of 500 g, 10 kg; a minute of one saves 8 g and stays."""
+    jobs = (TraceJob("0", "a", 0.0, 36_000.0, 36_000.0, 2, "a"), TraceJob("1", "a", 1.0, 60.0, 60.0, 1, "a"))
+    log = Trace("two", {"a": 4, "b": 2}, jobs, 10.0, {"a": constant(550.0), "b": constant(50.0)}, 1000.0)
+
+    assert [at.centre for at in simulate(log, POLICIES["carbon"])] == ["b", "a"]
+    assert [at.centre for at in simulate(log, POLICIES["short-first"])] == ["a", "a"]
+
+
+def test_the_largest_centre_gets_the_cleanest_zone_unless_it_is_named() -> None:
+    """East has twelve processors and west two; the third of three zones is left over."""
+    log = read_elasticflow("log", CLUSTERS, load=0.5)
+    zones = {"coal": constant(900.0), "hydro": constant(50.0), "gas": constant(400.0)}
+
+    assert {name: series.values for name, series in with_carbon(log, zones).carbon.items()} == {
+        "east": (50.0,),
+        "west": (400.0,),
+    }
+    assert with_carbon(log, zones, {"east": "coal"}).carbon["east"].values == (900.0,)
+    with pytest.raises(BadSeries, match="north: no such centre; there are east, west"):
+        with_carbon(log, zones, {"north": "coal"})
+    with pytest.raises(BadSeries, match="wind: no such zone; there are coal, hydro, gas"):
+        with_carbon(log, zones, {"east": "wind"})
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import tarfile
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from industry_brain.cli import cli
 
@@ -84,3 +85,42 @@ def test_clusters_in_an_archive_share_their_work(tmp_path: Path) -> None:
     assert abs(report["metrics"]["mean_delay_s"] - 10 / 3) < 1e-9
     assert abs(report["reference"]["metrics"]["moved_pct"] - 100 / 3) < 1e-9
     assert run(archive)[0] == 2
+
+
+def test_clusters_with_a_carbon_series_are_compared_by_their_co2(tmp_path: Path) -> None:
+    """Ten hours of two cards of 1 kW go to the clean cluster, the minute of two cards that comes then to the other.
+
+    Pull, all at home: 20 kWh at 550 g, 1/60 kWh at 550 g, 1/30 kWh at 50 g. Ours with ten seconds of staging:
+    2 * 36,010 kJ at 50 g, 60 kJ at 550 g, 2 * 70 kJ at 550 g.
+    """
+    options = ["--format", "elasticflow", "--policy", "carbon", "--power", "1000", "--staging", "10"]
+    code, output = run(*clusters(tmp_path), *options, "--zone", "a=coal", "--zone", "b=hydro", "--json")
+    report = json.loads(output)
+
+    assert code == 0
+    assert report["reference"]["metrics"]["co2_kg"] == pytest.approx(11 + 0.55 / 60 + 0.05 / 30)
+    ours = (2 * 36_010 * 50 + 60 * 550 + 2 * 70 * 550) / 3600 / 1000
+    assert report["metrics"]["co2_kg"] == pytest.approx(ours)
+    assert report["metrics"]["moved_pct"] == pytest.approx(200 / 3)
+
+
+def test_a_wrong_carbon_series_or_zone_is_refused_in_words(tmp_path: Path) -> None:
+    """Each names the option and what is wrong."""
+    told = clusters(tmp_path)
+    for zone, words in (("c=coal", "no such centre"), ("a", "CENTRE=ZONE"), ("a=wind", "no such zone")):
+        code, output = run(*told, "--format", "elasticflow", "--zone", zone)
+        assert (code, words in output) == (2, True)
+    assert run(told[0], "--carbon", told[-1])[0] == 2
+    Path(told[-1]).write_text("hour_utc,coal\n2022-01-01T00:00Z,much\n", encoding="utf-8")
+    code, output = run(*told, "--format", "elasticflow")
+    assert (code, "line 2" in output) == (2, True)
+
+
+def clusters(folder: Path) -> tuple[Path, str, str, str, str]:
+    """Two clusters and a carbon series of two zones, as arguments."""
+    head = "job_id,submission_time,duration,num_gpu\n"
+    first, second, carbon = folder / "a.csv", folder / "b.csv", folder / "carbon.csv"
+    first.write_text(head + "x,0,36000,2\ny,36000,60,1\n", encoding="utf-8")
+    second.write_text(head + "z,1,60,2\n", encoding="utf-8")
+    carbon.write_text("hour_utc,coal,hydro\n2022-01-01T00:00Z,550,50\n", encoding="utf-8")
+    return first, "--trace", str(second), "--carbon", str(carbon)

@@ -19,6 +19,7 @@ Code = Literal[
     "resources",
     "reservation",
     "priority",
+    "better_site",
     "cycle_limit",
     "deadline",
 ]
@@ -39,12 +40,33 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Site:
+    """What a start now at a centre costs a job; None: the centre does not tell.
+
+    money: yuan. energy_kwh and co2_kg: for the whole time limit. score_s: all of it as seconds of waiting.
+    """
+
+    centre: str
+    staging_s: float = 0.0
+    money: float | None = None
+    energy_kwh: float | None = None
+    co2_kg: float | None = None
+    score_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
-    """A job starts now on a node."""
+    """A job starts now on a node.
+
+    site: what it costs there; None: nothing is told of the centre and nothing weighed. others: what the other centres
+    where it may run would have cost, when the policy weighs that; the best first.
+    """
 
     job_id: str
     node: str
     centre: str
+    site: Site | None = None
+    others: tuple[Site, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from compute_scheduler.domain.shapes import Amounts, Shape
 from compute_scheduler.domain.snapshot import Centre, Node
 
 Lacking = Literal["accelerators", "cores", "memory_mb", "reserved"]
-_STEPS: dict[Lacking, int] = {"accelerators": 0, "cores": 1, "memory_mb": 2, "reserved": 3}
+STEPS: dict[Lacking, int] = {"accelerators": 0, "cores": 1, "memory_mb": 2, "reserved": 3}
 SPARE_BUCKETS = 64
 _Entry = tuple[int, int, int]
 
@@ -55,7 +55,7 @@ class NodeIndex:
         self.memory = [node.capacity.memory_mb for node in self.nodes]
         self._centres = centres
         self._buckets: dict[tuple[str, Amounts], _Bucket] = {}
-        self._ranks: dict[Shape, list[list[_Bucket]]] = {}
+        self._ranks: dict[tuple[Shape, str | None], list[list[_Bucket]]] = {}
         self.bucket = [self._bucket_of(node.centre, node.capacity.accelerators) for node in self.nodes]
         for place, bucket in enumerate(self.bucket):
             if self.open[place]:
@@ -106,21 +106,23 @@ class NodeIndex:
             insort(after.entries, (cores, memory, place))
         self.cores[place], self.memory[place], self.bucket[place] = cores, memory, after
 
-    def best(self, shape: Shape, allowed: Callable[[int], bool] | None) -> tuple[int | None, Lacking]:
+    def best(
+        self, shape: Shape, allowed: Callable[[int], bool] | None, centre: str | None = None
+    ) -> tuple[int | None, Lacking]:
         """The best node for a shape, or None and what turned the last nodes away.
 
-        allowed: asked for each node that would fit; None: every node is allowed.
+        allowed: asked for each node that would fit; None: every node is allowed. centre: only its nodes.
         lacking: `accelerators` when no node has enough of them free, else `cores` when none of those has enough cores,
         else `memory_mb`; `reserved` when a node would fit but is not allowed.
         """
         lacking: Lacking = "accelerators"
         cores, memory = shape.milli_cores, shape.memory_mb
-        ranks = self._ranks.get(shape)
-        for rank in self._rank(shape) if ranks is None else ranks:
+        ranks = self._ranks.get((shape, centre))
+        for rank in self._rank(shape, centre) if ranks is None else ranks:
             least: _Entry | None = None
             for bucket in rank:
                 entry, step = _first(bucket.entries, cores, memory, allowed)
-                if _STEPS[step] > _STEPS[lacking]:
+                if STEPS[step] > STEPS[lacking]:
                     lacking = step
                 if entry is not None and (least is None or entry < least):
                     least = entry
@@ -128,16 +130,16 @@ class NodeIndex:
                 return least[2], lacking
         return None, lacking
 
-    def _rank(self, shape: Shape) -> list[list[_Bucket]]:
+    def _rank(self, shape: Shape, only: str | None) -> list[list[_Bucket]]:
         """Buckets with enough accelerators in the shape's centres, home and least rank first, equal ranks together."""
         ranks: dict[tuple[bool, float, int], list[_Bucket]] = {}
         for (centre, free), bucket in self._buckets.items():
-            if shape.centres and centre not in shape.centres:
+            if (shape.centres and centre not in shape.centres) or only not in (None, centre):
                 continue
             have = dict(free)
             if all(have.get(kind, 0) >= number for kind, number in shape.accelerators):
                 ranks.setdefault((centre != shape.home, *bucket.rank), []).append(bucket)
-        found = self._ranks[shape] = [ranks[rank] for rank in sorted(ranks)]
+        found = self._ranks[shape, only] = [ranks[rank] for rank in sorted(ranks)]
         return found
 
 

@@ -9,12 +9,16 @@ Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as cod
    then the least id. The share is the tenant's dominant share over decayed usage and what it holds, with the starts of
    this plan.
 3. It waits if its tenant is unknown, no open node could ever hold it, or its tenant's quota does not suffice.
-4. Else it starts on the node of best fit (`placement.py`) where it delays no reserved start (`timeline.py`).
+4. Else it starts on the node of best fit (`placement.py`) where it delays no reserved start (`timeline.py`). If the
+   policy weighs sites, that is asked centre by centre in order of score (`siting.py`), and the job waits instead if a
+   centre passed over, in which no node has room now, is better: its score plus `wait_weight` times the seconds until
+   running jobs leave room there is less, the job will then have waited at most `longest_hold_s`, its deadline holds.
 5. Else it waits. If fewer than `reservations` jobs of its kind have a reserved start, it gets the earliest one.
    Without backfill nothing of its kind starts any more.
 6. A job waits for the reason of an earlier one without looking further when that one was of the same tenant and shape
    and met step 3, or when it was of the same shape and at most the same time limit, found no node, and there is no
    reservation left for their kind. Nothing could have changed for the better: within a plan quotas and nodes only fill.
+7. When `most_starts` have been made, all that is not answered by then waits for the next plan.
 
 So a reserved job is never delayed by what is started before it, and waiting lifts every job: of two jobs, one submitted
 more than `2 * priority_s + longest_set_back_s + fair_share_s * share` later than the other never comes before it.
@@ -35,11 +39,12 @@ from heapq import heapify, heappop, heapreplace, merge
 
 from compute_scheduler.domain import reasons
 from compute_scheduler.domain.board import Board, Group
-from compute_scheduler.domain.decisions import Decisions, Reason, Refusal, Reservation, Start, Waiting
+from compute_scheduler.domain.decisions import Decisions, Reason, Refusal, Reservation, Site, Start, Waiting
 from compute_scheduler.domain.fairshare import dominant_share, mean_past
-from compute_scheduler.domain.placement import Lacking
+from compute_scheduler.domain.placement import STEPS, Lacking
 from compute_scheduler.domain.quota import units
 from compute_scheduler.domain.shapes import Shape
+from compute_scheduler.domain.siting import Siting
 from compute_scheduler.domain.snapshot import Policy, QueuedJob, Snapshot
 from compute_scheduler.domain.timeline import End, Reserved, Timeline
 
@@ -89,7 +94,9 @@ class _Cycle:
     def __init__(self, board: Board, now: float, policy: Policy) -> None:
         self.board, self.now, self.policy = board, now, policy
         self.timeline = Timeline()
+        self.siting = Siting(board.centres, policy, now)
         self.started: list[tuple[QueuedJob, Shape, int]] = []
+        self.sites: list[tuple[Site | None, tuple[Site, ...]]] = []
         self.refusals: list[Refusal] = []
         self.waiting: dict[Reason, list[tuple[str, ...]]] = {}
         self.aside: set[str] = set()
@@ -121,7 +128,10 @@ class _Cycle:
         """What was decided."""
         nodes = self.board.index.nodes
         return Decisions(
-            tuple(Start(job.id, nodes[place].id, nodes[place].centre) for job, _, place in self.started),
+            tuple(
+                Start(job.id, nodes[place].id, nodes[place].centre, *sites)
+                for (job, _, place), sites in zip(self.started, self.sites, strict=True)
+            ),
             tuple(Waiting(reason, tuple(parts)) for reason, parts in self.waiting.items()),
             tuple(self.refusals),
             tuple(
@@ -207,11 +217,33 @@ class _Cycle:
             return reasons.in_line(), True
         if failed is not None and has_failed:
             return self._reserve(job, shape, failed[1]) or failed[2], False
+        if self.policy.weighs_sites:
+            return self._weigh(job, shape), False
         place, lacking, blocker = self._place(job, shape)
-        if place is not None:
-            self._start(job, shape, place)
-            return None, False
-        return self._block(job, shape, lacking, blocker), False
+        if place is None:
+            return self._block(job, shape, lacking, blocker), False
+        self._start(job, shape, place, self.siting.told(job, shape, self.board.index.nodes[place].centre))
+        return None, False
+
+    def _weigh(self, job: QueuedJob, shape: Shape) -> Reason | None:
+        """Step 4 when the policy weighs sites."""
+        worst: Lacking = "accelerators"
+        first: Reserved | None = None
+        full: list[Site] = []
+        sites = self.siting.ranked(job, shape)
+        for site in sites:
+            place, lacking, blocker = self._place(job, shape, site.centre)
+            if place is not None:
+                reason = self.siting.better(job, shape, full, site, self.board.index, self._ends)
+                if reason is None:
+                    self._start(job, shape, place, site, tuple(other for other in sites if other is not site))
+                return reason
+            worst = max(worst, lacking, key=lambda step: STEPS[step])
+            if blocker is not None and (first is None or blocker.order < first.order):
+                first = blocker
+            if lacking != "reserved":
+                full.append(site)
+        return self._block(job, shape, worst, first)
 
     def _hold(self, job: QueuedJob, shape: Shape) -> Reason | None:
         """Step 3."""
@@ -223,10 +255,12 @@ class _Cycle:
             reason = None if short is None else reasons.quota(job.tenant, short)
         return reason
 
-    def _place(self, job: QueuedJob, shape: Shape) -> tuple[int | None, Lacking, Reserved | None]:
+    def _place(
+        self, job: QueuedJob, shape: Shape, centre: str | None = None
+    ) -> tuple[int | None, Lacking, Reserved | None]:
         """Step 4: the node, what was lacking, and the earliest reservation that kept a node from it."""
         if not self.timeline.reserved:
-            return *self.board.index.best(shape, None), None
+            return *self.board.index.best(shape, None, centre), None
         blockers: list[Reserved] = []
         ends_by_at = self.now + job.time_limit_s
 
@@ -236,14 +270,18 @@ class _Cycle:
                 blockers.append(blocker)
             return blocker is None
 
-        place, lacking = self.board.index.best(shape, is_allowed)
-        return place, lacking, min(blockers, key=lambda kept: (kept.start_at, kept.job_id), default=None)
+        place, lacking = self.board.index.best(shape, is_allowed, centre)
+        return place, lacking, min(blockers, key=lambda kept: kept.order, default=None)
 
-    def _start(self, job: QueuedJob, shape: Shape, place: int) -> None:
+    def _start(
+        self, job: QueuedJob, shape: Shape, place: int, site: Site | None, others: tuple[Site, ...] = ()
+    ) -> None:
         self.board.index.change(place, shape, -1)
         self.board.count(job.tenant, shape, 1)
         self.timeline.start(place, shape.amounts, self.now + job.time_limit_s)
         self.started.append((job, shape, place))
+        self.sites.append((site, others))
+        self.siting.forget_waits()
 
     def _block(self, job: QueuedJob, shape: Shape, lacking: Lacking, blocker: Reserved | None) -> Reason:
         """Step 5."""

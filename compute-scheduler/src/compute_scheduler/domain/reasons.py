@@ -103,6 +103,12 @@ def reserved(job_id: str) -> Reason:
     return Reason("reservation", f"现有空闲已为作业 {job_id} 预留；缩短时限可以插空先行", job_id)
 
 
+def better_site(centre: str, instead_of: str, start_at: float) -> Reason:
+    """Another centre is so much better for the job that it waits for room there."""
+    words = f"等待算力中心 {centre} 空出：按当前策略，等待比现在就在 {instead_of} 开始更合算（搬运、费用与碳排放）"
+    return Reason("better_site", words, centre, start_at)
+
+
 def deadline() -> Reason:
     """Even started now the job could run past its deadline."""
     return Reason(

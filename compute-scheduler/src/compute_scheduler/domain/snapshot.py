@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from compute_scheduler.domain.hourly import Hourly
 from compute_scheduler.domain.resources import Resources
 
 CentreState = Literal["open", "drained", "lost"]
@@ -23,12 +24,19 @@ class Centre:
 
     state: only an `open` centre gets new jobs; `drained` finishes what it has, `lost` has stopped its heartbeat.
     cost: centres with less are tried first; equal ones are filled together.
+    prices: yuan an hour for a core, a MB or an accelerator, by resource name; empty: not told. tariff: what they are
+    multiplied with by the hour, such as peak and valley 峰谷电价. power_w: watts of a core or accelerator in use;
+    empty: not told. carbon: intensity of its electricity, gCO2/kWh; None: not told.
     """
 
     id: str
     name: str
     state: CentreState = "open"
     cost: float = 0.0
+    prices: Mapping[str, float] = field(default_factory=dict)
+    tariff: Hourly | None = None
+    power_w: Mapping[str, float] = field(default_factory=dict)
+    carbon: Hourly | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,8 @@ class QueuedJob:
 
     time_limit_s: it is stopped when it has run so long. deadline_at: when it must have ended.
     not_before_at: it is not started earlier, such as between two tries. centres: where it may run; empty is anywhere.
-    home: the centre that is tried before all others, such as the one where its data are.
+    home: the centre that is tried before all others, such as the one where its data are. staging_s: how long its data
+    take to another centre. Data that may not leave: `centres` names home alone.
     """
 
     id: str
@@ -93,6 +102,7 @@ class QueuedJob:
     not_before_at: float | None = None
     centres: tuple[str, ...] = ()
     home: str | None = None
+    staging_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +153,11 @@ class Policy:
     half_life_s: after so long, past use counts half. backfill: whether later jobs may start before the first blocked
     one when that does not delay it. reservations: how many blocked jobs of one kind (centres and accelerators) get a
     reserved start. most_starts: how many jobs one plan may start. Raises ValueError when half_life_s is not over zero.
+
+    Where a job runs is weighed when one of these is over zero (`siting.py`): staging_weight, seconds a second of
+    staging; price_s, seconds a yuan; carbon_s, seconds a kg of CO2. Then a job may also be held back for a better
+    centre without room, while it has waited less than longest_hold_s (0: never), if that is better even when each
+    second until running jobs leave room there counts as wait_weight seconds: others come in between.
     """
 
     priority_s: float = 86_400.0
@@ -153,6 +168,16 @@ class Policy:
     backfill: bool = True
     reservations: int = 1
     most_starts: int | None = None
+    staging_weight: float = 0.0
+    price_s: float = 0.0
+    carbon_s: float = 0.0
+    wait_weight: float = 1.0
+    longest_hold_s: float = 0.0
+
+    @property
+    def weighs_sites(self) -> bool:
+        """Whether it matters to a job what a centre costs it."""
+        return bool(self.staging_weight or self.price_s or self.carbon_s)
 
     def __post_init__(self) -> None:
         if not self.half_life_s > 0:

@@ -41,6 +41,11 @@ class Reserved:
     amounts: Amounts
     spare: dict[str, int]
 
+    @property
+    def order(self) -> tuple[float, str]:
+        """The earlier start first."""
+        return self.start_at, self.job_id
+
 
 def fits(amounts: Amounts, free: Mapping[str, int]) -> bool:
     """Whether amounts fit into what is free."""
@@ -144,6 +149,6 @@ class Timeline:
             if new.start_at <= kept.start_at < new.end_at:
                 _shift(kept.spare, new.amounts, -1)
         _shift(new.spare, new.amounts, -1)
-        insort(here, new, key=lambda kept: (kept.start_at, kept.job_id))
+        insort(here, new, key=lambda kept: kept.order)
         self.reserved.append(new)
         return new

@@ -5,10 +5,13 @@ Times are seconds from any start that the trace chooses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from compute_scheduler.domain.hourly import Hourly
 
 MACHINE = "machine"
+JOULE_PER_KWH = 3.6e6
 
 
 class BadTrace(ValueError):
@@ -36,12 +39,16 @@ class Trace:
     """Jobs in order of submission on centres of so many processors each.
 
     staging_s: how long a job's data take to another centre than its home; its processors wait for them.
+    carbon: intensity of each centre's electricity by the time of the trace, gCO2/kWh, or nothing at all.
+    power_w: of a processor that a job holds.
     """
 
     name: str
     centres: dict[str, int]
     jobs: tuple[TraceJob, ...]
     staging_s: float = 0.0
+    carbon: Mapping[str, Hourly] = field(default_factory=dict)
+    power_w: float = 0.0
 
     @property
     def processors(self) -> int:
@@ -67,7 +74,8 @@ def metrics(trace: Trace, served: Sequence[Served]) -> dict[str, float]:
 
     mean_bounded_slowdown; mean_wait_s, p95_wait_s, longest_wait_s; utilisation: percent of the processors' time from
     the first submission to the last end (without staging). With several centres also mean_delay_s and p99_delay_s (wait
-    and staging, which the slowdown then counts too) and moved_pct: jobs that did not run at home.
+    and staging, which the slowdown then counts too) and moved_pct: jobs that did not run at home. With carbon also
+    co2_kg: of all processors from the start of their job to its end, so with the staging that they wait for.
     Raises ValueError on no jobs.
     """
     if not trace.jobs:
@@ -94,6 +102,11 @@ def metrics(trace: Trace, served: Sequence[Served]) -> dict[str, float]:
             "p99_delay_s": _quantile(delays, 0.99),
             "moved_pct": 100.0 * sum(at.centre != job.home for job, at in pairs) / len(pairs),
         }
+    if trace.carbon:
+        found["co2_kg"] = sum(
+            job.processors * trace.carbon[at.centre].integral_s(at.start_at, at.start_at + staged + job.run_s)
+            for (job, at), staged in zip(pairs, staging, strict=True)
+        ) * (trace.power_w / JOULE_PER_KWH / 1000.0)
     return found
 
 

@@ -47,7 +47,8 @@ def simulate(trace: Trace, policy: Policy, progress: Callable[[int], None] | Non
 
 def _board(trace: Trace, policy: Policy) -> Board:
     """The centres, empty."""
-    centres = tuple(Centre(name, name) for name in trace.centres)
+    power_w = {"cores": trace.power_w} if trace.carbon else {}
+    centres = tuple(Centre(name, name, power_w=power_w, carbon=trace.carbon.get(name)) for name in trace.centres)
     nodes = tuple(Node(name, name, resources(processors, 0)) for name, processors in trace.centres.items())
     tenants = tuple(Tenant(name) for name in sorted({job.tenant for job in trace.jobs}))
     return Board(Snapshot(centres, nodes, tenants), policy)
@@ -55,7 +56,7 @@ def _board(trace: Trace, policy: Policy) -> Board:
 
 def _queued(job: TraceJob, staging_s: float) -> QueuedJob:
     demand, limit_s = resources(job.processors, 0), job.time_limit_s + staging_s
-    return QueuedJob(job.id, job.tenant, demand, job.submitted_at, limit_s, home=job.home)
+    return QueuedJob(job.id, job.tenant, demand, job.submitted_at, limit_s, home=job.home, staging_s=staging_s)
 
 
 def _end(board: Board, job_id: str, now: float, policy: Policy) -> None:

@@ -18,7 +18,7 @@ from industry_brain.cli.output import show
 if TYPE_CHECKING:
     from compute_scheduler.domain.simulation.jobs import Served, Trace
 
-POLICY_NAMES = ("default", "easy", "fair-share", "fcfs", "short-first")
+POLICY_NAMES = ("carbon", "default", "easy", "fair-share", "fcfs", "short-first")
 
 
 @click.command()
@@ -39,12 +39,27 @@ POLICY_NAMES = ("default", "easy", "fair-share", "fcfs", "short-first")
 @click.option(
     "--staging", type=click.FloatRange(min=0.0), default=600.0, show_default=True, help="elasticflow: 搬运秒数"
 )
+@click.option(
+    "--carbon",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="elasticflow: 各电网每小时碳强度 CSV hourly gCO2/kWh, a column a zone; may be gzipped",
+)
+@click.option(
+    "--zone",
+    "zones",
+    multiple=True,
+    metavar="CENTRE=ZONE",
+    help="elasticflow: 中心所在电网；其余按规模 the rest by size",
+)
+@click.option(
+    "--power", type=click.FloatRange(min=0.0, max=1e5), default=400.0, show_default=True, help="elasticflow: 每卡瓦数"
+)
 @click.option("--json", "as_json", is_flag=True, help="机器可读 print JSON")
 def simulate(paths: Sequence[Path], form: str, name: str, as_json: bool, **options: Any) -> None:
     """策略试算 replays a job log through the scheduler's own plan, and through a plain reference for comparison.
 
     swf: the Standard Workload Format of the Parallel Workloads Archive, against EASY backfilling. elasticflow: logs of
-    several GPU clusters that share their work, against a plain pull by idle clusters.
+    several GPU clusters that share their work, against a plain pull by idle clusters; with --carbon also their CO2.
     """
     from compute_scheduler.domain.simulation.easy import easy
     from compute_scheduler.domain.simulation.policies import POLICIES
@@ -76,15 +91,41 @@ def _trace(paths: Sequence[Path], form: str, options: dict[str, Any]) -> Trace:
     from compute_scheduler.domain.simulation.swf import read_swf
 
     title = "+".join(path.name for path in paths)
+    if form == "swf" and options["carbon"]:
+        raise click.BadParameter("只用于 only for --format elasticflow", param_hint="--carbon")
     if form == "swf" and len(paths) > 1:
         raise click.BadParameter("swf 每次一个日志 takes one log at a time", param_hint="--trace")
     try:
         if form == "swf":
             return read_swf(title, _lines(paths[0]), options["processors"], options["limit"], options["seed"])
         clusters = dict(item for path in paths for item in _clusters(path))
-        return read_elasticflow(title, clusters, options["load"], options["staging"], options["limit"], options["seed"])
+        trace = read_elasticflow(
+            title, clusters, options["load"], options["staging"], options["limit"], options["seed"]
+        )
+        return _with_carbon(trace, options)
     except (BadTrace, OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise click.BadParameter(f"{title}: {error}", param_hint="--trace") from None
+
+
+def _with_carbon(trace: Trace, options: dict[str, Any]) -> Trace:
+    """The trace with the carbon series that was named. Raises click.BadParameter."""
+    from compute_scheduler.domain.hourly import BadSeries, read_hourly
+    from compute_scheduler.domain.simulation.zones import with_carbon
+
+    path: Path | None = options["carbon"]
+    if path is None:
+        return trace
+    pairs = [pair.partition("=") for pair in options["zones"]]
+    if not all(centre and zone for centre, _, zone in pairs):
+        raise click.BadParameter("写作 write CENTRE=ZONE", param_hint="--zone")
+    try:
+        series = read_hourly(_lines(path))
+    except (BadSeries, OSError, EOFError, zlib.error) as error:
+        raise click.BadParameter(f"{path.name}: {error}", param_hint="--carbon") from None
+    try:
+        return with_carbon(trace, series, {centre: zone for centre, _, zone in pairs}, options["power"])
+    except BadSeries as error:
+        raise click.BadParameter(str(error), param_hint="--zone") from None
 
 
 def _clusters(path: Path) -> Iterator[tuple[str, list[str]]]:
