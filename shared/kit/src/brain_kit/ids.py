@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import secrets
 import threading
 import time
 from functools import cache
 
-_ALPHABET = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET)
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _RANDOM_BITS = 80
 _lock = threading.Lock()
 _last = 0
@@ -45,5 +44,4 @@ def _next_value() -> int:
 
 
 def _encode(value: int) -> str:
-    """128 bits in 26 characters, by the base 32 of the standard library, whose alphabet is another one."""
-    return base64.b32encode((value << 30).to_bytes(20, "big"))[:26].translate(_CROCKFORD).decode()
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
