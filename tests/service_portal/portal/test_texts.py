@@ -82,6 +82,12 @@ def test_counts_scale_to_wan(value: int | None, shown: tuple[str, str]) -> None:
     assert tuple(formats.count(value, "行")) == shown
 
 
+def test_units_of_columns_are_told_in_english() -> None:
+    """A unit that has no English name here is shown as it is."""
+    assert tuple(formats.count(6_100_000_000, "千瓦时", "en")) == ("6.1", "bn kWh")
+    assert tuple(formats.count(5, "枚", "en")) == ("5", "枚")
+
+
 def test_missing_is_a_dash_never_zero() -> None:
     """None, an empty text and NaN all show as missing."""
     for value in (None, "", float("nan")):

@@ -14,6 +14,8 @@ from jinja2 import Undefined
 MISSING = "—"
 CHINA = timezone(timedelta(hours=8))  # no daylight saving since 1991
 MOST_DECIMALS = 9
+# Units of the data sets' columns in English; others are shown as they are.
+_UNITS_EN = {"千瓦时": "kWh", "吨标准煤": "tce", "吨": "t", "人": "people", "家": "enterprises", "项": "items"}
 _SIZES = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
@@ -54,6 +56,7 @@ def _decimals(amount: float) -> int:
 
 def count(value: Any, unit: str = "", locale: str = "zh") -> Scaled:
     """A count scaled to 万 and 亿 (zh) or k, M (en), one decimal when scaled."""
+    unit = unit if locale == "zh" else _UNITS_EN.get(unit, unit)
     if is_missing(value):
         return Scaled(MISSING, unit)
     amount = float(value)
