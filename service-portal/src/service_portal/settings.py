@@ -12,9 +12,11 @@ class Settings(PlatformSettings):
     """Settings of the gateway, environment prefix BRAIN_SERVICE_PORTAL_."""
 
     service_portal_body_limit_bytes: int = Field(
-        16 << 20, ge=1024, description="Largest request body in bytes, except pushes."
+        16 << 20, ge=1024, description="Largest request body in bytes, except of pushes and files."
     )
-    service_portal_push_limit_bytes: int = Field(4 * GIB, ge=1024, description="Largest body of a push in bytes.")
+    service_portal_push_limit_bytes: int = Field(
+        4 * GIB, ge=1024, description="Largest body of a push or a file in bytes."
+    )
     service_portal_credential_age_s: float = Field(
         5.0, gt=0, le=60, description="Seconds after which a key that is in use is looked up again."
     )

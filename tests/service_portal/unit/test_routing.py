@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from service_portal.domain.routing import PathRefused, Target, is_push, is_write, target_of
+from service_portal.domain.routing import PathRefused, Target, is_write, may_be_large, target_of
 
 PIECES = st.sampled_from(rb"/ // . .. %2e %2F %5c \ %00 v1 api a internal %25 ; %c3".split())
 
@@ -49,13 +49,16 @@ def test_the_key_set_and_versioned_paths_have_targets() -> None:
     )
 
 
-def test_only_pushes_may_be_large() -> None:
-    """POST of a data set's pushes and nothing that looks like it."""
+def test_only_pushes_and_files_may_be_large() -> None:
+    """Rows of a data set, files of jobs, files of components, and nothing that looks like them."""
     push = Target("data-hub", "/v1/datasets/a.b/pushes", b"")
-    assert is_push(push, "POST")
-    assert not is_push(push, "PUT")
-    assert not is_push(Target("identity", "/v1/datasets/a.b/pushes", b""), "POST")
-    assert not is_push(Target("data-hub", "/v1/queries", b""), "POST")
+    assert may_be_large(push, "POST")
+    assert may_be_large(Target("compute-scheduler", "/v1/files", b""), "PUT")
+    assert may_be_large(Target("algorithm-dev", "/v1/artefacts", b""), "PUT")
+    assert not may_be_large(push, "PUT")
+    assert not may_be_large(Target("identity", "/v1/files", b""), "PUT")
+    assert not may_be_large(Target("identity", "/v1/datasets/a.b/pushes", b""), "POST")
+    assert not may_be_large(Target("data-hub", "/v1/queries", b""), "POST")
 
 
 def test_a_call_of_a_component_is_no_write() -> None:

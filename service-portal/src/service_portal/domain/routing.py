@@ -55,12 +55,17 @@ def target_of(raw_path: bytes) -> Target | None:
         raise PathRefused(raw_path.decode("latin-1")) from error
 
 
+FILES = frozenset({("compute-scheduler", "/v1/files"), ("algorithm-dev", "/v1/artefacts")})
+
+
 def is_write(target: Target | None, method: str) -> bool:
     """Whether a request may change something, and is audited. A call of a component only computes, and is metered."""
     computes = target is not None and target.service == "algorithm-dev" and target.path.endswith("/invocations")
     return method in WRITES and not computes
 
 
-def is_push(target: Target, method: str) -> bool:
-    """Whether a request pushes rows, whose body may be large."""
-    return method == "POST" and target.service == "data-hub" and target.path.endswith("/pushes")
+def may_be_large(target: Target, method: str) -> bool:
+    """Whether a request carries a file, which its service bounds: rows, files of jobs, files of components."""
+    if method == "POST":
+        return target.service == "data-hub" and target.path.endswith("/pushes")
+    return method == "PUT" and (target.service, target.path) in FILES

@@ -31,8 +31,8 @@ from service_portal.domain.routing import (
     WRITES,
     PathRefused,
     Target,
-    is_push,
     is_write,
+    may_be_large,
     target_of,
 )
 from service_portal.gateway.limits import Limits
@@ -198,8 +198,8 @@ class _Exchange:
 
     def _check_length(self, target: Target) -> None:
         settings = self._gateway._settings
-        push = is_push(target, self._method)
-        self._limit = settings.service_portal_push_limit_bytes if push else settings.service_portal_body_limit_bytes
+        is_file = may_be_large(target, self._method)
+        self._limit = settings.service_portal_push_limit_bytes if is_file else settings.service_portal_body_limit_bytes
         declared = self._headers.get(b"content-length")
         if declared is None:
             return
