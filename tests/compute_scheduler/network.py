@@ -80,6 +80,12 @@ class Network:
         body = {"claims": [{"attempt": attempt, "nonce": nonce}], "logs": [], "ended": []}
         return attempt in self.exchange.report("c1", session or self.session, body)["granted"]
 
+    def ask(self, attempt: str, nonce: str) -> str:
+        """What a claim gets: granted, refused, or kept until the gang is complete."""
+        body = {"claims": [{"attempt": attempt, "nonce": nonce}], "logs": [], "ended": []}
+        answer = self.exchange.report("c1", self.session, body)
+        return next((word for word in ("granted", "refused") if attempt in answer[word]), "kept")
+
     def end(self, attempt: str, nonce: str, **record: Any) -> None:
         """The agent reports an end."""
         known = {"cause": "exit", "exit_code": 0, "run_s": 1.0} | record

@@ -18,6 +18,11 @@ class Settings(PlatformSettings):
     compute_scheduler_agent_lease_s: float = Field(
         20.0, ge=1, le=3600, description="Seconds of silence after which a centre gets no new work."
     )
+    compute_scheduler_gang_hold_s: float = Field(
+        600.0,
+        gt=0,
+        description="Seconds that members of a gang wait for its others (and their inputs); then all go back.",
+    )
     compute_scheduler_queue_per_tenant: int = Field(
         1000, ge=1, description="Waiting jobs of one tenant that a plan looks at, those of the highest priority first."
     )

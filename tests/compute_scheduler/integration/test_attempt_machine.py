@@ -26,6 +26,7 @@ from compute_scheduler.service import centres, control
 from compute_scheduler.service.errors import CentreHeld, CentreStillThere, JobUnknown, SessionLost, StateConflict
 from compute_scheduler.service.picture import Picture
 from compute_scheduler.service.scheduling import LeaseLost, Scheduler
+from compute_scheduler.store.tables import attempts as attempt_table
 from compute_scheduler.store.tables import centres as centre_table
 from compute_scheduler.store.tables import jobs as job_table
 from compute_scheduler.store.tables import leases
@@ -81,11 +82,11 @@ class AttemptMachine(RuleBasedStateMachine):
 
     # what people do -----------------------------------------------------------------------------------------------
 
-    @rule(retries=st.integers(0, 2))
-    def submit(self, retries: int) -> None:
-        """Somebody submits a job."""
+    @rule(retries=st.integers(0, 2), gang=st.sampled_from([1, 1, 2, 3]))
+    def submit(self, retries: int, gang: int = 1) -> None:
+        """Somebody submits a job, or a gang."""
         if len(self.jobs) < 6:
-            self.jobs[self.network.submit(retries=retries)] = retries
+            self.jobs[self.network.submit(retries=retries, gang=gang)] = retries
 
     @precondition(lambda self: self.jobs)
     @rule(pick=st.integers(0, 99))
@@ -135,14 +136,14 @@ class AttemptMachine(RuleBasedStateMachine):
         if copy.granted or copy.record is not None:
             return
         try:
-            granted = self.network.claim(attempt, copy.nonce)
+            answer = self.network.ask(attempt, copy.nonce)
         except SessionLost:
             self.reopen()
             return
         if answer_lost:
             return
-        copy.granted = granted
-        if not granted:
+        copy.granted = answer == "granted"
+        if answer == "refused":
             del self.copies[attempt]
 
     @precondition(lambda self: any(copy.granted and not copy.begun for copy in self.copies.values()))
@@ -182,7 +183,7 @@ class AttemptMachine(RuleBasedStateMachine):
         self.schedule("a")
         self.schedule("a")
         self.pull(answer_lost=False)
-        for attempt in sorted(self.copies):
+        for attempt in sorted(self.copies) * 2:
             if attempt in self.copies:
                 self.claim(sorted(self.copies).index(attempt), answer_lost=False)
         if any(copy.granted and not copy.begun for copy in self.copies.values()):
@@ -256,9 +257,20 @@ class AttemptMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_job_runs_in_two_places(self) -> None:
-        """Commands that run now."""
-        running = [states.job_of(name) for name, copy in self.copies.items() if copy.begun and copy.record is None]
-        assert len(running) == len(set(running))
+        """Commands that run now: members of a gang are of one epoch."""
+        running = [name.split(".") for name, copy in self.copies.items() if copy.begun and copy.record is None]
+        members = [(job, rank) for job, _, *rank in running]
+        assert all(members.count(member) == 1 for member in members)
+        assert len({job for job, *_ in running}) == len({(job, epoch) for job, epoch, *_ in running})
+
+    @invariant()
+    def no_gang_begins_in_part(self) -> None:
+        """Where a member's command has begun, every member of that epoch has been let begin."""
+        with self.network.database.reading() as session:
+            let = dict(session.execute(sa.select(attempt_table.c.id, attempt_table.c.running_at)).all())
+        for name in self.begun:
+            job, epoch, *_ = name.split(".")
+            assert all(let[other] for other in let if other.startswith(f"{job}.{epoch}.") or other == name), name
 
     @invariant()
     def every_state_has_a_reason(self) -> None:
@@ -271,7 +283,7 @@ class AttemptMachine(RuleBasedStateMachine):
         try:
             self.settle()
             for row in self.rows():
-                began = [name for name in self.begun if states.job_of(name) == row["id"]]
+                began = {name.split(".")[1] for name in self.begun if states.job_of(name) == row["id"]}
                 assert row["state"] in states.FINAL, row
                 assert len(began) <= 1 + self.jobs[row["id"]], (row, began)
                 assert row["state"] != "succeeded" or began, row
@@ -355,11 +367,12 @@ def test_no_order_of_crashes_loses_a_job_or_runs_one_twice(template: Path) -> No
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("depth", range(4))
-def test_each_fault_at_each_depth_of_an_attempt(template: Path, fault: str, depth: int) -> None:
+@pytest.mark.parametrize("gang", [1, 2])
+def test_each_fault_at_each_depth_of_an_attempt(template: Path, fault: str, depth: int, gang: int) -> None:
     """Chance seldom goes deep: here each fault meets an attempt at each step, twice, and work goes on after each."""
     AttemptMachine.template = template
     life = AttemptMachine()
-    life.submit(1)
+    life.submit(1, gang)
     for _ in range(2):
         for step in (life.schedule, life.pull, life.claim, life.begin)[: depth + 1]:
             if step == life.schedule:
@@ -374,6 +387,7 @@ def test_each_fault_at_each_depth_of_an_attempt(template: Path, fault: str, dept
         life.work()
         life.no_attempt_begins_twice()
         life.no_job_runs_in_two_places()
+        life.no_gang_begins_in_part()
         life.work()
         life.no_attempt_begins_twice()
         life.no_job_runs_in_two_places()

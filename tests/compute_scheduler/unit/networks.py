@@ -53,6 +53,7 @@ def queued_jobs(draw: st.DrawFn, number: int) -> QueuedJob:
         draw(st.sampled_from([(), (), (), ("c0",), ("c1", "c0"), ("c9",)])),
         draw(st.sampled_from([None, "c0", "c1"])),
         draw(st.sampled_from([0.0, 100.0])),
+        draw(st.sampled_from([1, 1, 1, 2, 3])),
     )
 
 
@@ -99,7 +100,12 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             for name, asked in job.amounts().items():
                 free[node][name] = free[node].get(name, 0) - asked
             end = NOW + draw(st.integers(-1, 5)) * 100.0
-            running.append(RunningJob(f"r{number}", draw(st.sampled_from(["t0", "t1", "nobody"])), job, node, 0.0, end))
+            tenant, more = draw(st.sampled_from(["t0", "t1", "nobody"])), ()
+            if all(free[node].get(name, 0) >= asked for name, asked in job.amounts().items()) and draw(st.booleans()):
+                for name, asked in job.amounts().items():
+                    free[node][name] = free[node].get(name, 0) - asked
+                more = (node,)
+            running.append(RunningJob(f"r{number}", tenant, job, node, 0.0, end, more))
     usages = tuple(
         Usage(f"t{n}", draw(st.sampled_from([NOW, NOW - 500])), {"cores": draw(st.integers(0, 3)) * 1000.0})
         for n in range(draw(st.integers(0, 3)))
@@ -111,7 +117,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
 @st.composite
 def busy_networks(draw: st.DrawFn) -> Snapshot:
     """One or two nodes that are nearly full and a queue that fits only in part: what reservations are for."""
-    nodes = tuple(Node(f"n{n}", "c0", resources(6, 0, {"a": 2})) for n in range(draw(st.integers(1, 2))))
+    nodes = tuple(Node(f"n{n}", "c0", resources(6, 0, {"a": 2})) for n in range(draw(st.integers(1, 3))))
     running = [
         RunningJob(
             f"r{number}",
@@ -123,10 +129,10 @@ def busy_networks(draw: st.DrawFn) -> Snapshot:
         )
         for number in range(2 * len(nodes))
     ]
-    sizes = st.tuples(st.integers(1, 6), st.sampled_from([0, 0, 0, 1, 2]))
+    sizes = st.tuples(st.integers(1, 6), st.sampled_from([0, 0, 0, 1, 2]), st.sampled_from([1, 1, 1, 2, 3]))
     queued = tuple(
-        QueuedJob(f"q{n}", f"t{n % 2}", resources(cores, 0, {"a": gpus}), NOW - 100.0 + n, draw(times))
-        for n, (cores, gpus) in enumerate(draw(st.lists(sizes, min_size=2, max_size=8)))
+        QueuedJob(f"q{n}", f"t{n % 2}", resources(cores, 0, {"a": gpus}), NOW - 100.0 + n, draw(times), gang=gang)
+        for n, (cores, gpus, gang) in enumerate(draw(st.lists(sizes, min_size=2, max_size=8)))
     )
     return Snapshot((Centre("c0", "中心"),), nodes, (Tenant("t0"), Tenant("t1")), queued, tuple(running))
 

@@ -6,7 +6,7 @@ have tests of their own with figures worked out by hand).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from compute_scheduler.domain.fairshare import dominant_share, mean_past
 from compute_scheduler.domain.quota import QuotaTrees
@@ -42,7 +42,7 @@ class Held:
 class Plain:
     """What the simple plan says."""
 
-    starts: list[tuple[str, str]] = field(default_factory=list)
+    starts: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     waits: dict[str, Why] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     reservations: list[tuple[str, str, float, float]] = field(default_factory=list)
@@ -57,8 +57,9 @@ class Simple:
         self.centres = {centre.id: centre for centre in snapshot.centres}
         self.nodes = sorted(snapshot.nodes, key=lambda node: node.id)
         self.running = [
-            Held(job.id, job.tenant, job.node, amounts(job.demand), job.started_at, max(job.ends_by_at, now))
+            Held(job.id, job.tenant, node, amounts(job.demand), job.started_at, max(job.ends_by_at, now))
             for job in snapshot.running
+            for node in job.nodes
         ]
         self.reserved: list[Held] = []
         self.plain = Plain()
@@ -81,7 +82,7 @@ class Simple:
                         free[name] = free.get(name, 0) - amount
         return free
 
-    def holds(self, node: Node, job: QueuedJob, start: float, is_now: bool) -> bool:
+    def holds(self, node: Node, job: QueuedJob, start: float, is_now: bool, times_over: int = 1) -> bool:
         """Whether the job fits on the node from a start for its whole time limit, at every time that matters."""
         end = start + job.time_limit_s
         here = [held for held in [*self.running, *self.reserved] if held.node == node.id]
@@ -94,7 +95,8 @@ class Simple:
                 checks.append(self.left(node, start))
         else:
             checks.append(self.left(node, start))
-        return all(free.get(name, 0) >= amount for free in checks for name, amount in amounts(job.demand).items())
+        wanted = {name: amount * times_over for name, amount in amounts(job.demand).items()}
+        return all(free.get(name, 0) >= amount for free in checks for name, amount in wanted.items())
 
     def share(self, tenant: str) -> float:
         """The tenant's dominant share with the starts so far."""
@@ -133,21 +135,24 @@ class Simple:
                 if all(amounts(node.capacity).get(name, 0) < amount for node in allowed):
                     return "never_fits", name
             return "never_fits", None
-        if not any(self.is_open(node) for node in large):
-            shut = [n.centre for n in large if n.centre not in self.centres or self.centres[n.centre].state != "open"]
-            if len(shut) == len(large):
-                names = [self.centres[c].name if c in self.centres else c for c in sorted(set(shut))]
+        fitting = {node.centre for node in large if self.most_members(job, node.centre, only_open=False) >= job.gang}
+        if not fitting:
+            return "never_fits", "gang"
+        if all(self.most_members(job, centre, only_open=True) < job.gang for centre in fitting):
+            shut = {c for c in fitting if c not in self.centres or self.centres[c].state != "open"}
+            if shut == fitting:
+                names = [self.centres[c].name if c in self.centres else c for c in sorted(shut)]
                 return "centre_closed", "、".join(names)
             return "nodes_closed", None
         trees = QuotaTrees(self.snapshot.tenants)
         for item in self.running:
             trees.add(item.tenant, item.amounts.items(), 1)
-        short = trees.shortage(job.tenant, amounts(job.demand).items())
+        short = trees.shortage(job.tenant, {name: a * job.gang for name, a in amounts(job.demand).items()}.items())
         return None if short is None else ("quota_never" if short.never else "quota", short.resource)
 
     def cost(self, job: QueuedJob, centre: Centre) -> Cost:
         """What a centre costs a job that starts now, second by hundred seconds; unknown counts as the most known."""
-        asked = job.demand.amounts()
+        asked = {name: amount * job.gang for name, amount in job.demand.amounts().items()}
         seconds = range(int(self.now), int(self.now + job.time_limit_s), 100)
         yuan = kwh = kg = None
         if centre.prices:
@@ -175,12 +180,13 @@ class Simple:
             scored.append((*cost[:5], score))
         return sorted(scored, key=lambda site: (site[5], site[0] != job.home, self.centres[site[0]].cost, site[0]))
 
-    def weighed(self, job: QueuedJob) -> tuple[Node | None, Why | None]:
-        """Step 4 with sites weighed: the node, or the reason for which the job is held back."""
+    def weighed(self, job: QueuedJob) -> tuple[list[Node], Why | None, bool]:
+        """Step 4 with sites weighed: the node of each member, or none and why, and whether the job is held back."""
         sites = self.sites(job)
-        chosen = next((site for site in sites if self.best(job, site[0])), None)
+        whys = {site: self.members_in(site[0], job)[1] for site in sites}
+        chosen = next((site for site in sites if whys[site] is None), None)
         if chosen is None:
-            return None, None
+            return [], self.worst(list(whys.values())) if job.gang > 1 else self.lacking(job), False
         latest = job.submitted_at + self.policy.longest_hold_s
         if job.deadline_at is not None:
             latest = min(latest, job.deadline_at - job.time_limit_s)
@@ -192,23 +198,87 @@ class Simple:
                 if total < chosen[5]:
                     better.append((total, site[0]))
         if better:
-            return None, ("better_site", min(better)[1])
+            return [], ("better_site", min(better)[1]), True
         self.plain.sites.append([chosen, *(site for site in sites if site != chosen)])
-        return self.best(job, chosen[0]), None
+        return self.members_in(chosen[0], job)[0], None, False
 
     def room_at(self, job: QueuedJob, centre: str) -> float | None:
         """When running jobs leave room at a centre, reservations aside; NOW: there is some."""
-        nodes = [node for node in self.nodes if node.centre == centre and self.is_open(node)]
-        want = amounts(job.demand).items()
-        if any(all(self.left(node, None).get(name, 0) >= n for name, n in want) for node in nodes):
+        if self.members_at(job, centre, None) >= job.gang:
             return self.now
-        for time in sorted({held.ends for held in self.running}):
-            if any(all(self.left(node, time, False).get(name, 0) >= n for name, n in want) for node in nodes):
-                return time
-        return None
+        ends = sorted({held.ends for held in self.running})
+        return next((end for end in ends if self.members_at(job, centre, end) >= job.gang), None)
+
+    def members_at(self, job: QueuedJob, centre: str, time: float | None) -> int:
+        """How many members find room at a centre at a time, reservations aside; None: at this moment."""
+        count = 0
+        for node in self.nodes:
+            if node.centre == centre and self.is_open(node):
+                number, free = 0, self.left(node, time, False)
+                while number < job.gang and all(
+                    free.get(name, 0) >= (number + 1) * amount for name, amount in amounts(job.demand).items()
+                ):
+                    number += 1
+                count += number
+        return count
+
+    def most_members(self, job: QueuedJob, centre: str, *, only_open: bool) -> int:
+        """How many members of the job a centre holds when it is empty, as far as it matters."""
+        count = 0
+        for node in self.nodes:
+            if node.centre == centre and (self.is_open(node) or not only_open):
+                number = 0
+                while number < job.gang and all(
+                    amounts(node.capacity).get(name, 0) >= (number + 1) * amount
+                    for name, amount in amounts(job.demand).items()
+                ):
+                    number += 1
+                count += number
+        return count
+
+    def places(self, job: QueuedJob) -> tuple[list[Node], Why | None]:
+        """Step 4: the node of each member, or none and why."""
+        if job.gang == 1:
+            node = self.best(job)
+            return ([node], None) if node is not None else ([], self.lacking(job))
+        whys: list[Why] = []
+        wanted = [self.centres[c] for c in (job.centres or self.centres) if c in self.centres]
+        for centre in sorted(wanted, key=lambda item: (item.id != job.home, item.cost, item.id)):
+            found, why = self.members_in(centre.id, job)
+            if why is None:
+                return found, None
+            whys.append(why)
+        return [], self.worst(whys)
+
+    def members_in(self, centre: str, job: QueuedJob) -> tuple[list[Node], Why | None]:
+        """One member after another on the node of best fit; afterwards everything is as it was."""
+        before, found, why = list(self.running), [], None
+        member = replace(job, centres=(centre,), gang=1)
+        for _ in range(job.gang):
+            node = self.best(member)
+            if node is None:
+                why = self.lacking(member)
+                break
+            found.append(node)
+            self.running.append(self.held(job, node, self.now))
+        self.running = before
+        return found, why
+
+    def worst(self, whys: list[Why]) -> Why:
+        """The earliest reservation in the way, else the resource that was lacking last."""
+        starts = {held.job_id: held.starts for held in self.reserved}
+        reserved = [(starts[why[1]], why[1]) for why in whys if why[0] == "reservation" and why[1] is not None]
+        if reserved:
+            return "reservation", min(reserved)[1]
+        steps = {"cores": 1, "memory_mb": 2}
+        return max(whys, key=lambda why: steps.get(str(why[1]), 0))
+
+    def held(self, job: QueuedJob, node: Node, start: float) -> Held:
+        """What the job, or one member of it, holds on a node from a start on."""
+        return Held(job.id, job.tenant, node.id, amounts(job.demand), start, start + job.time_limit_s)
 
     def best(self, job: QueuedJob, centre: str | None = None) -> Node | None:
-        """Step 4."""
+        """The node of best fit."""
         fitting = []
         for number, node in enumerate(self.nodes):
             if centre not in (None, node.centre):
@@ -244,16 +314,25 @@ class Simple:
             return "priority", "cores"
         return "priority", "memory_mb"
 
-    def earliest(self, job: QueuedJob) -> Held | None:
-        """Step 5: the first time at which the job fits for its whole limit, and the first node by id."""
+    def earliest(self, job: QueuedJob) -> list[Held]:
+        """Step 5: the first time at which all members fit for their whole limit in one centre, the first nodes by id.
+
+        A job of one member takes the first node of all centres.
+        """
         ends = {held.ends for held in [*self.running, *self.reserved]}
+        open_nodes = [n for n in self.nodes if self.is_open(n) and (not job.centres or n.centre in job.centres)]
         for time in sorted(ends):
-            for node in self.nodes:
-                if not self.is_open(node) or (job.centres and node.centre not in job.centres):
-                    continue
-                if self.holds(node, job, time, is_now=False):
-                    return Held(job.id, job.tenant, node.id, amounts(job.demand), time, time + job.time_limit_s)
-        return None
+            for centre in sorted({node.centre for node in open_nodes}) if job.gang > 1 else [None]:
+                found: list[Held] = []
+                for node in open_nodes:
+                    number = 0
+                    if centre in (None, node.centre):
+                        while len(found) + number < job.gang and self.holds(node, job, time, False, number + 1):
+                            number += 1
+                    found += [self.held(job, node, time)] * number
+                if len(found) == job.gang:
+                    return found
+        return []
 
 
 class Cycle(Simple):
@@ -281,7 +360,7 @@ class Cycle(Simple):
 
     def decide(self, job: QueuedJob) -> Why | None:
         """Steps 3 to 6; None when the job starts."""
-        shape = (job.demand, tuple(sorted(set(job.centres))), job.home)
+        shape = (job.demand, tuple(sorted(set(job.centres))), job.home, job.gang)
         kind = (shape[1], tuple(name for name, _ in job.demand.accelerators))
         twin = self.failed.get(shape)
         has_failed = twin is not None and twin[0] <= job.time_limit_s
@@ -296,19 +375,18 @@ class Cycle(Simple):
         if reason is not None:
             self.dropped[job.tenant, shape] = reason
             return reason
+        is_held_back = False
         if self.policy.staging_weight or self.policy.price_s or self.policy.carbon_s:
-            node, held = self.weighed(job)
-            if held is not None:
-                return held
+            nodes, why, is_held_back = self.weighed(job)
         else:
-            node = self.best(job)
-        if node is not None:
-            self.plain.starts.append((job.id, node.id))
-            end = self.now + job.time_limit_s
-            self.running.append(Held(job.id, job.tenant, node.id, amounts(job.demand), self.now, end))
+            nodes, why = self.places(job)
+        if is_held_back:
+            return why
+        if why is None:
+            self.plain.starts.append((job.id, tuple(node.id for node in nodes)))
+            self.running += [self.held(job, node, self.now) for node in nodes]
             return None
         if not has_failed:
-            why = self.lacking(job)
             self.failed[shape] = (job.time_limit_s if why[0] == "reservation" else 0.0, why)
         self.blocked.add(kind)
         return self.reserve(job, kind, self.failed[shape][1]) if has_room else self.failed[shape][1]
@@ -316,11 +394,12 @@ class Cycle(Simple):
     def reserve(self, job: QueuedJob, kind: object, why: Why) -> Why:
         """Step 5."""
         new = self.earliest(job)
-        if new is None:
+        if not new:
             return why
         self.kept[kind] = self.kept.get(kind, 0) + 1
-        self.reserved.append(new)
-        self.plain.reservations.append((job.id, new.node, new.starts, new.ends))
+        self.reserved += new
+        nodes = dict.fromkeys(held.node for held in new)
+        self.plain.reservations += [(job.id, node, new[0].starts, new[0].ends) for node in nodes]
         return "resources", None if why[0] == "reservation" else why[1]
 
 

@@ -36,9 +36,9 @@ some = settings(max_examples=150, deadline=None)
 
 def after(snapshot: Snapshot, decisions: Decisions) -> Snapshot:
     """The network once the starts were made."""
-    nodes = {start.job_id: start.node for start in decisions.starts}
+    nodes = {start.job_id: start for start in decisions.starts}
     started = tuple(
-        RunningJob(job.id, job.tenant, job.demand, nodes[job.id], NOW, NOW + job.time_limit_s)
+        RunningJob(job.id, job.tenant, job.demand, nodes[job.id].node, NOW, NOW + job.time_limit_s, nodes[job.id].more)
         for job in snapshot.queued
         if job.id in nodes
     )
@@ -58,7 +58,7 @@ def test_the_plan_is_what_its_specification_says(told: tuple[Snapshot, Policy]) 
     snapshot, policy = told
     ours, simple = plan(snapshot, NOW, policy), simple_plan(snapshot, NOW, policy)
 
-    assert [(start.job_id, start.node) for start in ours.starts] == simple.starts
+    assert [(start.job_id, start.nodes) for start in ours.starts] == simple.starts
     weighed = [[start.site, *start.others] for start in ours.starts if policy.weighs_sites and start.site]
     assert [[astuple(site) for site in sites] for sites in weighed] == [
         [pytest.approx(cost) for cost in sites] for sites in simple.sites
@@ -117,15 +117,16 @@ def test_no_node_is_ever_overfull(snapshot: Snapshot, policy: Policy) -> None:
 
     for node in snapshot.nodes:
         free = amounts(node.capacity)
-        for job in state.running:
-            if job.node == node.id:
-                for name, amount in amounts(job.demand).items():
+        for held, at in [(item, at) for item in state.running for at in item.nodes]:
+            if at == node.id:
+                for name, amount in amounts(held.demand).items():
                     free[name] = free.get(name, 0) - amount
         assert min(free.values(), default=0) >= 0
     for start in decisions.starts:
-        assert nodes[start.node].state == "up"
+        assert {nodes[node].state for node in start.nodes} == {"up"}
         assert centres[start.centre].state == "open"
-        assert start.centre == nodes[start.node].centre
+        assert {nodes[node].centre for node in start.nodes} == {start.centre}
+        assert len(start.nodes) == jobs[start.job_id].gang
         assert not jobs[start.job_id].centres or start.centre in jobs[start.job_id].centres
 
 
@@ -135,13 +136,15 @@ def test_no_quota_is_exceeded_by_a_start(snapshot: Snapshot, policy: Policy) -> 
     """Each start, in the order given, fits into what its tenant may still take."""
     trees = QuotaTrees(snapshot.tenants)
     for job in snapshot.running:
-        trees.add(job.tenant, amounts(job.demand).items(), 1)
+        for _ in job.nodes:
+            trees.add(job.tenant, amounts(job.demand).items(), 1)
     jobs = {job.id: job for job in snapshot.queued}
 
     for start in plan(snapshot, NOW, policy).starts:
         job = jobs[start.job_id]
-        assert trees.shortage(job.tenant, amounts(job.demand).items()) is None
-        trees.add(job.tenant, amounts(job.demand).items(), 1)
+        all_of_it = {name: amount * job.gang for name, amount in amounts(job.demand).items()}
+        assert trees.shortage(job.tenant, all_of_it.items()) is None
+        trees.add(job.tenant, all_of_it.items(), 1)
 
 
 @many
@@ -197,7 +200,7 @@ def change(board: Board, now: float, draw: Callable[..., Any]) -> None:
         board.withdraw(draw(st.sampled_from(sorted(board.queued))))
     elif what == "start all":
         for start in plan_board(board, now, board.policy).starts:
-            board.start(start.job_id, start.node, now)
+            board.start(start.job_id, start.node, now, start.more)
     elif what == "end" and board.running:
         board.end(draw(st.sampled_from(sorted(board.running))))
     else:

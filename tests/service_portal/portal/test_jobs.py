@@ -34,6 +34,15 @@ def test_a_job_shows_log_attempts_use_and_lineage(operator: Browserless) -> None
     assert operator.get("/jobs/job_none").status == 404
 
 
+def test_each_member_of_a_gang_has_its_log(operator: Browserless) -> None:
+    """The page says how many members there are and leads to the log of each; the live log is of the same member."""
+    text = operator.text("/jobs/job_failed")
+    assert "2 个，各要上述资源，同时开始" in text
+    assert '/jobs/job_failed?rank=1"' in text
+    assert "成员 1 完成" in operator.text("/jobs/job_failed?rank=1")
+    assert "成员 1 完成" in operator.request("GET", "/jobs/job_failed/log?rank=1&start=1:0").data.decode()
+
+
 def test_the_log_goes_on_where_the_browser_was(operator: Browserless) -> None:
     """Server-sent events with attempt and offset as id; 开始 and its line end are seven bytes."""
     reply = operator.request("GET", "/jobs/job_succeeded/log?start=1:0", {"Last-Event-ID": "1:7"})

@@ -254,7 +254,7 @@ class Agent:
     def _report(self) -> None:
         self._start_granted()
         session = self._session
-        claims = self.shelf.in_stage("claiming")[:MOST_A_REPORT]
+        claims = self.shelf.claiming(MOST_A_REPORT)
         logs, unsaid = self._logs()
         done = [held for held in self.shelf.in_stage("ended") if held.attempt not in unsaid][:MOST_A_REPORT]
         if not (claims or logs or done):

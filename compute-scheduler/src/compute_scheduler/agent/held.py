@@ -26,6 +26,7 @@ class Held:
     is_ending: bool = False
     log_sent: int = 0
     has_output: bool = False
+    claims: int = 0
 
 
 class Shelf:
@@ -58,6 +59,13 @@ class Shelf:
         """Attempts in these stages."""
         with self._guard:
             return [held for held in self._held.values() if held.stage in stages]
+
+    def claiming(self, most: int) -> list[Held]:
+        """Attempts that ask for their epoch, those that asked least often first: members of a gang ask again."""
+        chosen = sorted(self.in_stage("claiming"), key=lambda held: held.claims)[:most]
+        for held in chosen:
+            held.claims += 1
+        return chosen
 
     def ending(self) -> list[str]:
         """Attempts that are being ended."""

@@ -21,8 +21,8 @@ from compute_scheduler.service.files import Files
 
 Agent = Annotated[Principal, Depends(require("agent", "service"))]
 CentreId = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-AttemptId = Annotated[str, Field(pattern=r"^job_[0-9A-Z]{26}\.[0-9]{1,6}$")]
-AttemptPath = Annotated[str, Path(pattern=r"^job_[0-9A-Z]{26}\.[0-9]{1,6}$")]
+AttemptId = Annotated[str, Field(pattern=r"^job_[0-9A-Z]{26}\.[0-9]{1,6}(\.[0-9]{1,4})?$")]
+AttemptPath = Annotated[str, Path(pattern=r"^job_[0-9A-Z]{26}\.[0-9]{1,6}(\.[0-9]{1,4})?$")]
 Nonce = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 # In a cluster the scheduler writes in another process, which wakes nobody here.
 LOOK_EVERY_S = 0.25
@@ -36,6 +36,9 @@ class NodeReport(BaseModel):
     memory_mb: int = Field(ge=0, le=10**9)
     accelerators: dict[str, int] = Field({}, max_length=20)
     load: dict[str, float] = Field({}, max_length=20)
+    address: str = Field(
+        "", max_length=255, pattern=r"^[A-Za-z0-9.:_-]*$", description="host name or IP address; default: the name"
+    )
 
 
 class SessionOpened(BaseModel):

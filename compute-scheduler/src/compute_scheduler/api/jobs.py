@@ -17,7 +17,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from compute_scheduler.domain.spec import JobSpec
+from compute_scheduler.domain.spec import MOST_MEMBERS, JobSpec
 from compute_scheduler.domain.states import JOB_STATES
 from compute_scheduler.service import control, logs
 from compute_scheduler.service.submit import Submissions
@@ -106,11 +106,12 @@ def job_routes(database: Database, submissions: Submissions) -> APIRouter:
         response_class=Response,
         responses=gives("text/plain", "text/event-stream"),
     )
-    async def read_job_log(
+    async def read_job_log(  # noqa: PLR0913 - what stretch of which log
         job_id: str,
         caller: ActingCaller,
         request: Request,
         attempt: Annotated[int | None, Query(ge=1, description="its last attempt when absent")] = None,
+        rank: Annotated[int, Query(ge=0, lt=MOST_MEMBERS, description="which member of a gang")] = 0,
         offset: Annotated[int, Query(ge=0, description="first byte")] = 0,
         limit: Annotated[int, Query(ge=1, le=1 << 20)] = logs.PAGE_BYTES,
         last_event_id: Annotated[str, Header(max_length=60)] = "",
@@ -120,10 +121,12 @@ def job_routes(database: Database, submissions: Submissions) -> APIRouter:
         actor = Actor(caller)
         if follow or "text/event-stream" in request.headers.get("accept", ""):
             await run_in_threadpool(control.get_job, database, actor, job_id)
-            follower = logs.Follower(database, actor, job_id, last=last_event_id)
+            follower = logs.Follower(database, actor, job_id, last=last_event_id, rank=rank)
             headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
             return StreamingResponse(_followed(follower), media_type="text/event-stream", headers=headers)
-        part = await run_in_threadpool(logs.read, database, actor, job_id, epoch=attempt, offset=offset, limit=limit)
+        part = await run_in_threadpool(
+            logs.read, database, actor, job_id, epoch=attempt, rank=rank, offset=offset, limit=limit
+        )
         headers = {
             "X-Log-Attempt": str(part["attempt"] or 0),
             "X-Log-Next": str(part["next"]),

@@ -27,11 +27,11 @@ def objections(job: QueuedJob, board: Board, now: float) -> list[Objection]:
     A centre or node that is only closed is no objection.
     """
     found = []
-    shape = board.shapes.of(job.demand, job.centres, job.home)
+    shape = board.shape_of(job)
     if not board.quotas.knows(job.tenant):
         found.append(Objection("tenant", "tenant_unknown", reasons.tenant_unknown(job.tenant).words))
     else:
-        short = board.quotas.shortage(job.tenant, shape.amounts)
+        short = board.quotas.shortage(job.tenant, shape.total)
         if short is not None and short.never:
             found.append(Objection("resources", "quota_never", reasons.quota(job.tenant, short).words))
     reason = board.hold(shape)

@@ -149,13 +149,13 @@ class Board:
         group = self._group(job)
         group.remove((standing(job, self.policy), job.id))
         if not group.entries:
-            del self.groups[job.tenant, self.shapes.of(job.demand, job.centres, job.home)]
+            del self.groups[job.tenant, self.shape_of(job)]
         return job
 
-    def start(self, job_id: str, node: str, at: float) -> RunningJob:
-        """A queued job starts on a node. Raises KeyError when it is not queued."""
+    def start(self, job_id: str, node: str, at: float, more: tuple[str, ...] = ()) -> RunningJob:
+        """A queued job starts on a node, a gang's other members on `more`. Raises KeyError when it is not queued."""
         job = self.withdraw(job_id)
-        running = RunningJob(job.id, job.tenant, job.demand, node, at, at + job.time_limit_s)
+        running = RunningJob(job.id, job.tenant, job.demand, node, at, at + job.time_limit_s, more)
         self.running[job.id] = running
         self._hold(running, 1)
         return running
@@ -172,6 +172,10 @@ class Board:
         job = self.running.pop(job_id)
         self._hold(job, -1)
         return job
+
+    def shape_of(self, job: QueuedJob) -> Shape:
+        """What the job asks for."""
+        return self.shapes.of(job.demand, job.centres, job.home, job.gang)
 
     def hold(self, shape: Shape) -> Reason | None:
         """Why no job of this shape can start even on empty nodes, or None; looked at once while nodes stay the same."""
@@ -191,7 +195,7 @@ class Board:
         self.policy = policy
 
     def _group(self, job: QueuedJob) -> Group:
-        key = (job.tenant, self.shapes.of(job.demand, job.centres, job.home))
+        key = (job.tenant, self.shape_of(job))
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = Group()
@@ -216,38 +220,40 @@ class Board:
             self.models.setdefault(Node("", node.centre, node.capacity), [0, 0])[self.index.open[place]] += 1
         self.ends: list[End] = []
         for job in self.running.values():
-            if job.node in self.index.place:
-                place, shape = self.index.place[job.node], self.shapes.of(job.demand)
+            shape = self.shapes.of(job.demand, gang=len(job.nodes))
+            for place in self._places(job):
                 self.index.change(place, shape, -1)
                 self.ends.append((job.ends_by_at, place, job.id, shape))
         self.ends.sort(key=_end_order)
+
+    def _places(self, job: RunningJob) -> list[int]:
+        """Where the job runs, as far as its nodes are known."""
+        return [self.index.place[node] for node in job.nodes if node in self.index.place]
 
     def _count_quotas(self) -> None:
         self.quotas = QuotaTrees(self.tenants.values())
         self.held: dict[str, dict[str, int]] = {}
         for job in self.running.values():
-            self.count(job.tenant, self.shapes.of(job.demand), 1)
+            self.count(job.tenant, self.shapes.of(job.demand, gang=len(job.nodes)), 1)
 
     def count(self, tenant: str, shape: Shape, sign: int) -> None:
         """Adds to what a tenant holds (sign 1) or takes from it (-1)."""
         held = self.held.setdefault(tenant, {})
-        for name, amount in shape.amounts:
+        for name, amount in shape.total:
             held[name] = held.get(name, 0) + sign * amount
-        self.quotas.add(tenant, shape.amounts, sign)
+        self.quotas.add(tenant, shape.total, sign)
 
     def _hold(self, job: RunningJob, sign: int) -> None:
-        shape = self.shapes.of(job.demand)
+        shape = self.shapes.of(job.demand, gang=len(job.nodes))
         self.count(job.tenant, shape, sign)
-        place = self.index.place.get(job.node)
-        if place is None:
-            return
-        self.index.change(place, shape, -sign)
-        end = (job.ends_by_at, place, job.id, shape)
-        at = bisect_left(self.ends, end[:3], key=_end_order)
-        if sign > 0:
-            self.ends.insert(at, end)
-        else:
-            del self.ends[at]
+        for place in self._places(job):
+            self.index.change(place, shape, -sign)
+            end = (job.ends_by_at, place, job.id, shape)
+            at = bisect_left(self.ends, end[:3], key=_end_order)
+            if sign > 0:
+                self.ends.insert(at, end)
+            else:
+                del self.ends[at]
 
 
 def _static(policy: Policy) -> tuple[float, float, float]:

@@ -56,7 +56,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A job starts now on a node.
+    """A job starts now on a node; a gang on those of all its members, in order of rank (`node`, then `more`).
 
     site: what it costs there; None: nothing is told of the centre and nothing weighed. others: what the other centres
     where it may run would have cost, when the policy weighs that; the best first.
@@ -67,6 +67,12 @@ class Start:
     centre: str
     site: Site | None = None
     others: tuple[Site, ...] = ()
+    more: tuple[str, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The node of each member."""
+        return (self.node, *self.more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A node kept for a blocked job from a time on; nothing that would delay it is started there."""
+    """A node kept for a blocked job from a time on; nothing that would delay it is started there.
+
+    A gang has one for each of its nodes.
+    """
 
     job_id: str
     node: str

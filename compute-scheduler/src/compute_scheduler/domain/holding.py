@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from compute_scheduler.domain import reasons
 from compute_scheduler.domain.decisions import Reason
-from compute_scheduler.domain.shapes import Shape, amounts_of
+from compute_scheduler.domain.shapes import Shape, amounts_of, members
 from compute_scheduler.domain.snapshot import Centre, Node
 
 
@@ -18,13 +18,23 @@ def hold(shape: Shape, models: Mapping[Node, Sequence[int]], centres: Mapping[st
     if shape.centres and not any(centre in centres for centre in shape.centres):
         return reasons.centre_unknown(shape.centres)
     allowed = [node for node in models if not shape.centres or node.centre in shape.centres]
-    large = [node for node in allowed if node.capacity.covers(shape.demand)]
-    if not large:
+    if not any(node.capacity.covers(shape.demand) for node in allowed):
         return _too_large(shape, allowed)
-    if any(models[node][1] for node in large):
+    # Centre to the members for which it has room, on all its nodes and on those that take jobs.
+    room: dict[str, list[int]] = {}
+    for node in allowed:
+        each = members(shape.amounts, dict(amounts_of(node.capacity)), shape.gang)
+        shut, open_ = models[node]
+        have = room.setdefault(node.centre, [0, 0])
+        have[0] += each * (shut + open_)
+        have[1] += each * open_
+    fitting = {centre: have[1] for centre, have in room.items() if have[0] >= shape.gang}
+    if not fitting:
+        return reasons.gang_never_fits(shape.gang, max(have[0] for have in room.values()))
+    if any(have >= shape.gang for have in fitting.values()):
         return None
-    closed = sorted({node.centre for node in large if not _is_open(centres.get(node.centre))})
-    if all(node.centre in closed for node in large):
+    closed = sorted(centre for centre in fitting if not _is_open(centres.get(centre)))
+    if len(closed) == len(fitting):
         return reasons.centre_closed(centres[centre].name if centre in centres else centre for centre in closed)
     return reasons.nodes_closed()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,26 @@ def next_of(ending: Ending, *, failures: int, returns: int, retries: int, is_can
         pause = RETRY_PAUSE_S[min(failures, len(RETRY_PAUSE_S) - 1)]
         return Next("queued", f"第 {failures + 1} 次运行没有成功（{ending.reason}），{pause:g} 秒后重试"[:480], pause)
     return Next("failed", ending.reason)
+
+
+def ending_together(members: Sequence[tuple[int, Ending]]) -> Ending:
+    """How a gang has ended when all its members have: as the worst of them, with the member's rank in the reason.
+
+    members: rank and ending of each. It counts as returned only when no member began.
+    """
+    by_outcome: dict[str, tuple[int, Ending]] = {}
+    for rank, ending in sorted(members, key=lambda member: member[0]):
+        by_outcome.setdefault(ending.outcome, (rank, ending))
+    if by_outcome.keys() == {"succeeded"}:
+        return Ending("succeeded", f"{len(members)} 个成员都以退出码 0 结束", 0)
+    if by_outcome.keys() == {"returned"}:
+        return by_outcome["returned"][1]
+    for outcome in ("failed", "lost", "returned", "cancelled"):
+        if outcome in by_outcome:
+            rank, ending = by_outcome[outcome]
+            as_job: Outcome = "lost" if outcome == "returned" else ending.outcome
+            return Ending(as_job, f"成员 {rank}：{ending.reason}"[:400], ending.exit_code)
+    raise ValueError("a gang without members has no end")
 
 
 class _Known(dict[str, Any]):

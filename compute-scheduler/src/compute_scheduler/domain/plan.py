@@ -9,10 +9,11 @@ Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as cod
    then the least id. The share is the tenant's dominant share over decayed usage and what it holds, with the starts of
    this plan.
 3. It waits if its tenant is unknown, no open node could ever hold it, or its tenant's quota does not suffice.
-4. Else it starts on the node of best fit (`placement.py`) where it delays no reserved start (`timeline.py`). If the
-   policy weighs sites, that is asked centre by centre in order of score (`siting.py`), and the job waits instead if a
-   centre passed over, in which no node has room now, is better: its score plus `wait_weight` times the seconds until
-   running jobs leave room there is less, the job will then have waited at most `longest_hold_s`, its deadline holds.
+4. Else it starts on the node of best fit (`placement.py`) where it delays no reserved start (`timeline.py`); a gang
+   on the nodes that its members find one after another in one centre, all or none (`gangs.py`). If the policy weighs
+   sites, that is asked centre by centre in order of score (`siting.py`), and the job waits instead if a centre passed
+   over, in which no node has room now, is better: its score plus `wait_weight` times the seconds until running jobs
+   leave room there is less, the job will then have waited at most `longest_hold_s`, its deadline holds.
 5. Else it waits. If fewer than `reservations` jobs of its kind have a reserved start, it gets the earliest one.
    Without backfill nothing of its kind starts any more.
 6. A job waits for the reason of an earlier one without looking further when that one was of the same tenant and shape
@@ -37,12 +38,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heapify, heappop, heapreplace, merge
 
-from compute_scheduler.domain import reasons
-from compute_scheduler.domain.board import Board, Group
+from compute_scheduler.domain import gangs, reasons
+from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.decisions import Decisions, Reason, Refusal, Reservation, Site, Start, Waiting
-from compute_scheduler.domain.fairshare import dominant_share, mean_past
+from compute_scheduler.domain.lanes import Lane, Turn, lanes_of
 from compute_scheduler.domain.placement import STEPS, Lacking
-from compute_scheduler.domain.quota import units
 from compute_scheduler.domain.shapes import Shape
 from compute_scheduler.domain.siting import Siting
 from compute_scheduler.domain.snapshot import Policy, QueuedJob, Snapshot
@@ -68,26 +68,6 @@ def plan_board(board: Board, now: float, policy: Policy) -> Decisions:
     return cycle.decisions()
 
 
-class _Group:
-    """Jobs of one tenant and shape in order, and how far they are decided."""
-
-    __slots__ = ("at", "entries", "jobs", "shape")
-
-    def __init__(self, shape: Shape, jobs: Group) -> None:
-        self.shape, self.jobs, self.entries, self.at = shape, jobs, jobs.entries, 0
-
-
-class _Lane:
-    """A tenant's groups, the one with the next job on top, and its share."""
-
-    __slots__ = ("heap", "past", "share", "tenant", "weight")
-
-    def __init__(self, tenant: str, weight: float, past: dict[str, float]) -> None:
-        self.tenant, self.weight, self.past = tenant, weight, past
-        self.heap: list[tuple[float, str, _Group]] = []
-        self.share = 0.0
-
-
 class _Cycle:
     """One run over the queue."""
 
@@ -95,7 +75,7 @@ class _Cycle:
         self.board, self.now, self.policy = board, now, policy
         self.timeline = Timeline()
         self.siting = Siting(board.centres, policy, now)
-        self.started: list[tuple[QueuedJob, Shape, int]] = []
+        self.started: list[tuple[QueuedJob, Shape, tuple[int, ...]]] = []
         self.sites: list[tuple[Site | None, tuple[Site, ...]]] = []
         self.refusals: list[Refusal] = []
         self.waiting: dict[Reason, list[tuple[str, ...]]] = {}
@@ -108,7 +88,9 @@ class _Cycle:
     def run(self) -> None:
         """Decides every job."""
         self._set_aside()
-        lanes = [(self._key(lane), lane.heap[0][1], lane) for lane in self._lanes()]
+        lanes = [
+            (self._key(lane), lane.heap[0][1], lane) for lane in lanes_of(self.board, self.now, self.policy, self.aside)
+        ]
         heapify(lanes)
         most = self.policy.most_starts
         while lanes:
@@ -129,8 +111,8 @@ class _Cycle:
         nodes = self.board.index.nodes
         return Decisions(
             tuple(
-                Start(job.id, nodes[place].id, nodes[place].centre, *sites)
-                for (job, _, place), sites in zip(self.started, self.sites, strict=True)
+                Start(job.id, nodes[first].id, nodes[first].centre, *sites, tuple([nodes[place].id for place in more]))
+                for (job, _, (first, *more)), sites in zip(self.started, self.sites, strict=True)
             ),
             tuple(Waiting(reason, tuple(parts)) for reason, parts in self.waiting.items()),
             tuple(self.refusals),
@@ -142,8 +124,9 @@ class _Cycle:
 
     def take_back(self) -> None:
         """Leaves the board as it was."""
-        for job, shape, place in reversed(self.started):
-            self.board.index.change(place, shape, 1)
+        for job, shape, places in reversed(self.started):
+            for place in places:
+                self.board.index.change(place, shape, 1)
             self.board.count(job.tenant, shape, -1)
 
     def _set_aside(self) -> None:
@@ -157,34 +140,11 @@ class _Cycle:
                 self._note(reasons.NOT_BEFORE, (job.id,))
                 self.aside.add(job.id)
 
-    def _lanes(self) -> Iterable[_Lane]:
-        """Tenants that have jobs to decide."""
-        lanes: dict[str, _Lane] = {}
-        for (tenant, shape), jobs in self.board.groups.items():
-            lane = lanes.get(tenant)
-            if lane is None:
-                known, usage = self.board.tenants.get(tenant), self.board.usages.get(tenant)
-                past = mean_past(usage, self.now, self.policy.half_life_s) if usage else {}
-                past = {name: float(units(name, 1.0)) * amount for name, amount in past.items()}
-                lane = lanes[tenant] = _Lane(tenant, known.weight if known else 1.0, past)
-                self._share(lane)
-            group = _Group(shape, jobs)
-            if self._skip_aside(group):
-                entry = group.entries[group.at]
-                lane.heap.append((entry[0], entry[1], group))
-        for lane in lanes.values():
-            heapify(lane.heap)
-        return [lane for lane in lanes.values() if lane.heap]
-
-    def _key(self, lane: _Lane) -> float:
+    def _key(self, lane: Lane) -> float:
         """The whole of step 2 for the lane's next job."""
         return lane.heap[0][0] + self.policy.fair_share_s * lane.share
 
-    def _share(self, lane: _Lane) -> None:
-        held = self.board.held.get(lane.tenant, {})
-        lane.share = dominant_share(lane.past, held, self.board.total, lane.weight)
-
-    def _step(self, lane: _Lane) -> None:
+    def _step(self, lane: Lane) -> None:
         """Decides the lane's next job, or all that is left of its group."""
         group = lane.heap[0][2]
         job = group.entries[group.at][2]
@@ -194,12 +154,12 @@ class _Cycle:
             heappop(lane.heap)
             return
         if reason is None:
-            self._share(lane)
+            lane.reckon(self.board)
         else:
             self._note(reason, (job.id,))
         group.at += 1
         self._pass_over_alike(group)
-        if self._skip_aside(group):
+        if group.skip(self.aside):
             heapreplace(lane.heap, (*group.entries[group.at][:2], group))
         else:
             heappop(lane.heap)
@@ -219,10 +179,10 @@ class _Cycle:
             return self._reserve(job, shape, failed[1]) or failed[2], False
         if self.policy.weighs_sites:
             return self._weigh(job, shape), False
-        place, lacking, blocker = self._place(job, shape)
-        if place is None:
+        places, lacking, blocker = self._place(job, shape)
+        if not places:
             return self._block(job, shape, lacking, blocker), False
-        self._start(job, shape, place, self.siting.told(job, shape, self.board.index.nodes[place].centre))
+        self._start(job, shape, places, self.siting.told(job, shape, self.board.index.nodes[places[0]].centre))
         return None, False
 
     def _weigh(self, job: QueuedJob, shape: Shape) -> Reason | None:
@@ -232,11 +192,11 @@ class _Cycle:
         full: list[Site] = []
         sites = self.siting.ranked(job, shape)
         for site in sites:
-            place, lacking, blocker = self._place(job, shape, site.centre)
-            if place is not None:
+            places, lacking, blocker = self._place(job, shape, site.centre)
+            if places:
                 reason = self.siting.better(job, shape, full, site, self.board.index, self._ends)
                 if reason is None:
-                    self._start(job, shape, place, site, tuple(other for other in sites if other is not site))
+                    self._start(job, shape, places, site, tuple(other for other in sites if other is not site))
                 return reason
             worst = max(worst, lacking, key=lambda step: STEPS[step])
             if blocker is not None and (first is None or blocker.order < first.order):
@@ -251,35 +211,28 @@ class _Cycle:
             return reasons.tenant_unknown(job.tenant)
         reason = self.board.hold(shape)
         if reason is None:
-            short = self.board.quotas.shortage(job.tenant, shape.amounts)
+            short = self.board.quotas.shortage(job.tenant, shape.total)
             reason = None if short is None else reasons.quota(job.tenant, short)
         return reason
 
     def _place(
         self, job: QueuedJob, shape: Shape, centre: str | None = None
-    ) -> tuple[int | None, Lacking, Reserved | None]:
-        """Step 4: the node, what was lacking, and the earliest reservation that kept a node from it."""
-        if not self.timeline.reserved:
-            return *self.board.index.best(shape, None, centre), None
-        blockers: list[Reserved] = []
+    ) -> tuple[tuple[int, ...], Lacking, Reserved | None]:
+        """Step 4: the nodes, or none, what was lacking, and the earliest reservation that kept a node from it."""
         ends_by_at = self.now + job.time_limit_s
-
-        def is_allowed(place: int) -> bool:
-            blocker = self.timeline.blocker(place, shape.amounts, ends_by_at)
-            if blocker is not None:
-                blockers.append(blocker)
-            return blocker is None
-
-        place, lacking = self.board.index.best(shape, is_allowed, centre)
-        return place, lacking, min(blockers, key=lambda kept: kept.order, default=None)
+        if shape.gang > 1:
+            return gangs.place(shape, self.board, self.timeline, ends_by_at, centre)
+        place, lacking, blocker = self.timeline.best(shape, self.board.index, ends_by_at, centre)
+        return () if place is None else (place,), lacking, blocker
 
     def _start(
-        self, job: QueuedJob, shape: Shape, place: int, site: Site | None, others: tuple[Site, ...] = ()
+        self, job: QueuedJob, shape: Shape, places: tuple[int, ...], site: Site | None, others: tuple[Site, ...] = ()
     ) -> None:
-        self.board.index.change(place, shape, -1)
+        for place in places:
+            self.board.index.change(place, shape, -1)
+            self.timeline.start(place, shape.amounts, self.now + job.time_limit_s)
         self.board.count(job.tenant, shape, 1)
-        self.timeline.start(place, shape.amounts, self.now + job.time_limit_s)
-        self.started.append((job, shape, place))
+        self.started.append((job, shape, places))
         self.sites.append((site, others))
         self.siting.forget_waits()
 
@@ -295,13 +248,13 @@ class _Cycle:
     def _reserve(self, job: QueuedJob, shape: Shape, lacking: Lacking) -> Reason | None:
         if not self._has_room(shape):
             return None
-        kept = self.timeline.reserve(job.id, shape, job.time_limit_s, self.now, self.board.index, self._ends())
+        asked = (job.id, shape, job.time_limit_s, self.now, self.board.index, self._ends())
+        kept = self.timeline.reserve(*asked) if shape.gang == 1 else gangs.reserve(self.timeline, *asked)
         if kept is None:
             return None
         self.kept[shape.kind] = self.kept.get(shape.kind, 0) + 1
         is_late = job.deadline_at is not None and kept.end_at > job.deadline_at
-        node = self.board.index.nodes[kept.place].id
-        return reasons.resources(shape, lacking, node, kept.start_at, is_late)
+        return reasons.resources(shape, lacking, self.board.index.nodes[kept.place], kept.start_at, is_late)
 
     def _has_room(self, shape: Shape) -> bool:
         """Whether a job of this kind may still get a reserved start."""
@@ -310,12 +263,12 @@ class _Cycle:
     def _ends(self) -> Iterable[End]:
         """Ends of all that runs, with the starts of this plan, in order."""
         new = sorted(
-            ((self.now + job.time_limit_s, place, job.id, shape) for job, shape, place in self.started),
+            ((self.now + job.time_limit_s, at, job.id, shape) for job, shape, places in self.started for at in places),
             key=lambda end: end[:3],
         )
         return merge(self.board.ends, new, key=lambda end: end[:3]) if new else self.board.ends
 
-    def _pass_over_alike(self, group: _Group) -> None:
+    def _pass_over_alike(self, group: Turn) -> None:
         """Rule 6 for the jobs next in the group, when a shorter time limit further on may still find a node."""
         failed = self.failed.get(group.shape)
         if failed is None or not failed[0] or self._has_room(group.shape):
@@ -328,22 +281,9 @@ class _Cycle:
             self._note(failed[2], tuple([entry[1] for entry in passed if entry[1] not in self.aside]))
         group.at = at
 
-    def _skip_aside(self, group: _Group) -> bool:
-        """Moves to the next job that is not decided; False at the end of the group."""
-        entries = group.entries
-        if self.aside:
-            while group.at < len(entries) and entries[group.at][1] in self.aside:
-                group.at += 1
-        return group.at < len(entries)
-
-    def _wait(self, reason: Reason, group: _Group) -> None:
+    def _wait(self, reason: Reason, group: Turn) -> None:
         """All that is left of the group waits."""
-        ids = group.jobs.ids()
-        if group.at:
-            ids = ids[group.at :]
-        if self.aside:
-            ids = tuple([job_id for job_id in ids if job_id not in self.aside])
-        self._note(reason, ids)
+        self._note(reason, group.rest(self.aside))
 
     def _note(self, reason: Reason, job_ids: tuple[str, ...]) -> None:
         self.waiting.setdefault(reason, []).append(job_ids)

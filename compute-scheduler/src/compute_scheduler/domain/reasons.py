@@ -9,6 +9,7 @@ from compute_scheduler.domain.placement import Lacking
 from compute_scheduler.domain.quota import Shortage
 from compute_scheduler.domain.resources import MILLI
 from compute_scheduler.domain.shapes import Shape
+from compute_scheduler.domain.snapshot import Node
 
 NOT_BEFORE = Reason("not_before", "还没有到可以开始的时间（重试前的等待或指定的开始时间）")
 CYCLE_LIMIT = Reason("cycle_limit", "本轮启动的作业数已到上限，下一轮继续安排")
@@ -58,6 +59,12 @@ def never_fits(resource: str | None, asked: int, most: int) -> Reason:
     return Reason("never_fits", f"{what}：单个节点最多 {have}，本作业要 {want}，请减小申请量", resource)
 
 
+def gang_never_fits(gang: int, most: int) -> Reason:
+    """No centre is large enough for all members at one time, even empty."""
+    words = f"没有一个算力中心能同时容纳 {gang} 个成员（最多 {most} 个），请减少成员数或每个成员的申请量"
+    return Reason("never_fits", words, "gang")
+
+
 def quota(tenant: str, short: Shortage) -> Reason:
     """The tenant may not take so much now, or ever."""
     what, left = name_of(short.resource), amount_of(short.resource, max(short.available, 0))
@@ -78,12 +85,13 @@ def lacking_resource(shape: Shape, lacking: Lacking) -> str | None:
     return "、".join(kind for kind, _ in shape.accelerators) or "cores"
 
 
-def resources(shape: Shape, lacking: Lacking, node: str, start_at: float, is_late: bool) -> Reason:
-    """The job is the first of its kind that is blocked; its start is reserved."""
+def resources(shape: Shape, lacking: Lacking, node: Node, start_at: float, is_late: bool) -> Reason:
+    """The job is the first of its kind that is blocked; its start is reserved (a gang's in one centre)."""
     resource = lacking_resource(shape, lacking)
     what = "节点已为别的作业预留" if resource is None else f"{name_of(resource)}不足"
     late = "；按现有作业的时限，可能赶不上截止时间" if is_late else ""
-    return Reason("resources", f"{what}，已在节点 {node} 预留开始时间{late}", resource, start_at)
+    where = f"节点 {node.id} " if shape.gang == 1 else f"算力中心 {node.centre} 为 {shape.gang} 个成员"
+    return Reason("resources", f"{what}，已在{where}预留开始时间{late}", resource, start_at)
 
 
 def no_room(shape: Shape, lacking: Lacking) -> Reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compute_scheduler.domain.resources import Resources
@@ -15,10 +16,23 @@ def amounts_of(demand: Resources) -> Amounts:
     return tuple((name, amount) for name, amount in every if amount)
 
 
+def times(amounts: Amounts, number: int) -> Amounts:
+    """The amounts of so many together."""
+    return amounts if number == 1 else tuple([(name, number * amount) for name, amount in amounts])
+
+
+def members(amounts: Amounts, free: Mapping[str, int], most: int) -> int:
+    """How often amounts fit into what is free, at most `most` times."""
+    for name, amount in amounts:
+        most = min(most, free.get(name, 0) // amount)
+    return max(most, 0)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Shape:
-    """What a job asks of a node. One object for all jobs alike (compared by identity).
+    """What each member of a job asks of its node. One object for all jobs alike (compared by identity).
 
+    gang: how many members start together in one centre; 1 is a job on one node. total: what all of them hold.
     kind: jobs of the same centres and kinds of accelerators compete for the same nodes and share reservations.
     """
 
@@ -29,6 +43,8 @@ class Shape:
     memory_mb: int
     accelerators: Amounts
     amounts: Amounts
+    gang: int
+    total: Amounts
     kind: tuple[tuple[str, ...], tuple[str, ...]]
 
 
@@ -36,23 +52,26 @@ class Shape:
 class Shapes:
     """The shapes met so far."""
 
-    known: dict[tuple[Resources, tuple[str, ...], str | None], Shape] = field(default_factory=dict)
+    known: dict[tuple[Resources, tuple[str, ...], str | None, int], Shape] = field(default_factory=dict)
 
-    def of(self, demand: Resources, centres: tuple[str, ...] = (), home: str | None = None) -> Shape:
-        """The one shape of a demand, the centres it may run in (in any order) and the one tried first."""
-        key = (demand, centres, home)
+    def of(self, demand: Resources, centres: tuple[str, ...] = (), home: str | None = None, gang: int = 1) -> Shape:
+        """The one shape of a demand, the centres it may run in (in any order), the one tried first and the members."""
+        key = (demand, centres, home, gang)
         shape = self.known.get(key)
         if shape is None:
             where = tuple(sorted(set(centres)))
-            shape = self.known.get((demand, where, home)) or Shape(
+            amounts = amounts_of(demand)
+            shape = self.known.get((demand, where, home, gang)) or Shape(
                 demand,
                 where,
                 home,
                 demand.milli_cores,
                 demand.memory_mb,
                 demand.accelerators,
-                amounts_of(demand),
+                amounts,
+                gang,
+                times(amounts, gang),
                 (where, tuple(kind for kind, _ in demand.accelerators)),
             )
-            self.known[key] = self.known[demand, where, home] = shape
+            self.known[key] = self.known[demand, where, home, gang] = shape
         return shape

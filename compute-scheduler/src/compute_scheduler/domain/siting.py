@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 
-from compute_scheduler.domain import reasons
+from compute_scheduler.domain import gangs, reasons
 from compute_scheduler.domain.decisions import Reason, Site
 from compute_scheduler.domain.hourly import HOUR_S
 from compute_scheduler.domain.placement import NodeIndex
@@ -113,6 +113,9 @@ class Siting:
         return self._waits[key]
 
     def _room(self, shape: Shape, centre: str, index: NodeIndex, ends: Iterable[End]) -> float | None:
+        if shape.gang > 1:
+            end_at = gangs.room_at(shape, centre, index, ends)
+            return None if end_at is None else max(end_at - self.now, 0.0)
         freed: dict[int, dict[str, int]] = {}
         for end_at, place, _job_id, ended in ends:
             if index.nodes[place].centre != centre or not index.open[place]:
@@ -130,7 +133,7 @@ class Siting:
 def _amount(shape: Shape, per_unit: Mapping[str, float]) -> float:
     """What a shape asks for, times a figure per core, MB or accelerator; resources without a figure count nothing."""
     total = 0.0
-    for name, units in shape.amounts:
+    for name, units in shape.total:
         if name in per_unit:
             total += per_unit[name] * (units / MILLI if name == "cores" else units)
     return total

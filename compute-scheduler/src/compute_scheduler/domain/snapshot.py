@@ -90,6 +90,7 @@ class QueuedJob:
     not_before_at: it is not started earlier, such as between two tries. centres: where it may run; empty is anywhere.
     home: the centre that is tried before all others, such as the one where its data are. staging_s: how long its data
     take to another centre. Data that may not leave: `centres` names home alone.
+    gang: how many members, each asking for `demand`, start together in one centre, all or none.
     """
 
     id: str
@@ -103,11 +104,15 @@ class QueuedJob:
     centres: tuple[str, ...] = ()
     home: str | None = None
     staging_s: float = 0.0
+    gang: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A job that holds its demand on a node, from the moment it was given the node, until at most `ends_by_at`."""
+    """A job that holds its demand on a node, from the moment it was given the node, until at most `ends_by_at`.
+
+    more: the nodes of a gang's other members, each of which holds the demand too; a node may come more than once.
+    """
 
     id: str
     tenant: str
@@ -115,6 +120,12 @@ class RunningJob:
     node: str
     started_at: float
     ends_by_at: float
+    more: tuple[str, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The node of each member."""
+        return (self.node, *self.more)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,24 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 MAX_COMMAND_BYTES = 100_000
 MAX_ENV_BYTES = 65_536
-RESERVED_ENV = frozenset({"BRAIN_ATTEMPT", "BRAIN_JOB"})
+RESERVED_ENV = frozenset({"BRAIN_ATTEMPT", "BRAIN_JOB", "BRAIN_MEMBERS"})
+# What members of a gang find each other by; the names are those of torchrun.
+GANG_ENV = frozenset({"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"})
+MOST_MEMBERS = 256
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?")
@@ -133,6 +145,7 @@ class JobSpec(BaseModel):
     )
     name: Annotated[str, AfterValidator(_plain)] = Field(min_length=1, max_length=100)
     command: Annotated[list[str], AfterValidator(_command)] = Field(min_length=1, max_length=1000)
+    gang: int = Field(1, ge=1, le=MOST_MEMBERS, description="成员数：各要 resources，在一个中心同时开始，缺一不可")
     env: Annotated[dict[str, str], AfterValidator(_environment)] = {}
     resources: ResourcesAsked = ResourcesAsked()
     priority: Literal["low", "normal", "high"] = "normal"
@@ -144,6 +157,16 @@ class JobSpec(BaseModel):
     outputs: list[FileName] = Field([], max_length=200)
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field({}, max_length=32)
     centre: str | None = Field(None, max_length=40)
+
+    @field_validator("env")
+    @classmethod
+    def _leaves_names_to_the_gang(cls, env: dict[str, str], known: ValidationInfo) -> dict[str, str]:
+        taken = sorted(GANG_ENV & env.keys()) if known.data.get("gang", 1) > 1 else []
+        if taken:
+            raise PydanticCustomError(
+                "env", "成组作业（gang 大于 1）的环境变量 {name} 由平台设置，不能指定", {"name": taken[0]}
+            )
+        return env
 
     def document(self) -> dict[str, Any]:
         """The specification as it is stored and shown."""

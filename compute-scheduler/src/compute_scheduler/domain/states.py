@@ -1,8 +1,9 @@
 """States of jobs and attempts, and which may follow which: the tables that every writer goes through.
 
 A job is what somebody asked for. An attempt is one try to run it, named `<job>.<epoch>`; at most one attempt of a job
-is alive. `prepared` is a decision of the scheduler, `submitting` was handed to an agent, `submitted` is held by the
-agent, `running` has claimed its epoch and may execute, `ended` has an outcome and never changes again.
+is alive. A gang has one attempt a member, `<job>.<epoch>.<rank>`, all alive ones of one epoch. `prepared` is a decision
+of the scheduler, `submitting` was handed to an agent, `submitted` is held by the agent (a member waits there for the
+others), `running` has claimed its epoch and may execute, `ended` has an outcome and never changes again.
 """
 
 from __future__ import annotations
@@ -57,11 +58,11 @@ def is_claimed(attempt_state: str) -> bool:
     return attempt_state == "running"
 
 
-def attempt_id(job: str, epoch: int) -> str:
-    """The id of an attempt."""
-    return f"{job}.{epoch}"
+def attempt_id(job: str, epoch: int, rank: int | None = None) -> str:
+    """The id of an attempt, or of a gang's member in it."""
+    return f"{job}.{epoch}" if rank is None else f"{job}.{epoch}.{rank}"
 
 
 def job_of(attempt: str) -> str:
     """The job of an attempt id."""
-    return attempt.rpartition(".")[0]
+    return attempt.partition(".")[0]

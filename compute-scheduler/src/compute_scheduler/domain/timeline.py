@@ -23,8 +23,8 @@ from heapq import merge
 from itertools import chain
 from operator import itemgetter
 
-from compute_scheduler.domain.placement import NodeIndex
-from compute_scheduler.domain.shapes import Amounts, Shape
+from compute_scheduler.domain.placement import Lacking, NodeIndex
+from compute_scheduler.domain.shapes import Amounts, Shape, members
 
 End = tuple[float, int, str, Shape]
 """When a job must have ended, its node (place), its id and its shape."""
@@ -47,12 +47,20 @@ class Reserved:
         return self.start_at, self.job_id
 
 
+def is_usable(index: NodeIndex, place: int, shape: Shape) -> bool:
+    """Whether a job of the shape may run on a node and fits when it is empty."""
+    node = index.nodes[place]
+    is_here = not shape.centres or node.centre in shape.centres
+    return is_here and index.open[place] and node.capacity.covers(shape.demand)
+
+
 def fits(amounts: Amounts, free: Mapping[str, int]) -> bool:
     """Whether amounts fit into what is free."""
     return all(free.get(name, 0) >= amount for name, amount in amounts)
 
 
-def _shift(free: dict[str, int], amounts: Amounts, sign: int) -> None:
+def shift(free: dict[str, int], amounts: Amounts, sign: int) -> None:
+    """Adds amounts (sign 1) or takes them (-1)."""
     for name, amount in amounts:
         free[name] = free.get(name, 0) + sign * amount
 
@@ -75,11 +83,30 @@ class Timeline:
                 return kept
         return None
 
-    def start(self, place: int, amounts: Amounts, ends_by_at: float) -> None:
-        """Takes what a job started now uses at the reserved starts before its end."""
+    def best(
+        self, shape: Shape, index: NodeIndex, ends_by_at: float, centre: str | None = None
+    ) -> tuple[int | None, Lacking, Reserved | None]:
+        """The node of best fit for a job started now, or None, what was lacking and the earliest reservation that kept
+        a node from it. centre: only its nodes.
+        """
+        if not self.reserved:
+            return *index.best(shape, None, centre), None
+        blockers: list[Reserved] = []
+
+        def is_allowed(place: int) -> bool:
+            blocker = self.blocker(place, shape.amounts, ends_by_at)
+            if blocker is not None:
+                blockers.append(blocker)
+            return blocker is None
+
+        place, lacking = index.best(shape, is_allowed, centre)
+        return place, lacking, min(blockers, key=lambda kept: kept.order, default=None)
+
+    def start(self, place: int, amounts: Amounts, ends_by_at: float, sign: int = -1) -> None:
+        """Takes what a job started now uses at the reserved starts before its end, or gives it back (sign 1)."""
         for kept in self._at.get(place, ()):
             if kept.start_at < ends_by_at:
-                _shift(kept.spare, amounts, -1)
+                shift(kept.spare, amounts, sign)
 
     def reserve(
         self, job_id: str, shape: Shape, time_limit_s: float, now: float, index: NodeIndex, ends: Iterable[End]
@@ -90,28 +117,26 @@ class Timeline:
         """
         candidates: dict[int, bool] = {}
         freed: dict[int, dict[str, int]] = {}
-        times = iter(self._times(ends, now))
+        times = iter(self.times(ends, now))
         for end_at, place, amounts in times:
             usable = candidates.get(place)
             if usable is None:
-                node = index.nodes[place]
-                here = not shape.centres or node.centre in shape.centres
-                usable = candidates[place] = here and index.open[place] and node.capacity.covers(shape.demand)
+                usable = candidates[place] = is_usable(index, place, shape)
             if not usable:
                 continue
             free = freed.get(place)
             if free is None:
                 free = freed[place] = index.free(place)
-            _shift(free, amounts, 1)
-            if fits(shape.amounts, free) and self._holds(place, shape.amounts, free, end_at, end_at + time_limit_s):
+            shift(free, amounts, 1)
+            if fits(shape.amounts, free) and self.room(place, shape.amounts, free, end_at, end_at + time_limit_s):
                 for same in times:
                     if same[:2] != (end_at, place):
                         break
-                    _shift(free, same[2], 1)
-                return self._keep(Reserved(job_id, place, end_at, end_at + time_limit_s, shape.amounts, free))
+                    shift(free, same[2], 1)
+                return self.keep(Reserved(job_id, place, end_at, end_at + time_limit_s, shape.amounts, free))
         return None
 
-    def _times(self, ends: Iterable[End], now: float) -> Iterable[tuple[float, int, Amounts]]:
+    def times(self, ends: Iterable[End], now: float) -> Iterable[tuple[float, int, Amounts]]:
         """Ends of running jobs with what they give back, and of reservations (giving nothing), in order."""
         running = iter(ends)
         overdue: list[tuple[float, int, Amounts]] = []
@@ -128,27 +153,33 @@ class Timeline:
             merge(chain(following, later), reserved, key=_when) if reserved else chain(following, later),
         )
 
-    def _holds(self, place: int, amounts: Amounts, free: Mapping[str, int], start_at: float, end_at: float) -> bool:
-        """Whether a job fits from one time to another beside the reservations; `free` counts running jobs only."""
+    def room(
+        self, place: int, amounts: Amounts, free: Mapping[str, int], start_at: float, end_at: float, most: int = 1
+    ) -> int:
+        """How often a job fits from one time to another beside the reservations, at most `most` times.
+
+        free: what running jobs leave at the start.
+        """
         kept_here = self._at.get(place, ())
         if not kept_here:
-            return True
+            return members(amounts, free, most)
         now_free = dict(free)
         for kept in kept_here:
             if kept.start_at <= start_at < kept.end_at:
-                _shift(now_free, kept.amounts, -1)
-        inside = [kept for kept in kept_here if start_at < kept.start_at < end_at]
-        return fits(amounts, now_free) and all(fits(amounts, kept.spare) for kept in inside)
+                shift(now_free, kept.amounts, -1)
+        for spare in [kept.spare for kept in kept_here if start_at < kept.start_at < end_at]:
+            most = members(amounts, spare, most)
+        return members(amounts, now_free, most)
 
-    def _keep(self, new: Reserved) -> Reserved:
+    def keep(self, new: Reserved) -> Reserved:
         """Adds a reservation; its `spare` comes in as what running jobs leave free at its start."""
         here = self._at.setdefault(new.place, [])
         for kept in here:
             if kept.start_at <= new.start_at < kept.end_at:
-                _shift(new.spare, kept.amounts, -1)
+                shift(new.spare, kept.amounts, -1)
             if new.start_at <= kept.start_at < new.end_at:
-                _shift(kept.spare, new.amounts, -1)
-        _shift(new.spare, new.amounts, -1)
+                shift(kept.spare, new.amounts, -1)
+        shift(new.spare, new.amounts, -1)
         insort(here, new, key=lambda kept: kept.order)
         self.reserved.append(new)
         return new

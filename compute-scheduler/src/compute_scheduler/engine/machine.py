@@ -19,6 +19,8 @@ def describe(cores: float, memory_mb: int) -> dict[str, Any]:
     """The node that this machine is; 0 stands for what the machine has, of memory three quarters."""
     return {
         "name": node_name(),
+        # The one machine of its centre: members of a gang that meet here need no other address.
+        "address": "127.0.0.1",
         "cores": cores or float(len(os.sched_getaffinity(0))),
         "memory_mb": memory_mb or total_memory_mb() * 3 // 4,
         "accelerators": accelerators(),

@@ -131,4 +131,5 @@ def queued_job(row: Row) -> QueuedJob:
         deadline_at=datetime.fromisoformat(spec["deadline"]).timestamp() if spec["deadline"] else None,
         not_before_at=row["not_before_at"].timestamp() if row["not_before_at"] else None,
         centres=(spec["centre"],) if spec["centre"] else (),
+        gang=spec.get("gang", 1),
     )

@@ -73,13 +73,13 @@ def _cancel(moves: Moves, job: Row, alive: list[Row]) -> None:
     if not alive:
         moves.job(job, "cancelled", CANCELLED.reason)
         return
-    attempt = alive[0]
-    if states.is_claimed(attempt["state"]):
-        moves.note(job, reason="正在取消：等待命令结束")
-        moves.note_attempt(attempt, cancel=True)
-        return
-    # The command has not claimed its epoch: from now on it will be refused.
-    moves.end(attempt, job, CANCELLED)
+    for attempt in alive:
+        if states.is_claimed(attempt["state"]):
+            moves.note(job, reason="正在取消：等待命令结束")
+            moves.note_attempt(attempt, cancel=True)
+        else:
+            # The command has not claimed its epoch: from now on it will be refused.
+            moves.end(attempt, job, CANCELLED)
 
 
 def retry(database: Database, actor: Actor, job_id: str) -> Row:
@@ -129,6 +129,7 @@ def shown(job: Row) -> Row:
         "exit_code": job["exit_code"],
         "priority": job["priority"],
         "resources": spec["resources"],
+        "gang": spec.get("gang", 1),
         "command": spec["command"],
         "labels": job["labels"],
         "outputs": job["outputs"],
@@ -147,6 +148,7 @@ def _shown_attempt(attempt: Row) -> Row:
     return {
         "id": attempt["id"],
         "epoch": attempt["epoch"],
+        "rank": attempt["rank"],
         "centre": attempt["centre"],
         "node": attempt["node"],
         "state": attempt["state"],

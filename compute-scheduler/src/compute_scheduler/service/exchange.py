@@ -19,8 +19,10 @@ from sqlalchemy.orm import Session
 from compute_scheduler import steps
 from compute_scheduler.domain import states
 from compute_scheduler.domain.outcomes import Ending, ending_of
+from compute_scheduler.service.claims import decide
 from compute_scheduler.service.errors import CentreHeld, CentreUnknown, SessionLost
 from compute_scheduler.service.moves import Moves, ids_of_jobs
+from compute_scheduler.service.orders import orders
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import accounts, centres
 from compute_scheduler.store import jobs as store
@@ -89,18 +91,19 @@ class Exchange:
             if body["nodes"] is not None:
                 centres.save_nodes(session, centre_id, body["nodes"], now)
             steps.reached("pull:before-handing-out")
-            orders = self._hand_out(session, centre_id, now, redeliver=bool(body["first"]))
+            handed = self._hand_out(session, centre_id, now, redeliver=bool(body["first"]))
             running = store.alive_attempts(session, centre=centre_id, states=("submitting", "submitted", "running"))
             ends = [row["id"] for row in running if row["cancel"] and row["id"] not in ending]
         steps.reached("pull:before-answer")
-        return {"orders": orders, "ends": ends, "lease_s": self.settings.compute_scheduler_agent_lease_s}
+        return {"orders": handed, "ends": ends, "lease_s": self.settings.compute_scheduler_agent_lease_s}
 
     def report(self, centre_id: str, token: int, body: Mapping[str, Any]) -> Row:
         """Takes claims, logs and ends: {granted, refused, acknowledged}. Raises SessionLost.
 
         A claim is granted to the first nonce that asks for the attempt's epoch, again whenever that nonce asks again,
-        and to no other. body: claims [{attempt, nonce}], logs [{attempt, offset, data}], ended [{attempt, nonce,
-        record, outputs, missing}].
+        and to no other; those of a gang when all members have asked, until when they are in neither list.
+        body: claims [{attempt, nonce}], logs [{attempt, offset, data}], ended [{attempt, nonce, record, outputs,
+        missing}].
         """
         now = utc_now()
         claims, ended = body["claims"], body["ended"]
@@ -112,7 +115,7 @@ class Exchange:
             attempts = store.attempts_by_id(session, [*ids, *(item["attempt"] for item in body["logs"])])
             attempts = {name: row for name, row in attempts.items() if row["centre"] == centre_id}
             moves = Moves(session, now)
-            granted = [item["attempt"] for item in claims if _claim(moves, item, attempts, jobs)]
+            answer = decide(moves, claims, attempts, jobs)
             for item in body["logs"]:
                 if item["attempt"] in attempts:
                     data = base64.b64decode(item["data"])
@@ -123,8 +126,8 @@ class Exchange:
             steps.reached("report:before-commit")
         steps.reached("report:before-answer")
         return {
-            "granted": granted,
-            "refused": [item["attempt"] for item in claims if item["attempt"] not in set(granted)],
+            "granted": answer.granted,
+            "refused": answer.refused,
             "acknowledged": [item["attempt"] for item in ended],
         }
 
@@ -148,14 +151,14 @@ class Exchange:
         # Between reading and locking one of them may have been cancelled.
         fresh = store.attempts_by_id(session, [row["id"] for row in due])
         moves = Moves(session, now)
-        orders = []
+        work = []
         for attempt in (fresh[row["id"]] for row in due):
             if attempt["state"] == "prepared":
                 moves.attempt(attempt, "submitting")
             if attempt["state"] == "submitting":
-                orders.append(_order(attempt, jobs[attempt["job"]]))
+                work.append((attempt, jobs[attempt["job"]]))
         moves.write()
-        return orders
+        return orders(session, work)
 
     @staticmethod
     def _end_missing(session: Session, centre_id: str, held: set[str], now: datetime) -> None:
@@ -165,42 +168,12 @@ class Exchange:
         jobs = store.lock_jobs(session, ids_of_jobs(missing))
         moves = Moves(session, now)
         for attempt in store.attempts_by_id(session, missing).values():
-            if attempt["state"] in ("submitted", "running"):
-                job = jobs[attempt["job"]]
+            job = jobs[attempt["job"]]
+            if attempt["state"] == "running":
                 moves.end(attempt, job, ending_of({"cause": "agent_record_missing"}, [], {}))
+            elif attempt["state"] == "submitted":  # its gang was not complete, so it has not begun
+                moves.end(attempt, job, Ending("returned", "代理没有这个成员的记录，命令没有开始"))
         moves.write()
-
-
-def _order(attempt: Row, job: Row) -> Row:
-    spec = job["spec"]
-    return {
-        "attempt": attempt["id"],
-        "job": job["id"],
-        "epoch": attempt["epoch"],
-        "node": attempt["node"],
-        "command": spec["command"],
-        "env": spec["env"] | {"BRAIN_JOB": job["id"]},
-        "resources": spec["resources"],
-        "time_limit_s": spec["time_limit_s"],
-        "inputs": spec["inputs"],
-        "outputs": spec["outputs"],
-    }
-
-
-def _claim(moves: Moves, item: Mapping[str, Any], attempts: Mapping[str, Row], jobs: Mapping[str, Row]) -> bool:
-    attempt = attempts.get(item["attempt"])
-    job = jobs.get(states.job_of(item["attempt"]))
-    if attempt is None or job is None or job["attempt"] != attempt["epoch"]:
-        return False
-    if attempt["state"] == "running":
-        return bool(attempt["nonce"] == item["nonce"])
-    if attempt["state"] not in ("submitting", "submitted") or attempt["cancel"] or job["cancel_at"] is not None:
-        return False
-    if attempt["state"] == "submitting":
-        moves.attempt(attempt, "submitted", nonce=item["nonce"])
-    moves.attempt(attempt, "running", nonce=item["nonce"])
-    moves.job(job, "running", f"正在 {attempt['node']} 运行", started_at=job["started_at"] or moves.now)
-    return True
 
 
 def _end(moves: Moves, item: Mapping[str, Any], attempt: Row | None, jobs: Mapping[str, Row]) -> None:

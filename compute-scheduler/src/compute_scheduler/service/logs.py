@@ -17,12 +17,17 @@ Row = dict[str, Any]
 PAGE_BYTES = 1 << 18
 
 
-def read(database: Database, actor: Actor, job_id: str, *, epoch: int | None, offset: int, limit: int) -> Row:
-    """{attempt, offset, next, data, ended} of a job's log, by default that of its last attempt. Raises JobUnknown."""
+def read(
+    database: Database, actor: Actor, job_id: str, *, epoch: int | None, offset: int, limit: int, rank: int = 0
+) -> Row:
+    """{attempt, offset, next, data, ended} of a job's log, by default that of its last attempt. Raises JobUnknown.
+
+    rank: which member of a gang.
+    """
     with database.reading() as session:
         job = control.visible(session, actor, job_id)
         attempts = store.attempts_of(session, job_id)
-        chosen = [row for row in attempts if epoch is None or row["epoch"] == epoch]
+        chosen = [row for row in attempts if row["rank"] == rank and epoch in (None, row["epoch"])]
         if not chosen:
             ended = job["state"] in states.FINAL
             return {"attempt": None, "offset": offset, "next": offset, "data": b"", "ended": ended}
@@ -38,8 +43,9 @@ class Follower:
     The id of a `log` event is `<attempt>:<offset>`; a browser that comes back sends it, and the log goes on from there.
     """
 
-    def __init__(self, database: Database, actor: Actor, job_id: str, *, last: str = "") -> None:
+    def __init__(self, database: Database, actor: Actor, job_id: str, *, last: str = "", rank: int = 0) -> None:
         self._database = database
+        self._rank = rank
         self._actor = actor
         self._job_id = job_id
         epoch, _, offset = last.partition(":")
@@ -60,7 +66,8 @@ class Follower:
             news.append(_event("state", {name: job[name] for name in told}))
         if job["attempt"] != self._epoch:
             self._epoch, self._offset, self._held = job["attempt"], 0, b""
-        part = read(self._database, self._actor, self._job_id, epoch=self._epoch, offset=self._offset, limit=PAGE_BYTES)
+        place: Any = {"epoch": self._epoch, "rank": self._rank, "offset": self._offset}
+        part = read(self._database, self._actor, self._job_id, limit=PAGE_BYTES, **place)
         if part["data"]:
             self._offset = part["next"]
             text, self._held = _whole_characters(self._held + part["data"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from compute_scheduler.domain import states
 from compute_scheduler.domain.fairshare import accrued
 from compute_scheduler.domain.news import job_changed
-from compute_scheduler.domain.outcomes import Ending, next_of
+from compute_scheduler.domain.outcomes import Ending, ending_together, next_of
 from compute_scheduler.domain.resources import Resources, resources
 from compute_scheduler.domain.snapshot import Usage
 from compute_scheduler.store import accounts
@@ -59,15 +59,17 @@ class Moves:
         attempt |= values
         self._attempts[attempt["id"]] = attempt
 
-    def prepare(self, job: Row, *, centre: str, node: str, fence: int) -> None:
-        """Makes the next attempt of a queued job on a node."""
-        epoch = job["attempt"] + 1
-        self.job(job, "starting", f"已分配到 {node}，等待代理启动", attempt=epoch, exit_code=None)
-        self._new_attempts.append(
+    def prepare(self, job: Row, *, centre: str, nodes: Sequence[str], fence: int) -> None:
+        """Makes the next attempt of a queued job, one a member of a gang; nodes: that of each member."""
+        epoch, is_gang = job["attempt"] + 1, len(nodes) > 1
+        where = f"{centre} 的 {len(set(nodes))} 个节点（{len(nodes)} 个成员）" if is_gang else nodes[0]
+        self.job(job, "starting", f"已分配到 {where}，等待代理启动", attempt=epoch, exit_code=None)
+        self._new_attempts += [
             {
-                "id": states.attempt_id(job["id"], epoch),
+                "id": states.attempt_id(job["id"], epoch, rank if is_gang else None),
                 "job": job["id"],
                 "epoch": epoch,
+                "rank": rank,
                 "org": job["org"],
                 "centre": centre,
                 "node": node,
@@ -79,12 +81,52 @@ class Moves:
                 "cancel": False,
                 "prepared_at": self.now,
             }
-        )
+            for rank, node in enumerate(nodes)
+        ]
+
+    def members(self, job: Row) -> list[Row]:
+        """The attempts of a job's present epoch by rank, as they are with the changes so far."""
+        rows = store.members(self.session, job["id"], job["attempt"])
+        return [self._attempts.get(row["id"], row) for row in rows]
 
     def end(
         self, attempt: Row, job: Row, ending: Ending, *, usage: Row | None = None, outputs: Row | None = None
     ) -> None:
-        """Ends an attempt: accounts for it, and takes its job to what follows."""
+        """Ends an attempt: accounts for it, and takes its job to what follows.
+
+        A gang goes on when its last member has ended; when one has not succeeded, the others are stopped.
+        """
+        is_gang = gang_of(job) > 1
+        attempt = self._attempts.get(attempt["id"], attempt)
+        if is_gang and attempt["state"] == "ended":
+            return
+        self._end_attempt(attempt, job, ending, usage)
+        if job["attempt"] != attempt["epoch"] or job["state"] in states.FINAL:
+            return
+        if is_gang:
+            if ending.outcome == "succeeded" and not attempt["rank"]:
+                self.note(job, outputs=outputs or {})
+            members = self.members(job)
+            if ending.outcome != "succeeded":
+                self._stop_others(attempt, job, members)
+            if any(member["state"] != "ended" for member in members):
+                return
+            ending = ending_together(
+                [(row["rank"], Ending(row["outcome"], row["reason"], row["exit_code"])) for row in members]
+            )
+            outputs = job["outputs"]
+        self._follow(job, ending, outputs)
+
+    def _stop_others(self, attempt: Row, job: Row, members: Iterable[Row]) -> None:
+        """A member that may have begun is stopped by its agent; one that has not will be refused."""
+        for member in members:
+            if states.is_claimed(member["state"]):
+                self.note_attempt(member, cancel=True)
+            elif member["state"] != "ended":
+                ending = Ending("returned", f"同组成员 {attempt['rank']} 不能继续：{attempt['reason']}")
+                self._end_attempt(member, job, ending, None)
+
+    def _end_attempt(self, attempt: Row, job: Row, ending: Ending, usage: Row | None) -> None:
         began = attempt["running_at"]
         self.attempt(
             attempt,
@@ -97,8 +139,9 @@ class Moves:
         )
         if began is not None:
             self._account(attempt, job, began, usage or {})
-        if job["attempt"] != attempt["epoch"] or job["state"] in states.FINAL:
-            return
+
+    def _follow(self, job: Row, ending: Ending, outputs: Row | None) -> None:
+        """Takes a job to what follows on its attempt's end."""
         step = next_of(
             ending,
             failures=job["failures"],
@@ -115,8 +158,7 @@ class Moves:
             values["not_before_at"] = self.now + timedelta(seconds=step.pause_s)
             if ending.outcome != "returned":  # it has had nothing yet, so it keeps its place
                 values["queued_at"] = self.now
-        if step.state == "succeeded":
-            values["outputs"] = outputs or {}
+        values["outputs"] = (outputs or {}) if step.state == "succeeded" else {}
         self.job(job, step.state, step.reason, **values)
 
     def write(self) -> None:
@@ -175,6 +217,11 @@ def demand_of(spec: Row) -> Resources:
     """What a job asks for."""
     asked = spec["resources"]
     return resources(asked["cores"], asked["memory_mb"], asked["accelerators"])
+
+
+def gang_of(job: Row) -> int:
+    """How many members a job has."""
+    return int(job["spec"].get("gang", 1))
 
 
 def ids_of_jobs(attempts: Iterable[str]) -> list[str]:

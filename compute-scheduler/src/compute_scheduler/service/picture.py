@@ -12,6 +12,7 @@ tenant's quota.
 from __future__ import annotations
 
 from collections import Counter, deque
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -65,13 +66,15 @@ class Picture:
         self.reasons = {job_id: reason for job_id, reason in self.reasons.items() if job_id in queued}
         return self.board
 
-    def leaves(self, job_id: str, node: str = "", at: float = 0.0) -> None:
-        """A job was taken out of the queue, to a node or not: when it queues again it is another job to the plan."""
+    def leaves(self, job_id: str, nodes: tuple[str, ...] = (), at: float = 0.0) -> None:
+        """A job was taken out of the queue, to nodes or not: when it queues again it is another job to the plan."""
         if job_id not in self.board.queued:
             return
         job = self.board.withdraw(job_id)
-        if node:  # it may have ended before the next look
-            self._held[job_id] = RunningJob(job_id, job.tenant, job.demand, node, at, at + job.time_limit_s)
+        if nodes:  # it may have ended before the next look
+            first, *more = nodes
+            ends_by_at = at + job.time_limit_s
+            self._held[job_id] = RunningJob(job_id, job.tenant, job.demand, first, at, ends_by_at, tuple(more))
 
     def _look_at_network(self, session: Session, now: datetime) -> None:
         seen = admission.network(session, self.settings, now)
@@ -119,17 +122,20 @@ class Picture:
         strange = [row.job for row in rows if row.job not in self._sizes]
         for job_id, spec in store.specs(session, strange).items():
             self._sizes[job_id] = (demand_of(spec), float(spec["time_limit_s"]))
-        alive = {}
+        alive: dict[str, RunningJob] = {}
         for row in rows:
             demand, time_limit_s = self._sizes[row.job]
             began = (row.running_at or row.prepared_at).timestamp()
-            alive[row.job] = RunningJob(row.job, row.org, demand, row.node, began, began + time_limit_s)
+            run = RunningJob(row.job, row.org, demand, row.node, began, began + time_limit_s)
+            if (other := alive.get(row.job)) is not None:  # members of a gang hold a share each, until each has ended
+                run = replace(run, more=other.nodes)
+            alive[row.job] = run
         return alive
 
     def _note_ends(self, alive: dict[str, RunningJob], now: float, clock: float) -> None:
         """Short jobs that have ended since the last look."""
         for job_id, job in self._held.items():
-            if job_id not in alive and now - job.started_at < YOUNG_S:
+            if not job.more and job_id not in alive and now - job.started_at < YOUNG_S:
                 self._ends.append((clock, _kind(job)))
         while self._ends and self._ends[0][0] < clock - AHEAD_S:
             self._ends.popleft()
@@ -142,7 +148,7 @@ class Picture:
         seen = dict(alive)
         for job in sorted(alive.values(), key=lambda job: (job.started_at, job.id)):
             kind = _kind(job)
-            if lately[kind] and now - job.started_at < YOUNG_S and self._keeps_waiting(job.node):
+            if lately[kind] and not job.more and now - job.started_at < YOUNG_S and self._keeps_waiting(job.node):
                 lately[kind] -= 1
                 seen[job.id] = RunningJob(job.id, job.tenant, job.demand, "", job.started_at, job.ends_by_at)
         return seen

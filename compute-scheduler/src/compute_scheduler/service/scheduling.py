@@ -88,6 +88,7 @@ class Scheduler:
         if clock - self._swept >= SWEEP_EVERY_S:
             self._swept = clock
             self._sweep(now)
+            self._give_up_holds(now)
         if clock - self._pruned >= PRUNE_EVERY_S:
             self._pruned = clock
             self._prune(now)
@@ -132,10 +133,10 @@ class Scheduler:
             jobs = store.lock_jobs(session, wanted)
             moves = Moves(session, now)
             for start in decisions.starts:
-                self.picture.leaves(start.job_id, start.node, now.timestamp())
+                self.picture.leaves(start.job_id, start.nodes, now.timestamp())
                 job = jobs.get(start.job_id)
                 if job is not None and job["state"] == "queued":
-                    moves.prepare(job, centre=start.centre, node=start.node, fence=token)
+                    moves.prepare(job, centre=start.centre, nodes=start.nodes, fence=token)
                     started += 1
             for refusal in decisions.refusals:
                 self.picture.leaves(refusal.job_id)
@@ -178,6 +179,24 @@ class Scheduler:
                     moves.end(attempt, job, Ending("returned", f"中心 {attempt['centre']} 失联，命令没有开始"))
                 elif attempt["state"] == "running" and job["state"] == "running" and job["reason"] != words:
                     moves.note(job, reason=words, reason_code="centre_lost")
+            moves.write()
+
+    def _give_up_holds(self, now: datetime) -> None:
+        """Takes back gangs whose members have not all come in time: what a part holds serves nobody."""
+        hold_s = self.settings.compute_scheduler_gang_hold_s
+        since = now - timedelta(seconds=hold_s)
+        with self.database.reading() as session:
+            waiting = store.waiting_members(session, since)
+        if not waiting:
+            return
+        with self.database.transaction() as session:
+            self._fenced(session)
+            jobs = store.lock_jobs(session, [row["job"] for row in waiting])
+            moves = Moves(session, now)
+            for attempt in store.attempts_by_id(session, [row["id"] for row in waiting]).values():
+                if attempt["state"] == "submitted":
+                    words = f"成员没有在 {hold_s:g} 秒内到齐，全部退回"
+                    moves.end(attempt, jobs[attempt["job"]], Ending("returned", words))
             moves.write()
 
     def _prune(self, now: datetime) -> None:

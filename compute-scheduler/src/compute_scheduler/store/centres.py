@@ -73,6 +73,7 @@ def save_nodes(session: Session, centre_id: str, reported: Iterable[Row], now: d
             "memory_mb": node["memory_mb"],
             "accelerators": node["accelerators"],
             "load": node["load"],
+            "address": node.get("address") or node["name"],
             "seen_at": now,
         }
         if node_id not in known:
@@ -84,6 +85,12 @@ def save_nodes(session: Session, centre_id: str, reported: Iterable[Row], now: d
         session.execute(sa.update(nodes).where(nodes.c.id == node_id).values(values))
     for node_id in known.keys() - named:
         session.execute(sa.update(nodes).where((nodes.c.id == node_id) & (nodes.c.state == "up")).values(state="down"))
+
+
+def addresses(session: Session, node_ids: Iterable[str]) -> dict[str, str]:
+    """Where nodes are reached; one that was never told by its name."""
+    query = sa.select(nodes.c.id, nodes.c.address, nodes.c.name).where(nodes.c.id.in_(sorted(set(node_ids))))
+    return {str(row.id): str(row.address or row.name) for row in session.execute(query)}
 
 
 def set_node_state(session: Session, node_id: str, state: str) -> bool:

@@ -109,9 +109,21 @@ def attempts_by_id(session: Session, ids: Iterable[str]) -> dict[str, Row]:
 
 
 def attempts_of(session: Session, job_id: str) -> list[Row]:
-    """Attempts of a job, the first first."""
-    query = sa.select(attempts).where(attempts.c.job == job_id).order_by(attempts.c.epoch)
+    """Attempts of a job, the first first, members of a gang by rank."""
+    query = sa.select(attempts).where(attempts.c.job == job_id).order_by(attempts.c.epoch, attempts.c.rank)
     return [dict(row) for row in session.execute(query).mappings()]
+
+
+def members(session: Session, job_id: str, epoch: int) -> list[Row]:
+    """The attempts of one epoch: a gang's members by rank."""
+    where = (attempts.c.job == job_id) & (attempts.c.epoch == epoch)
+    return [dict(row) for row in session.execute(sa.select(attempts).where(where).order_by(attempts.c.rank)).mappings()]
+
+
+def waiting_members(session: Session, since: datetime) -> list[Row]:
+    """Members of gangs that came before a moment and still wait for the others."""
+    query = sa.select(attempts).where((attempts.c.state == "submitted") & (attempts.c.submitted_at < since))
+    return [dict(row) for row in session.execute(query.order_by(attempts.c.id)).mappings()]
 
 
 def alive_attempts(session: Session, *, centre: str | None = None, states: Sequence[str] = ()) -> list[Row]:
@@ -243,6 +255,7 @@ def holding(session: Session) -> list[tuple[Row, Row]]:
         )
         .join(jobs, jobs.c.id == attempts.c.job)
         .where(attempts.c.state != "ended")
+        .order_by(attempts.c.job, attempts.c.rank)
     )
     return [(dict(row), row["spec"]) for row in session.execute(query).mappings()]
 

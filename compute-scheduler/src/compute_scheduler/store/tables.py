@@ -46,6 +46,8 @@ nodes = sa.Table(
     sa.Column("cores", sa.Float, nullable=False),
     sa.Column("memory_mb", sa.BigInteger, nullable=False),
     sa.Column("accelerators", sa.JSON, nullable=False),
+    # Where the members of a gang reach each other.
+    sa.Column("address", sa.String(255), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("load", sa.JSON, nullable=False),
     sa.Column("seen_at", UtcDateTime, nullable=False),
@@ -101,6 +103,8 @@ attempts = sa.Table(
     sa.Column("id", sa.String(48), primary_key=True),
     sa.Column("job", sa.String(40), sa.ForeignKey("job.id"), nullable=False, index=True),
     sa.Column("epoch", sa.Integer, nullable=False),
+    # Which member of a gang; 0 for a job that is none.
+    sa.Column("rank", sa.Integer, nullable=False),
     sa.Column("org", sa.String(18), nullable=False),
     sa.Column("centre", sa.String(40), nullable=False),
     sa.Column("node", sa.String(120), nullable=False),
@@ -118,7 +122,7 @@ attempts = sa.Table(
     sa.Column("submitted_at", UtcDateTime),
     sa.Column("running_at", UtcDateTime),
     sa.Column("ended_at", UtcDateTime),
-    sa.Index("attempt_alive", "job", unique=True, sqlite_where=_alive, postgresql_where=_alive),
+    sa.Index("attempt_alive", "job", "rank", unique=True, sqlite_where=_alive, postgresql_where=_alive),
     sa.Index("attempt_of_centre", "centre", "state", sqlite_where=_alive, postgresql_where=_alive),
 )
 

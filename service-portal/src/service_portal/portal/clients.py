@@ -272,9 +272,9 @@ class Brain(ComponentCalls):
         """A job with its specification and attempts."""
         return dict(self.get("compute-scheduler", f"/v1/jobs/{_part(job_id)}"))
 
-    def log_stretch(self, job_id: str, attempt: int, offset: int) -> tuple[bytes, int, bool]:
-        """A stretch of a log, where the next begins, and whether the attempt has ended."""
-        params = _given({"attempt": attempt, "offset": offset})
+    def log_stretch(self, job_id: str, attempt: int, offset: int, rank: int = 0) -> tuple[bytes, int, bool]:
+        """A stretch of a log, where the next begins, and whether the attempt has ended. rank: a gang's member."""
+        params = _given({"attempt": attempt, "rank": rank, "offset": offset})
         reply = self.call("compute-scheduler", "GET", f"/v1/jobs/{_part(job_id)}/logs", params=params)
         return reply.content, int(reply.headers["x-log-next"]), reply.headers["x-log-ended"] == "true"
 

@@ -1,4 +1,4 @@
-"""The fake compute scheduler: three jobs and a centre."""
+"""The fake compute scheduler: three jobs, the second a gang, and a centre."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ def _job(state: str) -> dict[str, Any]:
     began = None if state == "queued" else "2026-11-21T06:00:05Z"
     ended = None if state == "queued" else "2026-11-21T06:01:07Z"
     attempt = {
-        "id": f"job_{state}.1", "epoch": 1, "centre": "local", "node": "local/n1", "state": "ended", "outcome": state,
+        "id": f"job_{state}.1", "epoch": 1, "rank": 0, "centre": "local", "node": "local/n1", "state": "ended",
+        "outcome": state,
         "reason": REASONS[state], "exit_code": 0, "log_bytes": 12, "prepared_at": began, "submitting_at": began,
         "submitted_at": began, "running_at": began, "ended_at": ended,
         "usage": {"run_s": 62.0, "cpu_s": 1.25, "peak_memory_mb": 80.5},
     }  # fmt: skip
+    gang = 2 if state == "failed" else 1
     spec = {
         "name": f"oee-{state}", "command": ["python3", "run.py"], "env": {}, "priority": "normal", "deadline": None,
         "resources": {"cores": 4.0, "memory_mb": 512, "accelerators": {"A100": 1}}, "retries": 1, "time_limit_s": 600,
         "datasets": [{"dataset": "enterprise.meter_15min", "version": "123"}], "inputs": {}, "outputs": ["r.csv"],
-        "labels": {"algorithm-dev/run": "run_1"}, "centre": None,
+        "labels": {"algorithm-dev/run": "run_1"}, "centre": None, "gang": gang,
     }  # fmt: skip
     return {
         "id": f"job_{state}", "org": "91370300MA3C00001U", "name": spec["name"], "state": state,
-        "reason": REASONS[state], "reason_code": "", "attempt": int(state != "queued"),
+        "reason": REASONS[state], "reason_code": "", "attempt": int(state != "queued"), "gang": gang,
         "exit_code": 0 if state == "succeeded" else None, "priority": "normal", "resources": spec["resources"],
         "command": spec["command"], "labels": spec["labels"], "deadline": None, "submitted_by": "usr_1",
         "outputs": {"r.csv": {"sha256": "a" * 64, "size": 2048}} if state == "succeeded" else {},
         "cancel_requested": False, "submitted_at": "2026-11-21T06:00:00Z", "queued_at": "2026-11-21T06:00:00Z",
         "started_at": began, "ended_at": ended, "not_before_at": None,
         "predicted_start_at": "2026-11-21T07:00:00Z" if state == "queued" else None,
-        "attempts": [] if state == "queued" else [attempt], "spec": spec,
+        "attempts": [] if state == "queued" else [attempt | {"rank": n} for n in range(gang)], "spec": spec,
     }  # fmt: skip
 
 
@@ -69,8 +71,9 @@ def compute_app(brain: FakeBrain) -> FastAPI:
         return find(job_id)
 
     @app.get("/v1/jobs/{job_id}/logs")
-    def logs(job_id: str, offset: int = 0) -> Response:
-        data = b"" if job_id == "job_queued" else "开始\n完成\n".encode()[offset:]
+    def logs(job_id: str, offset: int = 0, rank: int = 0) -> Response:
+        text = f"成员 {rank} 完成\n" if rank else "开始\n完成\n"
+        data = b"" if job_id == "job_queued" else text.encode()[offset:]
         headers = {"x-log-next": str(offset + len(data)), "x-log-ended": "true"}
         return Response(data, media_type="text/plain", headers=headers)
 

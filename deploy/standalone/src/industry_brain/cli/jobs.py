@@ -34,6 +34,7 @@ def job() -> None:
 @click.option("--cores", type=float, default=1.0, show_default=True, help="核数")
 @click.option("--memory-mb", type=int, default=512, show_default=True, help="内存 MB")
 @click.option("--accelerator", "accelerators", multiple=True, metavar="KIND=N", help="加速卡, such as A100=1")
+@click.option("--gang", type=click.IntRange(1, 256), default=1, show_default=True, help="成员数，同时开始")
 @click.option("--priority", type=click.Choice(["low", "normal", "high"]), default="normal", show_default=True)
 @click.option("--deadline", help="截止时间 RFC 3339")
 @click.option("--retries", type=int, default=0, show_default=True, help="失败后重试次数")
@@ -91,7 +92,7 @@ def show_job(job_id: str, url: str, key: str | None, as_json: bool) -> None:
             show(body, True)
             return
         show([_row(body)], False, COLUMNS)
-        columns = ("id", "centre", "node", "state", "outcome", "exit_code", "running_at", "ended_at", "reason")
+        columns = ("id", "rank", "centre", "node", "state", "outcome", "exit_code", "running_at", "ended_at", "reason")
         show(body["attempts"], False, columns)
 
 
@@ -99,14 +100,15 @@ def show_job(job_id: str, url: str, key: str | None, as_json: bool) -> None:
 @click.argument("job_id")
 @click.option("--follow", "-f", is_flag=True, help="跟随到结束 until the job has ended")
 @click.option("--attempt", type=int, help="第几次运行; default: the last")
+@click.option("--rank", type=int, default=0, show_default=True, help="成组作业的第几个成员")
 @click.option("--offset", type=int, default=0, show_default=True, help="从第几个字节起")
 @connection
-def logs(job_id: str, follow: bool, attempt: int | None, offset: int, **given: Any) -> None:
+def logs(job_id: str, follow: bool, offset: int, attempt: int | None, rank: int, **given: Any) -> None:
     """日志 prints a job's log."""
     out = sys.stdout.buffer
     with connect(given["url"], given["key"]) as api:
         while True:
-            text, following, ended = _log_part(api, job_id, attempt, offset)
+            text, following, ended = _log_part(api, job_id, attempt, rank, offset)
             out.write(text)
             out.flush()
             moved, offset = following > offset, following
@@ -174,6 +176,7 @@ def _specification(api: ApiClient, command: tuple[str, ...], given: dict[str, An
                 kind: _number(kind, text) for kind, text in _pairs("--accelerator", given["accelerators"])
             },
         },
+        "gang": given["gang"],
         "priority": given["priority"],
         "retries": given["retries"],
         "datasets": [_dataset(text) for text in given["datasets"]],
@@ -234,8 +237,8 @@ def _await_end(api: ApiClient, job_id: str, wait_s: float, *, quiet: bool) -> di
         time.sleep(LOOK_EVERY_S)
 
 
-def _log_part(api: ApiClient, job_id: str, attempt: int | None, offset: int) -> tuple[bytes, int, bool]:
-    content, headers = api.get_bytes(f"{_path(job_id)}/logs", attempt=attempt, offset=offset)
+def _log_part(api: ApiClient, job_id: str, attempt: int | None, rank: int, offset: int) -> tuple[bytes, int, bool]:
+    content, headers = api.get_bytes(f"{_path(job_id)}/logs", attempt=attempt, rank=rank, offset=offset)
     return content, int(headers["x-log-next"]), headers["x-log-ended"] == "true"
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
@@ -48,26 +48,29 @@ def jobs_file(
 
 
 @router.get("/jobs/{job_id}")
-def job(visit: SignedIn, job_id: str) -> Response:
-    """A job: why it is where it is, its log, its attempts, what it used, what it read and left."""
+def job(visit: SignedIn, job_id: str, rank: int = Query(0, ge=0)) -> Response:
+    """A job: why it is where it is, its log (a gang's of one member), its attempts, what it used, read and left."""
     found = visit.brain.job(job_id)
-    attempt = len(found["attempts"])
-    text = visit.brain.log_stretch(job_id, attempt, 0) if attempt else (b"", 0, False)
+    attempt, rank = found["attempt"], min(rank, found["gang"] - 1)
+    text = visit.brain.log_stretch(job_id, attempt, 0, rank) if attempt else (b"", 0, False)
     return visit.page(
         "job.html",
         job=_row(found),
         text=text[0].decode("utf-8", "replace"),
         start=f"{attempt}:{text[1]}",
+        rank=rank,
         is_final=found["state"] in FINAL,
     )
 
 
 @router.get("/jobs/{job_id}/log")
-async def log(visit: SignedIn, job_id: str, start: str = "", last_event_id: str = Header("")) -> Response:
+async def log(
+    visit: SignedIn, job_id: str, start: str = "", rank: int = Query(0, ge=0), last_event_id: str = Header("")
+) -> Response:
     """The job's log and states as server-sent events."""
     await run_in_threadpool(visit.brain.job, job_id)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    events = _events(visit, job_id, last_event_id or start)
+    events = _events(visit, job_id, last_event_id or start, rank)
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
@@ -93,7 +96,7 @@ def clone(sent: Sent, job_id: str) -> Response:
     return sent.visit.go(f"/jobs/{made['id']}")
 
 
-async def _events(visit: Visit, job_id: str, place: str) -> AsyncIterator[bytes]:
+async def _events(visit: Visit, job_id: str, place: str, rank: int) -> AsyncIterator[bytes]:
     epoch, _, rest = place.partition(":")
     attempt, offset = (int(epoch), int(rest)) if epoch.isdigit() and rest.isdigit() else (0, 0)
     told: tuple[Any, ...] = ()
@@ -107,7 +110,7 @@ async def _events(visit: Visit, job_id: str, place: str) -> AsyncIterator[bytes]
             yield _event("state", {"state": found["state"], "reason": found["reason"]})
         data = b""
         if attempt:
-            data, offset, _ = await run_in_threadpool(visit.brain.log_stretch, job_id, attempt, offset)
+            data, offset, _ = await run_in_threadpool(visit.brain.log_stretch, job_id, attempt, offset, rank)
         if data:
             spoke = time.monotonic()
             yield _event("log", {"text": data.decode("utf-8", "replace")}, f"{attempt}:{offset}")

@@ -1,0 +1,73 @@
+"""The queue in order: jobs of one tenant and shape in turns, the turns of one tenant in a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from heapq import heapify
+
+from compute_scheduler.domain.board import Board, Group
+from compute_scheduler.domain.fairshare import dominant_share, mean_past
+from compute_scheduler.domain.quota import units
+from compute_scheduler.domain.shapes import Shape
+from compute_scheduler.domain.snapshot import Policy
+
+
+class Turn:
+    """Jobs of one tenant and shape in order, and how far they are decided."""
+
+    __slots__ = ("at", "entries", "jobs", "shape")
+
+    def __init__(self, shape: Shape, jobs: Group) -> None:
+        self.shape, self.jobs, self.entries, self.at = shape, jobs, jobs.entries, 0
+
+    def skip(self, aside: Collection[str]) -> bool:
+        """Moves to the next job that is not decided; False at the end."""
+        entries = self.entries
+        if aside:
+            while self.at < len(entries) and entries[self.at][1] in aside:
+                self.at += 1
+        return self.at < len(entries)
+
+    def rest(self, aside: Collection[str]) -> tuple[str, ...]:
+        """Ids of all that are not decided."""
+        ids = self.jobs.ids()
+        if self.at:
+            ids = ids[self.at :]
+        if aside:
+            ids = tuple([job_id for job_id in ids if job_id not in aside])
+        return ids
+
+
+class Lane:
+    """A tenant's turns, the one with the next job on top, and its share."""
+
+    __slots__ = ("heap", "past", "share", "tenant", "weight")
+
+    def __init__(self, tenant: str, weight: float, past: dict[str, float]) -> None:
+        self.tenant, self.weight, self.past = tenant, weight, past
+        self.heap: list[tuple[float, str, Turn]] = []
+        self.share = 0.0
+
+    def reckon(self, board: Board) -> None:
+        """Counts its share anew."""
+        self.share = dominant_share(self.past, board.held.get(self.tenant, {}), board.total, self.weight)
+
+
+def lanes_of(board: Board, now: float, policy: Policy, aside: Collection[str]) -> list[Lane]:
+    """Tenants that have jobs to decide. aside: jobs that are decided already."""
+    lanes: dict[str, Lane] = {}
+    for (tenant, shape), jobs in board.groups.items():
+        lane = lanes.get(tenant)
+        if lane is None:
+            known, usage = board.tenants.get(tenant), board.usages.get(tenant)
+            past = mean_past(usage, now, policy.half_life_s) if usage else {}
+            past = {name: float(units(name, 1.0)) * amount for name, amount in past.items()}
+            lane = lanes[tenant] = Lane(tenant, known.weight if known else 1.0, past)
+            lane.reckon(board)
+        turn = Turn(shape, jobs)
+        if turn.skip(aside):
+            entry = turn.entries[turn.at]
+            lane.heap.append((entry[0], entry[1], turn))
+    for lane in lanes.values():
+        heapify(lane.heap)
+    return [lane for lane in lanes.values() if lane.heap]

@@ -1,0 +1,65 @@
+"""What an agent is told to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from zlib import crc32
+
+from sqlalchemy.orm import Session
+
+from compute_scheduler.service.moves import gang_of
+from compute_scheduler.store import centres
+from compute_scheduler.store import jobs as store
+
+Row = dict[str, Any]
+FIRST_PORT, PORTS = 20_000, 10_000
+
+
+def orders(session: Session, work: Iterable[tuple[Row, Row]]) -> list[Row]:
+    """An order for each (attempt, job): what to run with which environment, files and limits."""
+    gangs: dict[str, list[Row]] = {}
+    made = []
+    for attempt, job in work:
+        if gang_of(job) == 1:
+            made.append(_order(attempt, job, {}))
+            continue
+        if job["id"] not in gangs:
+            gangs[job["id"]] = store.members(session, job["id"], attempt["epoch"])
+        made.append(_order(attempt, job, _places(session, attempt, gangs[job["id"]])))
+    return made
+
+
+def _order(attempt: Row, job: Row, env: dict[str, str]) -> Row:
+    spec = job["spec"]
+    return {
+        "attempt": attempt["id"],
+        "job": job["id"],
+        "epoch": attempt["epoch"],
+        "node": attempt["node"],
+        "command": spec["command"],
+        "env": spec["env"] | {"BRAIN_JOB": job["id"]} | env,
+        "resources": spec["resources"],
+        "time_limit_s": spec["time_limit_s"],
+        "inputs": spec["inputs"],
+        # Those of a gang are what its first member leaves.
+        "outputs": spec["outputs"] if not attempt["rank"] else [],
+    }
+
+
+def _places(session: Session, attempt: Row, members: list[Row]) -> dict[str, str]:
+    """By what a member finds the others: the variables of torchrun, and the address of each in order of rank.
+
+    The port is drawn from the attempt, so all know it; that it is free on the first member's node is likely, not sure.
+    """
+    known = centres.addresses(session, [member["node"] for member in members])
+    addresses = [known.get(str(member["node"]), str(member["node"])) for member in members]
+    beside = [member["rank"] for member in members if member["node"] == attempt["node"]]
+    return {
+        "RANK": str(attempt["rank"]),
+        "WORLD_SIZE": str(len(members)),
+        "LOCAL_RANK": str(beside.index(attempt["rank"])),
+        "MASTER_ADDR": addresses[0],
+        "MASTER_PORT": str(FIRST_PORT + crc32(f"{attempt['job']}.{attempt['epoch']}".encode()) % PORTS),
+        "BRAIN_MEMBERS": ",".join(addresses),
+    }
