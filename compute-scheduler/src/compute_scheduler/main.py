@@ -9,13 +9,16 @@ from brain_kit.service import Platform, ServiceRuntime, Worker, create_app
 from compute_scheduler.api.agent import agent_routes
 from compute_scheduler.api.centres import centre_routes, tenant_routes
 from compute_scheduler.api.files import file_routes
+from compute_scheduler.api.inventory import inventory_routes
 from compute_scheduler.api.jobs import job_routes
 from compute_scheduler.api.settlement import ledger_routes, price_routes, settlement_routes
+from compute_scheduler.api.simulations import simulation_routes
 from compute_scheduler.clients import CentreKeys, DatasetRights, Owners
 from compute_scheduler.service.exchange import Exchange
 from compute_scheduler.service.files import Files
 from compute_scheduler.service.ledger import Poster
 from compute_scheduler.service.metrics import LedgerMetrics
+from compute_scheduler.service.simulating import Simulator
 from compute_scheduler.service.submit import Submissions
 from compute_scheduler.settings import Settings
 from compute_scheduler.worker import local_agent, scheduler
@@ -39,9 +42,11 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(file_routes(files))
     app.include_router(centre_routes(database, CentreKeys(identity), Owners(identity)))
     app.include_router(tenant_routes(database, settings))
+    app.include_router(inventory_routes(database))
     app.include_router(price_routes(database))
     app.include_router(ledger_routes(database))
     app.include_router(settlement_routes(database))
+    app.include_router(simulation_routes(database, platform.objects, settings))
     app.include_router(agent_routes(database, exchange, files))
     app.include_router(event_routes(database, platform.bus, {NAME: ()}, require("operator", "service")))
     workers = [
@@ -49,5 +54,6 @@ def build(platform: Platform) -> ServiceRuntime:
         scheduler(database, settings),
         local_agent(platform, exchange),
         Worker("ledger", "scheduler", Poster(database, LedgerMetrics(app.state.metrics.registry)).run),
+        Worker("simulator", "scheduler", Simulator(database, platform.objects, settings).run),
     ]
     return ServiceRuntime(NAME, app, database, workers)

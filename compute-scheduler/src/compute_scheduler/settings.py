@@ -63,3 +63,12 @@ class Settings(PlatformSettings):
     compute_scheduler_job_writable: list[str] = Field(
         [], description="JSON list of folders that jobs may write to beside their own, such as a scratch share."
     )
+    compute_scheduler_simulation_most_jobs: int = Field(
+        50_000, ge=1, description="Most jobs of one simulation; of more the rest is left out."
+    )
+    compute_scheduler_simulation_trace_bytes: int = Field(
+        50_000_000, ge=1, description="Largest log that a simulation takes, as uploaded."
+    )
+    compute_scheduler_simulation_limit_s: float = Field(
+        1800.0, gt=0, description="Seconds after which a simulation is stopped."
+    )

@@ -171,3 +171,33 @@ class PeriodNotClosable(Conflict):
     """The period has not ended, an earlier one is open, it is closed already, or usage of it is not posted yet."""
 
     code = "period_not_closable"
+
+
+class InventoryInvalid(InvalidInput):
+    """What is said of a centre or a link cannot be used as it is; `errors` says for each field what to do."""
+
+    code = "inventory_invalid"
+
+
+class LinkUnknown(NotFound):
+    """No link between those two centres."""
+
+    code = "link_unknown"
+
+
+class SimulationInvalid(InvalidInput):
+    """What is to be simulated cannot be used as it is; `errors` says for each field what to do."""
+
+    code = "simulation_invalid"
+
+
+class SimulationUnknown(NotFound):
+    """No simulation of that id."""
+
+    code = "simulation_unknown"
+
+
+class SimulationNotReady(Conflict):
+    """The simulation has no result."""
+
+    code = "simulation_not_ready"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +61,14 @@ def page_of_segments(
     if until is not None:
         query = query.where(segments.c.ended_at < until)
     return [dict(row) for row in session.execute(query.order_by(segments.c.id).limit(limit)).mappings()]
+
+
+def core_seconds_since(session: Session, moment: datetime) -> Iterator[Row]:
+    """What ended attempts held of cores, of those that ended at a moment or later: centre, org, times, core_s."""
+    columns = (segments.c.centre, segments.c.org, segments.c.started_at, segments.c.ended_at, segments.c.core_s)
+    query = sa.select(*columns).where(segments.c.ended_at >= moment)
+    for row in session.execute(query.execution_options(yield_per=5000)).mappings():
+        yield dict(row)
 
 
 def file(session: Session, org: str, sha256: str) -> Row | None:

@@ -31,6 +31,7 @@ COMMANDS = {
     "job": ("industry_brain.cli.jobs", "job"),
     "centre": ("industry_brain.cli.centres", "centre"),
     "quota": ("industry_brain.cli.centres", "quota"),
+    "inventory": ("industry_brain.cli.inventory", "inventory"),
     "settlement": ("industry_brain.cli.settlement", "settlement"),
     "agent": ("industry_brain.cli.centres", "agent"),
     "backup": ("industry_brain.cli.backup", "backup_command"),
