@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from brain_kit.settings import PlatformSettings
 from pydantic import Field
 
@@ -30,6 +32,10 @@ class Settings(PlatformSettings):
         100_000, ge=1, description="Jobs of one tenant that may wait; more are refused."
     )
     compute_scheduler_time_limit_s: int = Field(3600, ge=1, description="Time limit of a job that names none.")
+    compute_scheduler_late_jobs: Literal["refuse", "warn"] = Field(
+        "refuse",
+        description="What becomes of a job that misses its deadline if running jobs use their whole time limits.",
+    )
     compute_scheduler_default_cores: float = Field(
         64.0, ge=0, description="Cores that operators and departments may use without a quota of their own; 0: none."
     )

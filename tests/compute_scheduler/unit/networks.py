@@ -54,6 +54,7 @@ def queued_jobs(draw: st.DrawFn, number: int) -> QueuedJob:
         draw(st.sampled_from([None, "c0", "c1"])),
         draw(st.sampled_from([0.0, 100.0])),
         draw(st.sampled_from([1, 1, 1, 2, 3])),
+        draw(st.sampled_from([(), (), (), (), ("e0",), ("e0", "e1"), ("r0",), ("e0", "r0"), ("e0", "q0")])),
     )
 
 
@@ -111,7 +112,8 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         for n in range(draw(st.integers(0, 3)))
     )
     queued = tuple(draw(queued_jobs(number)) for number in range(draw(st.integers(0, 8))))
-    return Snapshot(centres, nodes, tuple(tenants), queued, tuple(running), usages)
+    outcomes = {"e0": True, "e1": draw(st.booleans())}
+    return Snapshot(centres, nodes, tuple(tenants), queued, tuple(running), usages, outcomes)
 
 
 @st.composite

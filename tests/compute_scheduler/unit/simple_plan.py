@@ -350,10 +350,14 @@ class Cycle(Simple):
         left = []
         for job in self.snapshot.queued:
             earliest = self.now if job.not_before_at is None else max(self.now, job.not_before_at)
-            if job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at:
+            if (job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at) or any(
+                self.snapshot.outcomes.get(before) is False for before in job.after
+            ):
                 self.plain.refused.add(job.id)
             elif earliest > self.now:
                 self.plain.waits[job.id] = ("not_before", None)
+            elif open_ends := set(job.after) - self.snapshot.outcomes.keys():
+                self.plain.waits[job.id] = ("dependency", min(open_ends))
             else:
                 left.append(job)
         return left

@@ -39,3 +39,28 @@ def test_everything_that_can_never_be_is_said_at_once() -> None:
     assert ask(resources(1, 0), tenant="x") == [("tenant", "tenant_unknown")]
     assert ask(resources(1, 0), centres=("x",)) == [("centre", "centre_unknown")]
     assert ask(resources(1, 0), deadline_at=200.0, not_before_at=101.0) == [("deadline", "deadline")]
+
+
+def late(limit_s: float, deadline_at: float, *, cores: int = 6, gang: int = 1) -> list[tuple[str, str]]:
+    """Objections at time 50 on two nodes of eight cores: five run until 300 on one, seven until 500 on the other."""
+    nodes = tuple(Node(f"n{number}", "c", resources(8, 0)) for number in range(2))
+    runs = (
+        RunningJob("r0", "t", resources(5, 0), "n0", 0.0, 300.0),
+        RunningJob("r1", "t", resources(7, 0), "n1", 0.0, 500.0),
+    )
+    board = Board(Snapshot((Centre("c", "淄博"),), nodes, (Tenant("t"),), running=runs))
+    job = QueuedJob("j", "t", resources(cores, 0), 50.0, limit_s, deadline_at=deadline_at, gang=gang)
+    before = board.snapshot()
+    found = [(objection.field, objection.code) for objection in objections(job, board, 50.0)]
+    assert board.snapshot() == before
+    return found
+
+
+def test_a_deadline_is_tried_against_what_runs() -> None:
+    """Six cores are free at 300: 100 s end at 400 and no earlier. Three are free now. Two times six need both nodes."""
+    assert late(100.0, 400.0) == []
+    assert late(100.0, 399.0) == [("deadline", "deadline_profile")]
+    assert late(100.0, 150.0, cores=3) == []
+    assert late(100.0, 600.0, gang=2) == []
+    assert late(100.0, 599.0, gang=2) == [("deadline", "deadline_profile")]
+    assert late(100.0, 149.0, cores=3) == [("deadline", "deadline")]

@@ -43,6 +43,12 @@ def test_each_member_of_a_gang_has_its_log(operator: Browserless) -> None:
     assert "成员 1 完成" in operator.request("GET", "/jobs/job_failed/log?rank=1&start=1:0").data.decode()
 
 
+def test_a_job_leads_to_those_that_must_succeed_first(operator: Browserless) -> None:
+    """By their ids."""
+    assert 'href="/jobs/job_succeeded"' in operator.text("/jobs/job_queued")
+    assert "先要成功的作业" not in operator.text("/jobs/job_succeeded")
+
+
 def test_the_log_goes_on_where_the_browser_was(operator: Browserless) -> None:
     """Server-sent events with attempt and offset as id; 开始 and its line end are seven bytes."""
     reply = operator.request("GET", "/jobs/job_succeeded/log?start=1:0", {"Last-Event-ID": "1:7"})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compute_scheduler.domain import reasons
+from compute_scheduler.domain import gangs, reasons
 from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.decisions import Code
 from compute_scheduler.domain.snapshot import QueuedJob
+from compute_scheduler.domain.timeline import Timeline
 
 _FIELDS: dict[Code, str] = {"centre_unknown": "centre", "never_fits": "resources"}
 
@@ -23,6 +24,9 @@ class Objection:
 
 def objections(job: QueuedJob, board: Board, now: float) -> list[Objection]:
     """Everything that would keep the job waiting for ever: centre, size, quota, deadline; empty when it may be queued.
+
+    A deadline is tried against what runs (`earliest_start`): `deadline` can never be met, `deadline_profile` only if
+    running jobs end before their time limits.
 
     A centre or node that is only closed is no objection.
     """
@@ -40,4 +44,26 @@ def objections(job: QueuedJob, board: Board, now: float) -> list[Objection]:
     earliest = now if job.not_before_at is None else max(now, job.not_before_at)
     if job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at:
         found.append(Objection("deadline", "deadline", reasons.deadline().words))
+    elif job.deadline_at is not None and reason is None:
+        start_at = earliest_start(job, board, earliest)
+        if start_at is not None and start_at + job.time_limit_s > job.deadline_at:
+            late = reasons.too_late(start_at, start_at + job.time_limit_s)
+            found.append(Objection("deadline", "deadline_profile", late.words))
     return found
+
+
+def earliest_start(job: QueuedJob, board: Board, now: float) -> float | None:
+    """When the job could start if it were the next, with running jobs holding what they have until their time limits.
+
+    None when they never leave room. Other waiting jobs and quotas can only make it later.
+    """
+    shape, timeline = board.shape_of(job), Timeline()
+    if shape.gang > 1:
+        has_room = bool(gangs.place(shape, board, timeline, now + job.time_limit_s)[0])
+    else:
+        has_room = board.index.best(shape, None)[0] is not None
+    if has_room:
+        return now
+    asked = (job.id, shape, job.time_limit_s, now, board.index, board.ends)
+    kept = gangs.reserve(timeline, *asked) if shape.gang > 1 else timeline.reserve(*asked)
+    return None if kept is None else kept.start_at

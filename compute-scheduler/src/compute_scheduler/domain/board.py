@@ -8,7 +8,7 @@ parts.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from compute_scheduler.domain.decisions import Reason
 from compute_scheduler.domain.holding import hold
@@ -82,7 +82,8 @@ class Board:
         self.usages = {usage.tenant: usage for usage in snapshot.usages}
         self.queued = {job.id: job for job in snapshot.queued}
         self.running = {job.id: job for job in snapshot.running}
-        self.timed = {job.id: job for job in snapshot.queued if _is_timed(job)}
+        self.outcomes = dict(snapshot.outcomes)
+        self.conditional = {job.id: job for job in snapshot.queued if _is_conditional(job)}
         self.groups: dict[tuple[str, Shape], Group] = {}
         self._sort_groups()
         self._set_nodes(snapshot.nodes)
@@ -99,6 +100,7 @@ class Board:
             tuple(self.queued.values()),
             tuple(self.running.values()),
             tuple(self.usages.values()),
+            dict(self.outcomes),
         )
 
     def put_centre(self, centre: Centre) -> None:
@@ -129,6 +131,10 @@ class Board:
         """Replaces what a tenant has used."""
         self.usages[usage.tenant] = usage
 
+    def put_outcomes(self, outcomes: Mapping[str, bool]) -> None:
+        """Puts these ends of jobs, which others may have waited for, in the place of all."""
+        self.outcomes = dict(outcomes)
+
     # Jobs.
 
     def submit(self, job: QueuedJob) -> None:
@@ -138,14 +144,14 @@ class Board:
         if job.id in self.queued:
             self.withdraw(job.id)
         self.queued[job.id] = job
-        if _is_timed(job):
-            self.timed[job.id] = job
+        if _is_conditional(job):
+            self.conditional[job.id] = job
         self._group(job).add((standing(job, self.policy), job.id, job))
 
     def withdraw(self, job_id: str) -> QueuedJob:
         """A job leaves the queue. Raises KeyError when it is not there."""
         job = self.queued.pop(job_id)
-        self.timed.pop(job_id, None)
+        self.conditional.pop(job_id, None)
         group = self._group(job)
         group.remove((standing(job, self.policy), job.id))
         if not group.entries:
@@ -261,8 +267,8 @@ def _static(policy: Policy) -> tuple[float, float, float]:
     return policy.priority_s, policy.short_first, policy.longest_set_back_s
 
 
-def _is_timed(job: QueuedJob) -> bool:
-    return job.deadline_at is not None or job.not_before_at is not None
+def _is_conditional(job: QueuedJob) -> bool:
+    return job.deadline_at is not None or job.not_before_at is not None or bool(job.after)
 
 
 def _order(entry: Entry) -> tuple[float, str]:

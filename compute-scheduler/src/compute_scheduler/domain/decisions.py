@@ -9,6 +9,8 @@ from typing import Literal
 
 Code = Literal[
     "not_before",
+    "dependency",
+    "dependency_failed",
     "centre_unknown",
     "centre_closed",
     "never_fits",
@@ -22,6 +24,7 @@ Code = Literal[
     "better_site",
     "cycle_limit",
     "deadline",
+    "deadline_profile",
 ]
 
 
@@ -90,7 +93,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A job that cannot end before its deadline even if it started now; it is ended with this reason."""
+    """A job that can no longer be done: in time, or after what it needed; it is ended with this reason."""
 
     job_id: str
     reason: Reason

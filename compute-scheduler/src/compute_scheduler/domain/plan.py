@@ -2,8 +2,9 @@
 
 Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as code, without any shortcut):
 
-1. A job whose time limit from now, or from when it may start, passes its deadline is refused. A job that may not start
-   yet waits (`not_before`).
+1. A job whose time limit from now, or from when it may start, passes its deadline is refused, and so is one that comes
+   after a job that has not succeeded. A job that may not start yet waits (`not_before`), and so does one that comes
+   after a job that has not ended (`dependency`).
 2. Of the jobs not yet decided take the one with the least
    `submitted_at - priority_s * class + min(short_first * time_limit_s, longest_set_back_s) + fair_share_s * share`,
    then the least id. The share is the tenant's dominant share over decayed usage and what it holds, with the starts of
@@ -35,7 +36,7 @@ Shortcuts, each without effect on the plan:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heapreplace, merge
 
 from compute_scheduler.domain import gangs, reasons
@@ -130,14 +131,14 @@ class _Cycle:
             self.board.count(job.tenant, shape, -1)
 
     def _set_aside(self) -> None:
-        """Step 1, for the jobs that name a time."""
-        for job in sorted(self.board.timed.values(), key=lambda job: job.id):
-            earliest = max(self.now, job.not_before_at or self.now)
-            if job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at:
-                self.refusals.append(Refusal(job.id, reasons.deadline()))
+        """Step 1, for the jobs that name a time or another job."""
+        for job in sorted(self.board.conditional.values(), key=lambda job: job.id):
+            refusal, wait = _condition(job, self.board.outcomes, self.now)
+            if refusal is not None:
+                self.refusals.append(Refusal(job.id, refusal))
                 self.aside.add(job.id)
-            elif earliest > self.now:
-                self._note(reasons.NOT_BEFORE, (job.id,))
+            elif wait is not None:
+                self._note(wait, (job.id,))
                 self.aside.add(job.id)
 
     def _key(self, lane: Lane) -> float:
@@ -287,3 +288,16 @@ class _Cycle:
 
     def _note(self, reason: Reason, job_ids: tuple[str, ...]) -> None:
         self.waiting.setdefault(reason, []).append(job_ids)
+
+
+def _condition(job: QueuedJob, outcomes: Mapping[str, bool], now: float) -> tuple[Reason | None, Reason | None]:
+    """Why a job is refused, and why it waits, for its times and for the jobs that it comes after."""
+    earliest = max(now, job.not_before_at or now)
+    if job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at:
+        return reasons.deadline(), None
+    for before in sorted(job.after):
+        if outcomes.get(before) is False:
+            return reasons.dependency_failed(before), None
+    if earliest > now:
+        return None, reasons.NOT_BEFORE
+    return None, next((reasons.dependency(before) for before in sorted(job.after) if before not in outcomes), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from compute_scheduler.domain.decisions import Reason
 from compute_scheduler.domain.placement import Lacking
@@ -57,6 +58,30 @@ def never_fits(resource: str | None, asked: int, most: int) -> Reason:
     what = name_of(resource)
     have, want = amount_of(resource, most), amount_of(resource, asked)
     return Reason("never_fits", f"{what}：单个节点最多 {have}，本作业要 {want}，请减小申请量", resource)
+
+
+def too_late(start_at: float, end_at: float) -> Reason:
+    """Running jobs leave no room early enough for the deadline."""
+    words = (
+        f"按正在运行的作业的时限，最早 {_moment(start_at)} 有足够的空闲，用满时限到 {_moment(end_at)}，晚于截止时间；"
+        "减小申请量、缩短时限或推后截止时间"
+    )
+    return Reason("deadline_profile", words, None, start_at)
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def dependency(job_id: str) -> Reason:
+    """Another job must succeed first."""
+    return Reason("dependency", f"等待作业 {job_id} 成功结束", job_id)
+
+
+def dependency_failed(job_id: str) -> Reason:
+    """The job that had to succeed first has not."""
+    words = f"所依赖的作业 {job_id} 没有成功，本作业不再运行；可在它重试成功后重试本作业"
+    return Reason("dependency_failed", words, job_id)
 
 
 def gang_never_fits(gang: int, most: int) -> Reason:

@@ -91,6 +91,7 @@ class QueuedJob:
     home: the centre that is tried before all others, such as the one where its data are. staging_s: how long its data
     take to another centre. Data that may not leave: `centres` names home alone.
     gang: how many members, each asking for `demand`, start together in one centre, all or none.
+    after: jobs that must have succeeded before it starts.
     """
 
     id: str
@@ -105,6 +106,7 @@ class QueuedJob:
     home: str | None = None
     staging_s: float = 0.0
     gang: int = 1
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The network at one moment. Ids are unique within each part; order has no meaning."""
+    """The network at one moment. Ids are unique within each part; order has no meaning.
+
+    outcomes: of jobs that have ended, whether they succeeded; only those that a queued job comes after matter.
+    """
 
     centres: tuple[Centre, ...] = ()
     nodes: tuple[Node, ...] = ()
@@ -150,6 +155,7 @@ class Snapshot:
     queued: tuple[QueuedJob, ...] = ()
     running: tuple[RunningJob, ...] = ()
     usages: tuple[Usage, ...] = ()
+    outcomes: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

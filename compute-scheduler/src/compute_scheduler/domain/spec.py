@@ -98,6 +98,7 @@ def _kinds(accelerators: dict[str, int]) -> dict[str, int]:
 
 
 FileName = Annotated[str, AfterValidator(_file_name)]
+Predecessor = Annotated[str, StringConstraints(pattern=r"^(job_[0-9A-Z]{26}|#[0-9]{1,3})$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Strict = ConfigDict(extra="forbid", frozen=True)
 
@@ -157,6 +158,9 @@ class JobSpec(BaseModel):
     outputs: list[FileName] = Field([], max_length=200)
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field({}, max_length=32)
     centre: str | None = Field(None, max_length=40)
+    after: list[Predecessor] = Field(
+        [], max_length=100, description="先要成功的作业：作业号，或同一批提交中的序号 #0、#1 …"
+    )
 
     @field_validator("env")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,13 +13,24 @@ from sqlalchemy.orm import Session
 from compute_scheduler.domain.admission import objections
 from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.resources import resources
-from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, Quota, Snapshot, Tenant, Usage
+from compute_scheduler.domain.snapshot import (
+    Centre,
+    Node,
+    Policy,
+    QueuedJob,
+    Quota,
+    RunningJob,
+    Snapshot,
+    Tenant,
+    Usage,
+)
 from compute_scheduler.domain.spec import JobSpec
 from compute_scheduler.service.errors import NoQuota
 from compute_scheduler.service.moves import demand_of
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import accounts, centres
+from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
 
@@ -104,8 +116,11 @@ class Hall:
         ]
 
 
-def load(session: Session, actor: Actor, settings: Settings, now: datetime) -> Hall:
-    """What a submission of this organisation is measured against. Raises NoQuota."""
+def load(session: Session, actor: Actor, settings: Settings, now: datetime, *, with_running: bool) -> Hall:
+    """What a submission of this organisation is measured against. Raises NoQuota.
+
+    with_running: a deadline is to be tried against what runs.
+    """
     found = network(session, settings, now)
     row = found.quotas.get(actor.org)
     has_own = row is not None and row["quota"] is not None
@@ -115,7 +130,20 @@ def load(session: Session, actor: Actor, settings: Settings, now: datetime) -> H
             f"机构 {actor.org} 没有算力配额；请平台运营方用 PUT /v1/tenants/{actor.org}/quota 设置", org=actor.org
         )
     asking = tenants(found.quotas, [actor.org], settings)
-    return Hall(actor.org, found, Board(Snapshot(found.centres, found.nodes, asking), Policy()))
+    runs = running(session) if with_running else ()
+    return Hall(actor.org, found, Board(Snapshot(found.centres, found.nodes, asking, running=runs), Policy()))
+
+
+def running(session: Session) -> tuple[RunningJob, ...]:
+    """What holds nodes, a gang with those of all its members."""
+    found = []
+    for _, members in groupby(store.holding(session), key=lambda held: held[0]["job"]):
+        (attempt, spec), *others = members
+        began = (attempt["running_at"] or attempt["prepared_at"]).timestamp()
+        ends_by, more = began + spec["time_limit_s"], tuple([other["node"] for other, _ in others])
+        demand, node = demand_of(spec), attempt["node"]
+        found.append(RunningJob(attempt["job"], attempt["org"], demand, node, began, ends_by, more))
+    return tuple(found)
 
 
 def queued_job(row: Row) -> QueuedJob:
@@ -132,4 +160,5 @@ def queued_job(row: Row) -> QueuedJob:
         not_before_at=row["not_before_at"].timestamp() if row["not_before_at"] else None,
         centres=(spec["centre"],) if spec["centre"] else (),
         gang=spec.get("gang", 1),
+        after=tuple(spec.get("after", ())),
     )

@@ -130,6 +130,7 @@ def shown(job: Row) -> Row:
         "priority": job["priority"],
         "resources": spec["resources"],
         "gang": spec.get("gang", 1),
+        "after": spec.get("after", []),
         "command": spec["command"],
         "labels": job["labels"],
         "outputs": job["outputs"],

@@ -57,6 +57,8 @@ class Picture:
         """The board of this moment. clock: seconds that never step back."""
         self._look_at_network(session, now)
         queued = self._queued(session)
+        before = {before for job in queued.values() for before in job.after}
+        self.board.put_outcomes(store.outcomes(session, before))
         held = self._alive(session)
         self._note_ends(held, now.timestamp(), clock)
         self._held = held

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from brain_kit.ids import new_id
 from sqlalchemy.orm import Session
 
 from compute_scheduler.clients import DatasetRights
+from compute_scheduler.domain import dependencies
 from compute_scheduler.domain.news import job_changed
 from compute_scheduler.domain.spec import JobSpec
 from compute_scheduler.service import admission
@@ -31,6 +32,7 @@ from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
 MOST_TOGETHER = 200
+LATE = "deadline_profile"
 QUEUED = "已排队，等待下一次调度"
 
 
@@ -69,8 +71,13 @@ class Submissions:
         if earlier is not None:
             return earlier, True
         now = utc_now()
-        self._check(actor, specs, token, now)
+        warnings = self._check(actor, specs, token, now)
         rows = [self._row(actor, spec, key, now) for spec, key in zip(specs, keys, strict=True)]
+        for place, row in enumerate(rows):
+            if place in warnings:
+                row |= {"reason": warnings[place][:500], "reason_code": LATE}
+            named = [(name, dependencies.number_of(name)) for name in row["spec"]["after"]]
+            row["spec"]["after"] = [name if number is None else rows[number]["id"] for name, number in named]
         try:
             self._write(_Pending(actor, rows))
         except sa.exc.IntegrityError:
@@ -80,25 +87,38 @@ class Submissions:
             return earlier, True
         return rows, False
 
-    def _check(self, actor: Actor, specs: Sequence[JobSpec], token: str, now: datetime) -> None:
+    def _check(self, actor: Actor, specs: Sequence[JobSpec], token: str, now: datetime) -> dict[int, str]:
+        """What is not refused but warned of, by the job's place. Raises JobRefused."""
         with self._database.reading() as session:
-            hall = admission.load(session, actor, self._settings, now)
+            with_running = any(spec.deadline is not None for spec in specs)
+            hall = admission.load(session, actor, self._settings, now, with_running=with_running)
             waiting = store.queued_of(session, actor.org)
             files = {digest.sha256 for spec in specs for digest in spec.inputs.values()}
             known = accounts.known_files(session, actor.org, files) if files else set()
+            before = store.states_of(session, {name for spec in specs for name in spec.after}, actor.org)
         most = self._settings.compute_scheduler_most_queued
         if waiting + len(specs) > most:
             raise QueueFull(
                 f"已有 {waiting} 个作业在等待，上限 {most}；请等一些作业结束后再提交", waiting=waiting, limit=most
             )
+        circular = dependencies.objections(specs)
         errors: list[Row] = []
+        warnings: dict[int, str] = {}
         for number, spec in enumerate(specs):
-            found = hall.objections(spec, self._time_limit_s(spec), now) + _file_objections(spec, known)
+            found = hall.objections(spec, self._time_limit_s(spec), now)
+            late = [item for item in found if item["code"] == LATE]
+            if late and self._settings.compute_scheduler_late_jobs == "warn":
+                warnings[number] = late[0]["reason"]
+                found.remove(late[0])
+            found += _file_objections(spec, known)
+            found += [{"field": field, "reason": words} for place, field, words in circular if place == number]
+            found += _dependency_objections(spec, before)
             found += self._data_objections(actor, spec, token)
             errors += found if len(specs) == 1 else [item | {"job": number} for item in found]
         if errors:
             named = "；".join(f"{item['field']}：{item['reason']}" for item in errors[:5])
             raise JobRefused(f"作业不能提交：{named}"[:1000], errors=errors[:100])
+        return warnings
 
     def _data_objections(self, actor: Actor, spec: JobSpec, token: str) -> list[Row]:
         errors = []
@@ -216,6 +236,22 @@ def _keys(key: str | None, count: int) -> list[str | None]:
 
 def _digest(spec: JobSpec) -> str:
     return hashlib.sha256(json.dumps(spec.document(), sort_keys=True).encode()).hexdigest()
+
+
+def _dependency_objections(spec: JobSpec, states: Mapping[str, str]) -> list[Row]:
+    """Jobs that it comes after and that are not there, or can no longer succeed."""
+    errors = []
+    for place, name in enumerate(spec.after):
+        if dependencies.number_of(name) is not None:
+            continue
+        if name not in states:
+            reason = "没有这个作业；只能依赖本机构已提交的作业"
+        elif states[name] in ("failed", "cancelled"):
+            reason = f"这个作业没有成功（{states[name]}），先重试它，或去掉这个依赖"
+        else:
+            continue
+        errors.append({"field": f"after.{place}", "reason": reason, "value": name})
+    return errors
 
 
 def _file_objections(spec: JobSpec, known: set[str]) -> list[Row]:

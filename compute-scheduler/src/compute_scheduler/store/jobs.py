@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from brain_kit.database.bulk import list_parameter, rows_of_list
 from sqlalchemy.orm import Session
 
+from compute_scheduler.domain.states import FINAL
 from compute_scheduler.store.tables import attempts, jobs
 
 Row = dict[str, Any]
@@ -134,6 +135,24 @@ def alive_attempts(session: Session, *, centre: str | None = None, states: Seque
     if states:
         query = query.where(attempts.c.state.in_(states))
     return [dict(row) for row in session.execute(query.order_by(attempts.c.id)).mappings()]
+
+
+def states_of(session: Session, ids: Iterable[str], org: str | None = None) -> dict[str, str]:
+    """States of jobs, of one organisation or of any; unknown ones are absent."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    chosen = sa.text(f"job.id IN (SELECT value FROM {rows_of_list(session, 'ids', 'text')})")
+    query = sa.select(jobs.c.id, jobs.c.state).where(chosen)
+    if org is not None:
+        query = query.where(jobs.c.org == org)
+    return {str(row.id): str(row.state) for row in session.execute(query, {"ids": list_parameter(session, wanted)})}
+
+
+def outcomes(session: Session, ids: Iterable[str]) -> dict[str, bool]:
+    """Whether jobs succeeded, of those that have ended."""
+    found = states_of(session, ids)
+    return {job_id: state == "succeeded" for job_id, state in found.items() if state in FINAL}
 
 
 def by_idempotency(session: Session, org: str, key: str) -> Row | None:

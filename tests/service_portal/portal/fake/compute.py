@@ -38,6 +38,7 @@ def _job(state: str) -> dict[str, Any]:
     return {
         "id": f"job_{state}", "org": "91370300MA3C00001U", "name": spec["name"], "state": state,
         "reason": REASONS[state], "reason_code": "", "attempt": int(state != "queued"), "gang": gang,
+        "after": ["job_succeeded"] if state == "queued" else [],
         "exit_code": 0 if state == "succeeded" else None, "priority": "normal", "resources": spec["resources"],
         "command": spec["command"], "labels": spec["labels"], "deadline": None, "submitted_by": "usr_1",
         "outputs": {"r.csv": {"sha256": "a" * 64, "size": 2048}} if state == "succeeded" else {},

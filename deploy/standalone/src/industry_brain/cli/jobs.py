@@ -40,6 +40,7 @@ def job() -> None:
 @click.option("--retries", type=int, default=0, show_default=True, help="失败后重试次数")
 @click.option("--time-limit-s", type=int, help="时限（秒）; default: the platform's")
 @click.option("--centre", help="指定算力中心")
+@click.option("--after", multiple=True, metavar="ID", help="先要成功的作业 a job that must succeed first")
 @click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="环境变量")
 @click.option("--dataset", "datasets", multiple=True, metavar="NAME[@VERSION]", help="作业读取的数据集")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=FILE", help="放进工作目录的文件")
@@ -177,6 +178,7 @@ def _specification(api: ApiClient, command: tuple[str, ...], given: dict[str, An
             },
         },
         "gang": given["gang"],
+        "after": list(given["after"]),
         "priority": given["priority"],
         "retries": given["retries"],
         "datasets": [_dataset(text) for text in given["datasets"]],
