@@ -113,7 +113,10 @@ class Simple:
                     held[name] = held.get(name, 0) + amount
         past = mean_past(usages[tenant], self.now, self.policy.half_life_s) if tenant in usages else {}
         scaled = {name: amount * (1000.0 if name == "cores" else 1.0) for name, amount in past.items()}
-        return dominant_share(scaled, held, total, known[tenant].weight if tenant in known else 1.0)
+        busy = {job.tenant for job in self.snapshot.queued}
+        busy |= {job.tenant for job in self.snapshot.running if amounts(job.demand)}
+        competing = sum(known[name].weight for name in busy if name in known) or 1.0
+        return dominant_share(scaled, held, total, (known[tenant].weight if tenant in known else 1.0) / competing)
 
     def key(self, job: QueuedJob) -> tuple[float, str]:
         """Step 2."""

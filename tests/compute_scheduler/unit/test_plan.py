@@ -226,12 +226,26 @@ def test_a_large_job_starts_in_time_however_many_small_ones_come() -> None:
     assert now <= NOW + 2 * HOUR
 
 
+@pytest.mark.parametrize(("ago_min", "first"), [(59, "other"), (61, "mine")])
+def test_a_share_counts_as_a_multiple_of_the_fair_part(ago_min: int, first: str) -> None:
+    """Ten tenants, so one of ten cores is a fair part: it sets its holder back by fair_share_s, an hour here, not by a
+    tenth of that, its part of the whole."""
+    others = [f"t{number}" for number in range(8)]
+    runs = [RunningJob("r", "t", resources(1, 0), "n", NOW, NOW + DAY)]
+    runs += [RunningJob(f"r{name}", name, resources(1, 0), "n", NOW, NOW + DAY) for name in others]
+    queue = [job("mine", 1, at=NOW - 60 * ago_min), job("other", 1, tenant="u")]
+    snapshot = network([node("n", 10)], queue, *runs, tenants=tuple(Tenant(name) for name in ["t", "u", *others]))
+
+    assert [start.job_id for start in plan(snapshot, NOW, Policy(fair_share_s=HOUR)).starts] == [first]
+
+
 def test_of_two_jobs_waiting_lifts_the_older_past_any_weight() -> None:
-    """Low against high, a full share against none: 2 * (priority_s + fair_share_s) apart, the older comes first."""
+    """Low against high, twice all that two tenants share against nothing: 2 * priority_s + 4 * fair_share_s apart, the
+    older comes first."""
     weights = Policy(priority_s=HOUR, fair_share_s=HOUR, half_life_s=DAY)
     past = Usage("t", NOW, {"cores": 10 * DAY / 0.6931471805599453})
     runs = RunningJob("r", "t", resources(10, 0), "n", NOW, NOW + DAY)
-    queue = [job("old", 1, at=NOW - 4 * HOUR - 1, priority="low"), job("new", 1, tenant="u", priority="high")]
+    queue = [job("old", 1, at=NOW - 6 * HOUR - 1, priority="low"), job("new", 1, tenant="u", priority="high")]
     snapshot = network([node("n", 10), node("m", 1)], queue, runs, usages=(past,))
 
     assert [start.job_id for start in plan(snapshot, NOW, weights).starts] == ["old"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from heapq import heapify
 
@@ -39,30 +40,31 @@ class Turn:
 
 
 class Lane:
-    """A tenant's turns, the one with the next job on top, and its share."""
+    """A tenant's turns, the one with the next job on top, and its share over its fair part."""
 
-    __slots__ = ("heap", "past", "share", "tenant", "weight")
+    __slots__ = ("fair_part", "heap", "past", "share", "tenant")
 
-    def __init__(self, tenant: str, weight: float, past: dict[str, float]) -> None:
-        self.tenant, self.weight, self.past = tenant, weight, past
+    def __init__(self, tenant: str, fair_part: float, past: dict[str, float]) -> None:
+        self.tenant, self.fair_part, self.past = tenant, fair_part, past
         self.heap: list[tuple[float, str, Turn]] = []
         self.share = 0.0
 
     def reckon(self, board: Board) -> None:
         """Counts its share anew."""
-        self.share = dominant_share(self.past, board.held.get(self.tenant, {}), board.total, self.weight)
+        self.share = dominant_share(self.past, board.held.get(self.tenant, {}), board.total, self.fair_part)
 
 
 def lanes_of(board: Board, now: float, policy: Policy, aside: Collection[str]) -> list[Lane]:
     """Tenants that have jobs to decide. aside: jobs that are decided already."""
     lanes: dict[str, Lane] = {}
+    competing = _competing(board) or 1.0
     for (tenant, shape), jobs in board.groups.items():
         lane = lanes.get(tenant)
         if lane is None:
             known, usage = board.tenants.get(tenant), board.usages.get(tenant)
             past = mean_past(usage, now, policy.half_life_s) if usage else {}
             past = {name: float(units(name, 1.0)) * amount for name, amount in past.items()}
-            lane = lanes[tenant] = Lane(tenant, known.weight if known else 1.0, past)
+            lane = lanes[tenant] = Lane(tenant, (known.weight if known else 1.0) / competing, past)
             lane.reckon(board)
         turn = Turn(shape, jobs)
         if turn.skip(aside):
@@ -71,3 +73,10 @@ def lanes_of(board: Board, now: float, policy: Policy, aside: Collection[str]) -
     for lane in lanes.values():
         heapify(lane.heap)
     return [lane for lane in lanes.values() if lane.heap]
+
+
+def _competing(board: Board) -> float:
+    """The weight of all known tenants that queue jobs or hold anything."""
+    names = {tenant for tenant, _ in board.groups}
+    names |= {tenant for tenant, held in board.held.items() if any(held.values())}
+    return math.fsum(board.tenants[name].weight for name in names if name in board.tenants)

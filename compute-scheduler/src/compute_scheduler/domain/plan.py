@@ -8,7 +8,7 @@ Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as cod
 2. Of the jobs not yet decided take the one with the least
    `submitted_at - priority_s * class + min(short_first * time_limit_s, longest_set_back_s) + fair_share_s * share`,
    then the least id. The share is the tenant's dominant share over decayed usage and what it holds, with the starts of
-   this plan.
+   this plan, as a multiple of its fair part: its weight over that of all known tenants that queue or hold anything.
 3. It waits if its tenant is unknown, no open node could ever hold it, or its tenant's quota does not suffice.
 4. Else it starts on the node of best fit (`placement.py`) where it delays no reserved start (`timeline.py`); a gang
    on the nodes that its members find one after another in one centre, all or none (`gangs.py`). If the policy weighs

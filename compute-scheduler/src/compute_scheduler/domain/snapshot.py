@@ -163,9 +163,10 @@ class Policy:
     """How the plan weighs one job against another. Every weight is in seconds of waiting, so that it can be explained.
 
     The job with the least `submitted_at - priority_s * class + fair_share_s * share + set_back` comes first. The class
-    is -1, 0 or 1 for low, normal and high; the share is the tenant's dominant share (0 to about 2); the set-back,
-    `min(short_first * time_limit_s, longest_set_back_s)`, lets short jobs go first. So waiting lifts every job, and
-    none is overtaken by one submitted later than the weights allow.
+    is -1, 0 or 1 for low, normal and high; the share is the tenant's dominant share over its fair part among tenants
+    with jobs (2: it always had just that); the set-back, `min(short_first * time_limit_s, longest_set_back_s)`, lets
+    short jobs go first. So waiting lifts every job, and none is overtaken by one submitted later than the weights
+    allow.
 
     half_life_s: after so long, past use counts half. backfill: whether later jobs may start before the first blocked
     one when that does not delay it. reservations: how many blocked jobs of one kind (centres and accelerators) get a
