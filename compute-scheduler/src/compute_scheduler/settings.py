@@ -78,3 +78,17 @@ class Settings(PlatformSettings):
     compute_scheduler_simulation_limit_s: float = Field(
         1800.0, gt=0, description="Seconds after which a simulation is stopped."
     )
+    compute_scheduler_job_beat_s: float = Field(
+        5.0, gt=0, le=60, description="Seconds between two signs of life of a job in Slurm or Ray."
+    )
+    compute_scheduler_engine_look_s: float = Field(
+        1.0, gt=0, le=60, description="Least seconds between two looks of an agent at its cluster."
+    )
+    compute_scheduler_engine_lost_s: float = Field(
+        60.0, gt=0, le=86_400,
+        description="Seconds without a sign of life after which a job that its cluster does not know is given up.",
+    )  # fmt: skip
+    compute_scheduler_engine_patience_s: float = Field(
+        60.0, ge=0, le=86_400,
+        description="Seconds that a job which has not begun waits for a silent cluster before it queues again.",
+    )  # fmt: skip

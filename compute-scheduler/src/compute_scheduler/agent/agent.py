@@ -22,7 +22,7 @@ from brain_kit.events import wakeup
 from brain_kit.problems import Problem
 
 from compute_scheduler import steps
-from compute_scheduler.agent.held import Held, Json, Shelf
+from compute_scheduler.agent.held import Held, Json, News, Shelf
 from compute_scheduler.agent.link import Link, is_passing
 from compute_scheduler.agent.staging import Staging
 from compute_scheduler.engine.contract import Engine
@@ -31,7 +31,7 @@ WAIT_S = 10.0
 LOG_PART_BYTES = 1 << 18
 LOG_BYTES_A_REPORT = 1 << 22
 MOST_A_REPORT = 500
-NODES_EVERY_S = 5.0
+NODES_EVERY_S = 10.0
 # Under load it reports this often, so that claims and ends come in batches; the first after a pause goes at once.
 GATHER_S = 0.02
 PAUSES_S = (0.05, 0.2, 0.5, 1.0, 2.0)
@@ -48,6 +48,7 @@ class Agent:
     shelf: Shelf = field(default_factory=Shelf)
 
     def __post_init__(self) -> None:
+        self.news = News()
         self.staging = Staging(self.link, self.engine)
         self._session = 0
         self._first = True
@@ -88,10 +89,11 @@ class Agent:
                 {
                     "instance": self._instance(),
                     "nodes": self.engine.nodes(),
-                    "capabilities": self.engine.capabilities(),
+                    "capabilities": self.engine.capabilities() | {"health": self.engine.health().document()},
                     "held": self.engine.held(),
                 }
             )
+            self.engine.belongs_to(opened["mark"])
             self._first = True
             self._session = int(opened["session"])
         self.engine.wake()
@@ -133,10 +135,9 @@ class Agent:
 
     def _pull(self) -> None:
         session = self._session
-        is_due = time.monotonic() - self._described > NODES_EVERY_S
         body = {
             "session": session,
-            "nodes": self.engine.nodes() if is_due else None,
+            "nodes": None,  # a pull waits, and what it says of the nodes grows old meanwhile
             "ending": self.shelf.ending(),
             "first": self._first,
             "wait_s": WAIT_S,
@@ -144,7 +145,6 @@ class Agent:
         with self._session_kept(session):
             answer = self.link.pull(body)
             self._first = False
-            self._described = time.monotonic() if is_due else self._described
             steps.reached("pull:answered")
             if self._stop.is_set():
                 return
@@ -198,10 +198,7 @@ class Agent:
     def _on_event(self, event: Json) -> None:
         match event["event"]:
             case "claim":
-                held = self.shelf.get(event["attempt"])
-                if held is not None and self.shelf.step(held, "waiting", "claiming"):
-                    held.nonce = event["nonce"]
-                    self.shelf.changed.set()
+                self._asked(event["attempt"], event["nonce"])
             case "ended":
                 held = self.shelf.get(event["attempt"])
                 if held is not None:
@@ -212,8 +209,21 @@ class Agent:
                     if held is not None:
                         held.has_output = True
                 self.shelf.changed.set()
+            case "state":
+                self.news.state = True
+                self.shelf.changed.set()
+            case "waits":
+                self.news.waits(event["reasons"])
+                self.shelf.changed.set()
             case "gone":
                 threading.Thread(target=self._supervisor_gone, name="supervisor-gone", daemon=True).start()
+
+    def _asked(self, attempt: str, nonce: str) -> None:
+        """A copy claims; before its attempt is prepared here, the engine asks again when it is."""
+        held = self.shelf.get(attempt)
+        if held is not None and self.shelf.step(held, "waiting", "claiming"):
+            held.nonce = nonce
+            self.shelf.changed.set()
 
     def _supervisor_gone(self) -> None:
         """A new supervisor decides what the old one left; then the folders are read."""
@@ -257,15 +267,21 @@ class Agent:
         claims = self.shelf.claiming(MOST_A_REPORT)
         logs, unsaid = self._logs()
         done = [held for held in self.shelf.in_stage("ended") if held.attempt not in unsaid][:MOST_A_REPORT]
-        if not (claims or logs or done):
+        if time.monotonic() - self._described > NODES_EVERY_S:
+            self._described = time.monotonic()
+            self.news.state = True
+        state, waits = self.news.take(self.engine)
+        if not (claims or logs or done or state or waits):
             return
         body = {
             "session": session,
+            "state": state,
+            "waits": waits,
             "claims": [{"attempt": held.attempt, "nonce": held.nonce} for held in claims],
             "logs": logs,
             "ended": [_said(held, self.engine.limits()) for held in done],
         }
-        with self._session_kept(session):
+        with self._session_kept(session), self.news.given_back(state, waits):
             steps.reached("report:before")
             answer = self.link.report(body)
             steps.reached("report:answered")

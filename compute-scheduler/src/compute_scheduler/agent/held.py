@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from compute_scheduler.engine.contract import Engine
 
 Json = dict[str, Any]
 
@@ -27,6 +31,39 @@ class Held:
     log_sent: int = 0
     has_output: bool = False
     claims: int = 0
+
+
+class News:
+    """What the engine has said of itself and of what waits in it, until the service has been told."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._reasons: dict[str, str] = {}
+        self.state = False
+
+    def waits(self, reasons: dict[str, str]) -> None:
+        """Attempts that wait in the engine, and why; a later word replaces an earlier one."""
+        with self._guard:
+            self._reasons |= reasons
+
+    def take(self, engine: Engine) -> tuple[Json | None, list[Json]]:
+        """Nodes and health when they have changed, and why attempts wait: what a report carries."""
+        with self._guard:
+            changed, self.state = self.state, False
+            reasons, self._reasons = self._reasons, {}
+        state = {"nodes": engine.nodes(), "health": engine.health().document()} if changed else None
+        return state, [{"attempt": attempt, "reason": words[:300]} for attempt, words in reasons.items()]
+
+    @contextlib.contextmanager
+    def given_back(self, state: Json | None, waits: list[Json]) -> Iterator[None]:
+        """Keeps what a report carried that did not arrive."""
+        try:
+            yield
+        except BaseException:
+            with self._guard:
+                self.state = self.state or state is not None
+                self._reasons = {item["attempt"]: item["reason"] for item in waits} | self._reasons
+            raise
 
 
 class Shelf:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from brain_kit.auth import Principal, require
 from brain_kit.database import Database
@@ -94,11 +94,36 @@ class Ended(BaseModel):
     missing: list[str] = Field([], max_length=200)
 
 
+class EngineHealth(BaseModel):
+    """Whether the engine answers."""
+
+    state: Literal["up", "down"]
+    detail: str = Field("", max_length=300)
+    foreign_jobs: int = Field(0, ge=0)
+    orphans: list[Annotated[str, Field(max_length=140)]] = Field([], max_length=20)
+
+
+class EngineState(BaseModel):
+    """What the engine has to give, when that has changed."""
+
+    nodes: list[NodeReport] = Field(max_length=10_000)
+    health: EngineHealth
+
+
+class Waits(BaseModel):
+    """Why an attempt has not begun though the engine has it."""
+
+    attempt: AttemptId
+    reason: str = Field(max_length=300)
+
+
 class Report(BaseModel):
     """What an agent has to say."""
 
     model_config = ConfigDict(extra="forbid")
     session: int
+    state: EngineState | None = None
+    waits: list[Waits] = Field([], max_length=5000)
     claims: list[Claim] = Field([], max_length=5000)
     logs: list[LogPart] = Field([], max_length=1000)
     ended: list[Ended] = Field([], max_length=5000)

@@ -20,7 +20,25 @@ _CAUSES = {
     "agent_record_missing": "代理没有这次运行的记录，运行结果未知",
     "centre_fenced": "中心已由运营方声明失效，运行结果未知",
     "input_missing": "输入文件无法取得：{detail}",
+    "engine_refused": "集群拒绝了作业：{detail}",
+    "engine_cancelled": "作业在集群一侧被取消，不是经本平台",
+    "engine_lost": "集群没有这次运行的记录，也没有它的结果标记；运行结果未知",
+    "result_missing": "集群说已结束，但没有结果标记；运行结果未知（{detail}）",
+    "node_failed": "运行它的节点失效，运行结果未知（{detail}）",
+    "preempted": "被集群的其他作业抢占（{detail}）",
 }
+# Nobody can say how these ended.
+_LOST = frozenset(
+    {
+        "supervisor_lost",
+        "agent_record_missing",
+        "centre_fenced",
+        "engine_lost",
+        "result_missing",
+        "node_failed",
+        "preempted",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +71,7 @@ def ending_of(record: Mapping[str, Any], missing_outputs: list[str], limits: Map
         words = _CAUSES.get(cause, f"已停止（{cause}）").format_map(
             _Known(dict(limits) | {"detail": record.get("detail", "")})
         )
-        is_lost = cause in ("supervisor_lost", "agent_record_missing", "centre_fenced")
-        return Ending("lost" if is_lost else "failed", words, code)
+        return Ending("lost" if cause in _LOST else "failed", words, code)
     if record.get("signal"):
         return Ending("failed", f"命令被信号 {record['signal']} 结束")
     if code:

@@ -106,6 +106,14 @@ def write_whole(path: str, content: dict[str, Any]) -> None:
     os.replace(partial, path)
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a small file that readers see whole or not at all."""
+    partial = f"{path}.part"
+    with open(partial, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(partial, path)
+
+
 def read_json(path: str) -> dict[str, Any] | None:
     """The object in a file, None when there is no whole one."""
     try:

@@ -33,17 +33,22 @@ from compute_scheduler.store import accounts, centres
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
+# How a node's load names what jobs of others hold of it; they belong to a tenant whom nothing limits.
+FOREIGN = "foreign_"
+FOREIGN_ENDS_S = 3600.0
+NOBODY = Tenant("nobody")
 
 
 @dataclass(frozen=True)
 class Network:
-    """Centres, nodes, and the tenants that have a row of their own.
+    """Centres, nodes, what jobs of others hold of them, and the tenants that have a row of their own.
 
     queues: whether a centre's engine keeps waiting what it has no room for.
     """
 
     centres: tuple[Centre, ...]
     nodes: tuple[Node, ...]
+    foreign: tuple[RunningJob, ...]
     quotas: Mapping[str, Row]
     usages: tuple[Usage, ...]
     queues: Mapping[str, bool]
@@ -53,16 +58,27 @@ def network(session: Session, settings: Settings, now: datetime) -> Network:
     """The network at a moment."""
     rows = centres.all_centres(session)
     tenants = accounts.all_tenants(session)
+    nodes = centres.all_nodes(session)
     return Network(
         tuple(Centre(row["id"], row["title"], _centre_state(row, now)) for row in rows),
         tuple(
             Node(row["id"], row["centre"], resources(row["cores"], row["memory_mb"], row["accelerators"]), row["state"])
-            for row in centres.all_nodes(session)
+            for row in nodes
         ),
+        tuple(foreign_work(row) for row in nodes if any(name.startswith(FOREIGN) for name in row["load"])),
         {row["org"]: row for row in tenants},
         tuple(Usage(row["org"], row["usage_as_of"].timestamp(), row["usage"]) for row in tenants if row["usage"]),
         {row["id"]: bool(row["capabilities"].get("queues")) for row in rows},
     )
+
+
+def foreign_work(node: Row) -> RunningJob:
+    """What jobs that are not the platform's hold of a node, as one job of nobody that may end within the hour."""
+    held = {name.removeprefix(FOREIGN): amount for name, amount in node["load"].items() if name.startswith(FOREIGN)}
+    cores, memory_mb = held.pop("cores", 0.0), int(held.pop("memory_mb", 0.0))
+    demand = resources(cores, memory_mb, {kind: int(number) for kind, number in held.items()})
+    at = node["seen_at"].timestamp()
+    return RunningJob(f"{FOREIGN}{node['id']}", NOBODY.id, demand, node["id"], at, at + FOREIGN_ENDS_S)
 
 
 def tenants(quotas: Mapping[str, Row], orgs: Iterable[str], settings: Settings) -> tuple[Tenant, ...]:

@@ -170,6 +170,8 @@ def _used(held: list[tuple[Row, Row]]) -> dict[str, Row]:
 
 def _shown(row: Row, nodes: list[Row], used: dict[str, Row], now: Any) -> Row:
     state = row["state"] if row["state"] == "drained" or admission.is_heard(row, now) else "lost"
+    if state == "open" and row["capabilities"].get("health", {}).get("state") == "down":
+        state = "down"
     nothing = {"cores": 0.0, "memory_mb": 0, "accelerators": {}, "jobs": 0}
     return {
         "id": row["id"],

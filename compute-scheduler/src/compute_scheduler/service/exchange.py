@@ -42,7 +42,8 @@ class Exchange:
     def open_session(self, centre_id: str, body: Mapping[str, Any]) -> Row:
         """Begins a session; decides the running attempts that the agent no longer has a record of.
 
-        Answers {session, stop (what the agent holds and should not: it was ended here), lease_s}.
+        Answers {session, stop (what the agent holds and should not: it was ended here), mark, lease_s}; `mark` names
+        the centre among all centres of all platforms, and stays.
 
         body: instance, nodes, capabilities, held (attempts that the agent has a folder of).
         Raises CentreUnknown, CentreHeld while another instance's lease runs.
@@ -70,7 +71,8 @@ class Exchange:
             self._end_missing(session, centre_id, set(body["held"]), now)
             alive = {row["id"] for row in store.alive_attempts(session, centre=centre_id)}
         stop = sorted(set(body["held"]) - alive)
-        return {"session": token, "stop": stop, "lease_s": self.settings.compute_scheduler_agent_lease_s}
+        mark = f"{centre_id}-{centre['created_at'].timestamp():.6f}"
+        return {"session": token, "stop": stop, "mark": mark, "lease_s": self.settings.compute_scheduler_agent_lease_s}
 
     def has_news(self, centre_id: str, ending: set[str]) -> bool:
         """Whether a pull would bring something."""
@@ -103,14 +105,18 @@ class Exchange:
         A claim is granted to the first nonce that asks for the attempt's epoch, again whenever that nonce asks again,
         and to no other; those of a gang when all members have asked, until when they are in neither list.
         body: claims [{attempt, nonce}], logs [{attempt, offset, data}], ended [{attempt, nonce, record, outputs,
-        missing}].
+        missing}]; from engines with a queue of their own also state {nodes, health} when it changed and
+        waits [{attempt, reason}].
         """
         now = utc_now()
         claims, ended = body["claims"], body["ended"]
+        state, waits = body.get("state"), body.get("waits", [])
         with self.database.transaction() as session:
-            self._held(session, centre_id, token, lock="share")
+            centre = self._held(session, centre_id, token, lock="update" if state else "share")
             steps.reached("report:before-claims")
-            ids = [item["attempt"] for item in [*claims, *ended]]
+            if state:
+                self._keep_state(session, centre, state, now)
+            ids = [item["attempt"] for item in [*claims, *ended, *waits]]
             jobs = store.lock_jobs(session, ids_of_jobs(ids))
             attempts = store.attempts_by_id(session, [*ids, *(item["attempt"] for item in body["logs"])])
             attempts = {name: row for name, row in attempts.items() if row["centre"] == centre_id}
@@ -120,6 +126,8 @@ class Exchange:
                 if item["attempt"] in attempts:
                     data = base64.b64decode(item["data"])
                     accounts.append_log(session, item["attempt"], int(item["offset"]), data, now)
+            for item in waits:
+                _wait(moves, item, attempts, jobs)
             for item in ended:
                 _end(moves, item, attempts.get(item["attempt"]), jobs)
             moves.write()
@@ -141,6 +149,14 @@ class Exchange:
         if centre is None or centre["session"] != token:
             raise SessionLost(f"中心 {centre_id} 的代理会话已被更新的会话取代，请重新建立会话")
         return centre
+
+    @staticmethod
+    def _keep_state(session: Session, centre: Row, state: Mapping[str, Any], now: datetime) -> None:
+        """A silent engine has no nodes, so its centre has no capacity until it answers again."""
+        centres.update_centre(
+            session, centre["id"], {"capabilities": centre["capabilities"] | {"health": state["health"]}}
+        )
+        centres.save_nodes(session, centre["id"], state["nodes"], now)
 
     def _hand_out(self, session: Session, centre_id: str, now: datetime, *, redeliver: bool) -> list[Row]:
         alive = store.alive_attempts(session, centre=centre_id, states=("prepared", "submitting"))
@@ -174,6 +190,18 @@ class Exchange:
             elif attempt["state"] == "submitted":  # its gang was not complete, so it has not begun
                 moves.end(attempt, job, Ending("returned", "代理没有这个成员的记录，命令没有开始"))
         moves.write()
+
+
+def _wait(moves: Moves, item: Mapping[str, Any], attempts: Mapping[str, Row], jobs: Mapping[str, Row]) -> None:
+    """Keeps why an attempt waits in its engine; one that has claimed or ended meanwhile waits no more."""
+    attempt = attempts.get(item["attempt"])
+    job = jobs.get(states.job_of(item["attempt"]))
+    if attempt is None or job is None or job["attempt"] != attempt["epoch"] or job["state"] != "starting":
+        return
+    if attempt["state"] == "submitting":
+        moves.attempt(attempt, "submitted")
+    if attempt["state"] == "submitted":
+        moves.note(job, reason=item["reason"], reason_code="engine_queue")
 
 
 def _end(moves: Moves, item: Mapping[str, Any], attempt: Row | None, jobs: Mapping[str, Row]) -> None:

@@ -92,12 +92,15 @@ class Picture:
     def _follow(self, queued: dict[str, QueuedJob], running: dict[str, RunningJob]) -> None:
         board, network = self.board, self._network
         assert network is not None
+        running = running | {job.id: job for job in network.foreign}
         for job_id in [job_id for job_id, job in board.running.items() if running.get(job_id) != job]:
             board.end(job_id)
         for job_id in [job_id for job_id, job in board.queued.items() if queued.get(job_id) is not job]:
             board.withdraw(job_id)
-        orgs = {job.tenant for job in queued.values()} | {job.tenant for job in running.values()}
+        orgs = {job.tenant for job in [*queued.values(), *running.values()]} - {admission.NOBODY.id}
         tenants = {tenant.id: tenant for tenant in admission.tenants(network.quotas, orgs, self.settings)}
+        if network.foreign:
+            tenants[admission.NOBODY.id] = admission.NOBODY
         if tenants != board.tenants:
             board.put_tenants(tenants.values())
         for job_id, run in running.items():

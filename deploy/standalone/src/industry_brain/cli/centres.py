@@ -134,16 +134,24 @@ def show_quota(org: str, url: str, key: str | None, as_json: bool) -> None:
     "--home", type=click.Path(file_okay=False, path_type=Path), default=Path("./brain-agent"), show_default=True,
     help="代理的目录 folder of the agent",
 )  # fmt: skip
-@click.option("--cores", type=float, default=0.0, help="cores to offer; 0: those of the machine")
-@click.option("--memory-mb", type=int, default=0, help="memory to offer; 0: three quarters of the machine's")
-def agent(name: str, url: str, key: str, home: Path, cores: float, memory_mb: int) -> None:
-    """代理 runs the jobs of a computing centre on this machine until SIGTERM; jobs outlive it."""
+@click.option("--cores", type=float, default=0.0, help="local: cores to offer; 0: those of the machine")
+@click.option("--memory-mb", type=int, default=0, help="local: memory to offer; 0: three quarters of the machine's")
+@click.option("--engine", "kind", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
+@click.option("--engine-url", "engine_url", default="", help="slurm: address of slurmrestd")
+@click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="slurm: file with the token")
+@click.option("--engine-user", "user", default="", help="slurm: whose token it is; the agent's user by default")
+@click.option("--partition", default="", help="slurm: partition; the cluster's default by default")
+@click.option(
+    "--shared", type=click.Path(file_okay=False, path_type=Path), help="folder that agent and nodes see under one path"
+)
+@click.option("--desk", default="127.0.0.1:0", show_default=True, help="host:port where nodes reach this agent")
+def agent(name: str, url: str, key: str, home: Path, **said: Any) -> None:
+    """代理 runs the jobs of a computing centre until SIGTERM; jobs outlive it."""
     from brain_kit.settings import PlatformSettings
     from brain_kit.telemetry import configure_logging
     from compute_scheduler.agent.agent import Agent
-    from compute_scheduler.agent.limits import limits_of
+    from compute_scheduler.agent.engines import EngineOptions, EngineUnclear, engine_of
     from compute_scheduler.agent.link import link_to
-    from compute_scheduler.engine.local import LocalEngine
     from compute_scheduler.settings import Settings
 
     os.environ.pop("BRAIN_KEY", None)
@@ -154,9 +162,13 @@ def agent(name: str, url: str, key: str, home: Path, cores: float, memory_mb: in
         signal.signal(number, lambda *_: stop.set())
     root = home.resolve() / name
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    working = Agent(link_to(url, key, name), root, LocalEngine(root, limits_of(settings), cores, memory_mb))
+    said["url"] = said.pop("engine_url")
+    try:
+        engine = engine_of(root, settings, EngineOptions(**said))
+    except EngineUnclear as unclear:
+        raise click.UsageError(str(unclear)) from unclear
     click.echo(f"ready {name} {url}")
-    working.run(stop)
+    Agent(link_to(url, key, name), root, engine).run(stop)
 
 
 def _row(item: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,18 @@ from brain_testing.servers.debian import MissingServer, install_packages, run_qu
 
 KAFKA_VERSION = "4.4.0"
 VERSITYGW_VERSION = "v1.8.0"
+
+RAY_VERSION = "2.60.0"
+_SLURM_PROGRAMS = ("slurmctld", "slurmd", "slurmrestd", "scontrol", "munged")
+_SLURM_PACKAGES = (
+    "slurmctld",
+    "slurmd",
+    "slurm-client",
+    "slurmrestd",
+    "slurm-wlm-basic-plugins",
+    "slurm-wlm-jwt-plugin",
+    "munge",
+)
 
 _KAFKA_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -68,6 +81,41 @@ def ensure_versitygw() -> Path:
     if installed:
         return Path(installed)
     return cached(f"versitygw-{VERSITYGW_VERSION}", _build_versitygw) / "versitygw"
+
+
+def ensure_slurm() -> Path:
+    """The folder with `slurmctld` and its like; installs the Debian packages when root. Raises MissingServer."""
+    if any(_sbin(name) is None for name in _SLURM_PROGRAMS):
+        with _installing("slurm"):
+            if any(_sbin(name) is None for name in _SLURM_PROGRAMS):
+                install_packages("Slurm with its REST daemon", _SLURM_PACKAGES)
+    found = _sbin("slurmctld")
+    if found is None:
+        raise MissingServer("the package slurmctld is installed, but its program slurmctld is not on PATH")
+    return found.parent
+
+
+def ensure_ray() -> Path:
+    """The Python of an environment of its own with `ray[default]`, which the platform never imports.
+
+    Raises MissingServer.
+    """
+    return cached(f"ray-{RAY_VERSION}-py{sys.version_info.major}.{sys.version_info.minor}", _fetch_ray) / "bin/python"
+
+
+def _fetch_ray(target: Path) -> None:
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if uv is None:
+        raise MissingServer("`uv` is missing, which fetches Ray into its own environment; run `make setup-dev`")
+    # Relocatable: the folder is renamed when it is whole.
+    run_quietly([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(target)], cwd=target.parent)
+    wanted = f"ray[default]=={RAY_VERSION}"
+    run_quietly([uv, "pip", "install", "--quiet", "--python", str(target / "bin/python"), wanted], cwd=target.parent)
+
+
+def _sbin(name: str) -> Path | None:
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/usr/local/sbin")
+    return Path(found) if found else None
 
 
 def _postgresql() -> Path | None:

@@ -1,0 +1,83 @@
+"""The engine that a centre's agent works with, from what its operator says on the command line."""
+
+from __future__ import annotations
+
+import getpass
+from dataclasses import dataclass
+from pathlib import Path
+
+from compute_scheduler.agent.limits import limits_of
+from compute_scheduler.engine import rules
+from compute_scheduler.engine.cluster import Cluster
+from compute_scheduler.engine.contract import Engine
+from compute_scheduler.settings import Settings
+
+KINDS = ("local", "slurm")
+
+
+class EngineUnclear(ValueError):
+    """What was said does not make an engine; the text says which option is missing or wrong."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What an operator says of an engine.
+
+    url: of slurmrestd. token_file: with the JWT. shared: folder that the agent and the nodes
+    both see under this path. desk: host:port where copies ask whether they may begin; the host as nodes reach it.
+    """
+
+    kind: str = "local"
+    cores: float = 0.0
+    memory_mb: int = 0
+    url: str = ""
+    token_file: Path | None = None
+    user: str = ""
+    partition: str = ""
+    shared: Path | None = None
+    desk: str = "127.0.0.1:0"
+
+
+def engine_of(root: Path, settings: Settings, options: EngineOptions) -> Engine:
+    """The engine. root: folder of the agent. Raises EngineUnclear."""
+    if options.kind == "local":
+        from compute_scheduler.engine.local import LocalEngine
+
+        return LocalEngine(root, limits_of(settings), options.cores, options.memory_mb)
+    if not options.url.startswith(("http://", "https://")):
+        raise EngineUnclear("--engine-url 应为集群接口的地址，例如 http://slurm.example.cn:6820")
+    from compute_scheduler.engine.batch import BatchEngine, BatchSettings
+
+    host, port = _address(options.desk)
+    beat_s = settings.compute_scheduler_job_beat_s
+    batch = BatchSettings(
+        shared=(options.shared or root / "shared").resolve(),
+        address=("0.0.0.0" if host not in ("127.0.0.1", "localhost") else host, port),  # noqa: S104 - nodes ask here
+        reach=host,
+        look_s=settings.compute_scheduler_engine_look_s,
+        grace_s=settings.compute_scheduler_job_grace_s,
+        log_bytes=settings.compute_scheduler_job_log_bytes,
+        times=rules.Times(
+            beat_s,
+            max(settings.compute_scheduler_engine_lost_s, 4 * beat_s),
+            settings.compute_scheduler_engine_patience_s,
+        ),
+    )
+    return BatchEngine(root, _cluster(options), batch)
+
+
+def _cluster(options: EngineOptions) -> Cluster:
+    if options.kind == "slurm":
+        from compute_scheduler.engine.slurm import Slurm
+
+        if options.token_file is None or not options.token_file.is_file():
+            raise EngineUnclear("--token-file 应为存有 Slurm 令牌的文件（scontrol token 的输出）")
+        return Slurm(options.url, options.token_file, options.user or getpass.getuser(), options.partition)
+    raise EngineUnclear(f"没有名为 {options.kind} 的引擎，可用：{'、'.join(KINDS)}")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise EngineUnclear(f"--desk 应写成 主机:端口，例如 10.1.0.5:7070，而不是 {text[:60]}")
+    return host, int(port)
