@@ -284,7 +284,10 @@ class BatchEngine:
             self._hear({"event": "ended", "attempt": attempt, "record": record})
         except ClusterSilent as silent:
             entry.asked_at = time.monotonic()
+            entry.tries += 1
+            entry.next_at = entry.asked_at + min(0.25 * 2**entry.tries, 60.0)
             log.warning("submission_unanswered", attempt=attempt, error=str(silent))
+            self._hear({"event": "waits", "reasons": {attempt: str(silent)}})
             self._rounds.wakeup.set()
         except OSError as error:
             log.warning("shared_folder_failed", attempt=attempt, error=str(error))

@@ -21,7 +21,8 @@ class Entry:
     """An attempt; everything but its clocks lies in its folder.
 
     nonce, claimed_by: of the copy that asked first; before, the engine's own. asked_at: when a submission was last
-    sent or answered. beat, beat_at: what the granted copy last wrote, and when that was seen to change.
+    sent or answered; next_at: not again before. beat, beat_at: what the granted copy last wrote, and when that was seen
+    to change.
     """
 
     folder: SharedFolder
@@ -34,6 +35,8 @@ class Entry:
     is_asked: bool = False
     is_sending: bool = False
     asked_at: float = 0.0
+    tries: int = 0
+    next_at: float = 0.0
     ending: str = ""
     is_fenced: bool = False
     record: Json | None = None

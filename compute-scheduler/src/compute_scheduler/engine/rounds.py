@@ -17,7 +17,7 @@ from compute_scheduler.engine.entries import Entries, Entry
 
 Json = dict[str, Any]
 # A look is repeated no sooner than so many times what it took, so that a busy cluster is not kept busy by looking.
-LOOK_SHARE = 4.0
+LOOK_SHARE, LONGEST_S = 4.0, 20.0
 # What was given up so shortly before a look may still be in it.
 FORGOTTEN_S = 2.0
 KEPT_ORPHANS = 20
@@ -61,7 +61,8 @@ class Rounds:
 
     def round(self) -> None:
         """One round; the cluster is looked at when it is due."""
-        is_looking = time.monotonic() - self._ended >= max(self.look_s, LOOK_SHARE * (self._ended - self._began))
+        took_s = self._ended - self._began if self.look is not None else 0.0
+        is_looking = time.monotonic() - self._ended >= max(self.look_s, min(LOOK_SHARE * took_s, LONGEST_S))
         if is_looking:
             self.look_now()
         copies: dict[str, list[Copy]] = {}
@@ -108,7 +109,7 @@ class Rounds:
             log.warning("copy_fenced", attempt=entry.attempt, remote=entry.claimed_by)
             entry.is_fenced = True
             entry.folder.stop()
-        elif do == "submit" and entry.is_prepared:
+        elif do == "submit" and entry.is_prepared and time.monotonic() >= entry.next_at:
             self.submit(entry)
         if not is_looking:
             return
@@ -136,7 +137,7 @@ class Rounds:
             ending=entry.ending,
             marker=marker,
             quiet_s=now - entry.beat_at,
-            silent_s=now - self._answered,
+            silent_s=now - self._answered if self.look is None else 0.0,
             is_fenced=entry.is_fenced,
         )
 

@@ -1,8 +1,9 @@
 """Slurm through slurmrestd with a JSON Web Token.
 
 Measured on 22.05 (docs/adr/0023): HTTP 500 is an unknown job (`error_number` 2017), a controller that is down (-1)
-and a refused token (-1 or 5005) alike; a submission is certainly refused only with an `error_code` of Slurm's own
-about the job, such as 2014 "Requested node configuration is not available".
+and a refused token (-1 or 5005) alike. A submission answered with 200 and an error was taken (2068: no node is
+available now); it is certainly refused only with an `error_code` about the job, such as 2014 "Requested node
+configuration is not available".
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ SIGN = "industry-brain"
 TIMEOUT_S = 20.0
 CONNECTIONS = 12
 JOB_UNKNOWN, PARSING_FAILED = 2017, 9001
-# slurm/slurm_errno.h: what is said of a job between these is about the job; the excepted ones pass by themselves.
-_ABOUT_THE_JOB = range(2000, 2200)
-_PASSING = frozenset({2013, 2016, 2017, 2019, 2020, 2022, 2024, 2026, 2027})
+# slurm/slurm_errno.h of 22.05: what no later moment will mend. All else may pass, and the job may have been made.
+_NEVER = frozenset(
+    {*range(2000, 2011), 2012, 2014, 2018, 2023, 2025, 2029, 2040, 2041, 2044, 2045, 2046, 2048, *range(2051, 2055)}
+    | {2057, 2066, 2069, 2072, 2102, 2115, 2119, 2122, 2123, 2127, 2129, 2130, 2132, 2133, 2134, PARSING_FAILED}
+)
 _GPU = re.compile(r"(?:gres:)?gpu(?::([A-Za-z][A-Za-z0-9._-]*))?:(\d+)")
 _USABLE = frozenset({"idle", "mixed", "allocated", "completing"})
 _UNUSABLE_FLAGS = frozenset({"DRAIN", "FAIL", "MAINT", "NOT_RESPONDING", "REBOOT_ISSUED", "POWERED_DOWN", "PLANNED"})
@@ -84,10 +87,9 @@ class Slurm:
     def submit(self, submission: Submission) -> str:
         """See Cluster."""
         status, answer = self._call("POST", "/job/submit", job_document(submission, self.partition))
-        if status == 200 and answer.get("job_id") and not answer.get("errors"):
-            return str(answer["job_id"])
-        codes = [code for error in answer.get("errors", ()) if (code := _number(error)) is not None]
-        if any(code == PARSING_FAILED or (code in _ABOUT_THE_JOB and code not in _PASSING) for code in codes):
+        if status == 200 and answer.get("job_id"):
+            return str(answer["job_id"])  # with an error beside it: it was taken, and waits for that reason
+        if any(_number(error) in _NEVER for error in answer.get("errors", ())):
             raise SubmissionRefused(_said(answer))
         raise ClusterSilent(self._why(status, answer))
 

@@ -150,8 +150,10 @@ class Slurm:
         self._start("slurmctld", ["slurmctld", "-D"], lambda: self._says(b"is UP", "scontrol", "ping"))
 
     def forget_jobs(self) -> None:
-        """A planned restart of the controller without its records, as if all of them had been purged."""
+        """A planned restart of the controller without its records, as if all had been purged; ids do not come again."""
         self.stop_controller()
+        with (self.folder / "slurm.conf").open("a") as file:
+            file.write("FirstJobId=1000\n")
         for path in (self.folder / "state").glob("job_state*"):
             path.unlink()
         self.start_controller()
