@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from brain_kit.settings import PlatformSettings
 from pydantic import Field
 
@@ -25,4 +27,7 @@ class Settings(PlatformSettings):
     )
     service_portal_settle_s: float = Field(
         2.0, gt=0, description="Seconds between writing usage and audit records to the database."
+    )
+    service_portal_borders: Path | None = Field(
+        None, description="GeoJSON with approved borders for maps; the shipped ones are a sketch of Shandong's cities."
     )

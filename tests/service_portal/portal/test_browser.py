@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.service_portal.portal.fake.data import FakeBrain
 from tests.service_portal.portal.fake.evaluation import ASSESSMENT, PLACE
+from tests.service_portal.portal.fake.network import OWNER, SIMULATION, TENANT
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-browser")]
 
@@ -45,6 +46,12 @@ PAGES = [
     "/jobs/job_succeeded",
     "/jobs/job_failed",
     "/centres",
+    "/compute-map",
+    "/utilisation",
+    "/settlement",
+    f"/settlement/2026-10/{TENANT}/{OWNER}",
+    "/simulations",
+    f"/simulations/{SIMULATION}",
     "/operations",
     "/sources/91370100MA3C00002W",
     "/events",
@@ -311,3 +318,17 @@ def test_a_pasted_key_goes_to_the_gateway_and_to_nobody_else(wide: Seen) -> None
     assert (
         page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])").count("bk_test") == 0
     )
+
+
+def test_the_map_and_the_schedule_are_drawn_without_a_complaint(wide: Seen) -> None:
+    """A canvas each, on the shipped borders; a log that is chosen goes to the portal before the form."""
+    page = wide.go("/compute-map")
+    page.wait_for_selector("#compute-map[data-drawn=true] canvas")
+    page = wide.go(f"/simulations/{SIMULATION}")
+    assert page.locator("#gantts canvas").count() == 2
+    page = wide.go("/simulations")
+    page.select_option("#format", "swf")
+    page.set_input_files("#log", files=[{"name": "a.swf", "mimeType": "text/plain", "buffer": b"; empty"}])
+    page.click("#simulate button.main")
+    page.wait_for_url("**/simulations/sim_*")
+    assert wide.complaints == []

@@ -17,13 +17,14 @@ from service_portal.portal.routes.audit import auditor
 from service_portal.portal.routes.evidence import received_evidence
 from service_portal.portal.routes.register import received_artefact, received_card
 from service_portal.portal.routes.repair import received_file
+from service_portal.portal.routes.simulations import received_log
 from service_portal.portal.visit import operator as operator_of_platform
 from service_portal.portal.visit import signed_in, submission
 
 from tests.service_portal.portal.conftest import Browserless
 from tests.service_portal.portal.fake.data import CONTRACTS, ENTERPRISE_ORG, FakeBrain
 
-OPERATOR_PAGES = ["/events", "/audit", "/operations"]
+OPERATOR_PAGES = ["/events", "/audit", "/operations", "/simulations"]
 ALL_PAGES = [
     "/",
     "/panorama",
@@ -34,6 +35,9 @@ ALL_PAGES = [
     "/sources",
     "/jobs",
     "/centres",
+    "/compute-map",
+    "/utilisation",
+    "/settlement",
     *OPERATOR_PAGES,
 ]
 
@@ -384,7 +388,7 @@ def test_enterprise_page_names_its_measures_with_units(operator: Browserless) ->
 
 def test_every_route_is_guarded_or_says_why_not() -> None:
     """Each route of the portal asks for a session, or is marked public with its reason."""
-    received = {received_file, received_artefact, received_card, received_evidence}
+    received = {received_file, received_artefact, received_card, received_evidence, received_log}
     guards = {signed_in, operator_of_platform, submission, auditor, *received}
 
     def calls(dependant: Dependant) -> set[object]:

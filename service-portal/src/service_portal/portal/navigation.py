@@ -55,7 +55,14 @@ _GROUPS = (
     ),
     Group(
         mark("算力"),
-        (Entry(mark("作业"), "/jobs", "j"), Entry(mark("算力中心"), "/centres", "c")),
+        (
+            Entry(mark("作业"), "/jobs", "j"),
+            Entry(mark("算力中心"), "/centres", "c"),
+            Entry(mark("算力地图"), "/compute-map", "m"),
+            Entry(mark("利用与公平"), "/utilisation", "y"),
+            Entry(mark("算力结算"), "/settlement", "b"),
+            Entry(mark("策略试算"), "/simulations", "t", ("operator",)),
+        ),
     ),
     Group(
         mark("平台"),

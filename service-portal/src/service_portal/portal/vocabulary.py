@@ -218,3 +218,52 @@ HISTORY_ACTIONS = REVIEW_ACTIONS | {
     "put": mark("修改"),
 }
 PLACES = {"path": mark("路径"), "query": mark("查询"), "header": mark("请求头")}
+
+PERIOD_STATES = {"draft": mark("草稿"), "closed": mark("已关账")}
+PERIOD_TONES = {"draft": "wait", "closed": "good"}
+OWNERSHIP = {"own": mark("自有"), "borrowed": mark("借用")}
+CHARGES = {
+    "charged": mark("计费"),
+    "providers_fault": mark("中心原因，不计费"),
+    "taken_back": mark("被收回，不计费"),
+    "no_price_list": mark("没有价目"),
+}
+ENTRY_KINDS = {"usage": mark("用量"), "reversal": mark("冲销"), "repriced": mark("改价")}
+RESOURCES = {"core": mark("核"), "memory": mark("内存"), "moved": mark("传输")}
+UNITS = {
+    "core_hour": mark("核时"),
+    "gib_hour": mark("GiB 时"),
+    "gb": "GB",
+    "accelerator_hour": mark("卡时"),
+}
+SIMULATION_STATES = {
+    "queued": mark("排队"),
+    "running": mark("运行中"),
+    "succeeded": mark("完成"),
+    "failed": mark("失败"),
+    "cancelled": mark("已取消"),
+}
+POLICIES = {
+    "default": mark("现行：优先级与公平份额"),
+    "easy": mark("先来先服务加回填"),
+    "fair-share": mark("公平份额"),
+    "fcfs": mark("先来先服务"),
+    "short-first": mark("短作业优先"),
+}
+TRACE_FORMATS = {
+    "platform": mark("本平台的作业"),
+    "swf": mark("SWF 日志"),
+    "elasticflow": mark("ElasticFlow 日志"),
+}
+SIMULATION_METRICS = {
+    "mean_bounded_slowdown": mark("平均受限减速"),
+    "utilisation": mark("利用率 %"),
+    "mean_wait_s": mark("平均等待 秒"),
+    "p95_wait_s": mark("等待第 95 百分位 秒"),
+    "longest_wait_s": mark("最长等待 秒"),
+    "mean_delay_s": mark("平均延迟 秒"),
+    "p99_delay_s": mark("延迟第 99 百分位 秒"),
+    "moved_pct": mark("异地运行 %"),
+    "co2_kg": mark("碳排放 kg"),
+    "decisions_per_s": mark("每秒决定数"),
+}

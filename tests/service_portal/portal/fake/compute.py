@@ -9,6 +9,7 @@ from brain_kit.problems import NotFound
 from fastapi import Body, FastAPI, Response
 
 from tests.service_portal.portal.fake.data import FakeBrain
+from tests.service_portal.portal.fake.network import add_network, add_settlement, add_simulations
 
 STATES = ("queued", "starting", "running", "succeeded", "failed", "cancelled")
 REASONS = {
@@ -89,6 +90,9 @@ def compute_app(brain: FakeBrain) -> FastAPI:
         return known["job_queued"]
 
     _centres(app, brain)
+    add_network(app, brain)
+    add_settlement(app, brain)
+    add_simulations(app, brain)
     return app
 
 

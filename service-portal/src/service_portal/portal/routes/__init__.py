@@ -9,6 +9,7 @@ from service_portal.portal.routes import (
     catalogue,
     centres,
     components,
+    compute_map,
     datasets,
     enterprises,
     events,
@@ -27,7 +28,9 @@ from service_portal.portal.routes import (
     repair,
     runs,
     search,
+    settlement,
     sign_in,
+    simulations,
     sources,
 )
 
@@ -36,6 +39,7 @@ _MODULES = (
     catalogue,
     centres,
     components,
+    compute_map,
     datasets,
     enterprises,
     events,
@@ -54,7 +58,9 @@ _MODULES = (
     repair,
     runs,
     search,
+    settlement,
     sign_in,
+    simulations,
     sources,
 )
 

@@ -1,0 +1,95 @@
+"""Calls of compute: inventory, utilisation, settlement and simulations; part of `clients.Brain`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from brain_kit.client import Reply, StreamedReply
+
+Json = dict[str, Any]
+COMPUTE = "compute-scheduler"
+
+
+class _Calls(Protocol):
+    def call(self, service: str, method: str, path: str, **options: Any) -> Reply: ...
+    def get(self, service: str, path: str, **params: Any) -> Any: ...
+    def stream(
+        self, service: str, method: str, path: str, media_type: str = ..., **options: Any
+    ) -> AbstractContextManager[StreamedReply]: ...
+
+
+class ComputeCalls:
+    """The calls; the class that inherits them has `call`, `get` and `stream`."""
+
+    def inventory(self: _Calls) -> Json:
+        """Centres with storage, EFLOPS, racks and health; sums; links."""
+        return dict(self.get(COMPUTE, "/v1/inventory"))
+
+    def utilisation(self: _Calls, days: int) -> Json:
+        """Core hours by centre and day, flows, tenants' parts."""
+        return dict(self.get(COMPUTE, "/v1/utilisation", days=days))
+
+    def settlement_periods(self: _Calls) -> list[Json]:
+        """Months with usage, the newest first."""
+        return list(self.get(COMPUTE, "/v1/settlement/periods")["items"])
+
+    def statements(self: _Calls, period: str, **filters: str) -> Json:
+        """What each tenant owes each owner in a month."""
+        return dict(self.get(COMPUTE, "/v1/settlement/statements", period=period, **filters))
+
+    def statement(self: _Calls, period: str, tenant: str, owner: str) -> Json:
+        """One statement, line by line."""
+        path = f"/v1/settlement/statements/{quote(period)}/{quote(tenant)}/{quote(owner)}"
+        return dict(self.get(COMPUTE, path))
+
+    def statements_file(self: _Calls, form: str, **params: str) -> Reply:
+        """The lines of a month's statements as a file."""
+        given = {name: value for name, value in params.items() if value}
+        return self.call(COMPUTE, "GET", "/v1/settlement/export", params=given | {"format": form}, timeout_s=120)
+
+    def close_period(self: _Calls, period: str) -> Json:
+        """Close a month."""
+        return dict(self.call(COMPUTE, "POST", f"/v1/settlement/periods/{quote(period)}/close", timeout_s=120).json())
+
+    def price_lists(self: _Calls) -> list[Json]:
+        """Versions of prices, the newest first."""
+        return list(self.get(COMPUTE, "/v1/price-lists")["items"])
+
+    def ledger(self: _Calls, **filters: Any) -> Json:
+        """A page of ledger entries."""
+        return dict(self.get(COMPUTE, "/v1/ledger", **filters))
+
+    def simulations(self: _Calls, after: str) -> Json:
+        """A page of simulations, the newest first."""
+        return dict(self.get(COMPUTE, "/v1/simulations", after=after, limit=50))
+
+    def simulation(self: _Calls, simulation: str) -> Json:
+        """A simulation."""
+        return dict(self.get(COMPUTE, f"/v1/simulations/{quote(simulation)}"))
+
+    def make_simulation(self: _Calls, fields: Json) -> Json:
+        """Queue a simulation."""
+        return dict(self.call(COMPUTE, "POST", "/v1/simulations", json=fields).json())
+
+    def cancel_simulation(self: _Calls, simulation: str) -> None:
+        """Stop a simulation."""
+        self.call(COMPUTE, "POST", f"/v1/simulations/{quote(simulation)}/cancel")
+
+    def delete_simulation(self: _Calls, simulation: str) -> None:
+        """Forget a simulation."""
+        self.call(COMPUTE, "DELETE", f"/v1/simulations/{quote(simulation)}")
+
+    def schedule(self: _Calls, simulation: str, limit: int) -> Json:
+        """The first jobs of a simulation: when and where each ran."""
+        return dict(self.get(COMPUTE, f"/v1/simulations/{quote(simulation)}/schedule", limit=limit))
+
+    def schedule_stream(self: _Calls, simulation: str) -> AbstractContextManager[StreamedReply]:
+        """The whole schedule as CSV."""
+        return self.stream(COMPUTE, "GET", f"/v1/simulations/{quote(simulation)}/schedule", "text/csv")
+
+    def put_file(self: _Calls, content: bytes) -> Json:
+        """Keep a file of jobs; answers its digest."""
+        headers = {"Content-Type": "application/octet-stream"}
+        return dict(self.call(COMPUTE, "PUT", "/v1/files", content=content, headers=headers, timeout_s=300).json())
