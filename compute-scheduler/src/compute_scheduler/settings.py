@@ -32,6 +32,17 @@ class Settings(PlatformSettings):
         100_000, ge=1, description="Jobs of one tenant that may wait; more are refused."
     )
     compute_scheduler_time_limit_s: int = Field(3600, ge=1, description="Time limit of a job that names none.")
+    compute_scheduler_preemption: bool = Field(
+        False, description="Whether running jobs of a lower priority are stopped and queued again for blocked ones."
+    )
+    compute_scheduler_preempt_after_s: float = Field(
+        300.0, ge=0, description="Seconds that a blocked job's reserved start must be away before others make way."
+    )
+    compute_scheduler_preempt_every_s: float = Field(
+        60.0, ge=0, description="Least seconds between two plans that let jobs make way."
+    )
+    compute_scheduler_preempt_most: int = Field(4, ge=1, description="Jobs that may have to make way in one plan.")
+    compute_scheduler_preempt_per_job: int = Field(2, ge=1, description="How often one job may have to make way.")
     compute_scheduler_late_jobs: Literal["refuse", "warn"] = Field(
         "refuse",
         description="What becomes of a job that misses its deadline if running jobs use their whole time limits.",

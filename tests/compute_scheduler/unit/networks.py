@@ -106,7 +106,10 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
                 for name, asked in job.amounts().items():
                     free[node][name] = free[node].get(name, 0) - asked
                 more = (node,)
-            running.append(RunningJob(f"r{number}", tenant, job, node, 0.0, end, more))
+            priority, times_before = draw(st.sampled_from(["low", "low", "normal"])), draw(st.integers(0, 2))
+            began, every = draw(st.sampled_from([0.0, 500.0, 900.0])), draw(st.sampled_from([None, None, 300.0]))
+            standing = (priority, times_before, every)
+            running.append(RunningJob(f"r{number}", tenant, job, node, began, end, more, *standing))
     usages = tuple(
         Usage(f"t{n}", draw(st.sampled_from([NOW, NOW - 500])), {"cores": draw(st.integers(0, 3)) * 1000.0})
         for n in range(draw(st.integers(0, 3)))
@@ -126,14 +129,23 @@ def busy_networks(draw: st.DrawFn) -> Snapshot:
             "t0",
             resources(draw(st.integers(1, 3)), 0),
             nodes[number % len(nodes)].id,
-            0.0,
+            draw(st.sampled_from([0.0, 500.0])),
             NOW + draw(times),
+            priority=draw(st.sampled_from(["low", "normal"])),
         )
         for number in range(2 * len(nodes))
     ]
     sizes = st.tuples(st.integers(1, 6), st.sampled_from([0, 0, 0, 1, 2]), st.sampled_from([1, 1, 1, 2, 3]))
     queued = tuple(
-        QueuedJob(f"q{n}", f"t{n % 2}", resources(cores, 0, {"a": gpus}), NOW - 100.0 + n, draw(times), gang=gang)
+        QueuedJob(
+            f"q{n}",
+            f"t{n % 2}",
+            resources(cores, 0, {"a": gpus}),
+            NOW - 100.0 + n,
+            draw(times),
+            draw(st.sampled_from(["normal", "normal", "high"])),
+            gang=gang,
+        )
         for n, (cores, gpus, gang) in enumerate(draw(st.lists(sizes, min_size=2, max_size=8)))
     )
     return Snapshot((Centre("c0", "中心"),), nodes, (Tenant("t0"), Tenant("t1")), queued, tuple(running))
@@ -182,6 +194,9 @@ policies = st.builds(
     backfill=st.sampled_from([True, True, True, False]),
     reservations=st.sampled_from([1, 1, 2, 3, 0]),
     most_starts=st.sampled_from([None, None, None, 1]),
+    preemptions=st.sampled_from([0, 1, 2, 4]),
+    preemptions_per_job=st.sampled_from([1, 2]),
+    preempt_after_s=st.sampled_from([0.0, 0.0, 150.0]),
     staging_weight=st.sampled_from([0.0, 1.0]),
     price_s=st.sampled_from([0.0, 0.0, 20.0]),
     carbon_s=st.sampled_from([0.0, 0.0, 20_000.0]),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from compute_scheduler.domain.fairshare import dominant_share, mean_past
 from compute_scheduler.domain.quota import QuotaTrees
 from compute_scheduler.domain.resources import Resources
-from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, Snapshot
+from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, RunningJob, Snapshot
 
 CLASS = {"low": -1, "normal": 0, "high": 1}
 Amounts = dict[str, int]
@@ -46,6 +46,7 @@ class Plain:
     waits: dict[str, Why] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     reservations: list[tuple[str, str, float, float]] = field(default_factory=list)
+    preemptions: dict[str, str] = field(default_factory=dict)
     sites: list[list[Cost]] = field(default_factory=list)
 
 
@@ -407,7 +408,62 @@ class Cycle(Simple):
         self.reserved += new
         nodes = dict.fromkeys(held.node for held in new)
         self.plain.reservations += [(job.id, node, new[0].starts, new[0].ends) for node in nodes]
+        if new[0].starts > self.now + self.policy.preempt_after_s and job.gang == 1:
+            self.preempt(job)
         return "resources", None if why[0] == "reservation" else why[1]
+
+    def lost(self, job: RunningJob) -> float:
+        """The work that is lost when a running job is stopped."""
+        worked = max(0.0, self.now - job.started_at)
+        if job.checkpoint_every_s:
+            worked -= worked // job.checkpoint_every_s * job.checkpoint_every_s
+        total: Amounts = {}
+        for node in self.nodes:
+            for name, amount in amounts(node.capacity).items():
+                total[name] = total.get(name, 0) + amount
+        return worked * dominant_share({}, amounts(job.demand), total, 1.0)
+
+    def fits_without(self, job: QueuedJob, node: Node, gone: list[RunningJob]) -> bool:
+        """Whether the job would fit now if these had ended and it had no reserved start itself."""
+        running, reserved = self.running, self.reserved
+        names = {item.id for item in gone}
+        self.running = [held for held in running if held.job_id not in names]
+        self.reserved = [held for held in reserved if held.job_id != job.id]
+        fits = self.holds(node, job, self.now, is_now=True)
+        self.running, self.reserved = running, reserved
+        return fits
+
+    def preempt(self, job: QueuedJob) -> None:
+        """Step 7."""
+        policy, plain = self.policy, self.plain
+        options = []
+        for number, node in enumerate(self.nodes):
+            if not self.is_open(node) or (job.centres and node.centre not in job.centres):
+                continue
+            if not node.capacity.covers(job.demand):
+                continue
+            may_go = [
+                item
+                for item in self.snapshot.running
+                if item.nodes == (node.id,)
+                and CLASS[item.priority] < CLASS[job.priority]
+                and item.preemptions < policy.preemptions_per_job
+                and item.ends_by_at > self.now
+                and item.id not in plain.preemptions
+            ]
+            may_go.sort(key=lambda item: (CLASS[item.priority], -self.share(item.tenant), self.lost(item), item.id))
+            going = next((may_go[:n] for n in range(len(may_go) + 1) if self.fits_without(job, node, may_go[:n])), None)
+            if not going:
+                continue
+            for item in sorted(going, key=lambda item: (-self.lost(item), item.id)):
+                others = [other for other in going if other is not item]
+                if self.fits_without(job, node, others):
+                    going = others
+            if going and len(plain.preemptions) + len(going) <= policy.preemptions:
+                options.append((sum(self.lost(item) for item in going), len(going), number, going))
+        if options:
+            best = min(options, key=lambda option: option[:3])
+            plain.preemptions |= {item.id: job.id for item in best[3]}
 
 
 def simple_plan(snapshot: Snapshot, now: float, policy: Policy) -> Plain:

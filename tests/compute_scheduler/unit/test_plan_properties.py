@@ -74,6 +74,7 @@ def test_the_plan_is_what_its_specification_says(told: tuple[Snapshot, Policy]) 
     cut = {job_id for job_id, why in simple.waits.items() if why[0] == "cycle_limit" and answers[job_id] in given}
     assert answers == simple.waits | {job_id: answers[job_id] for job_id in cut}
     assert [(kept.job_id, kept.node, kept.start_at, kept.end_at) for kept in ours.reservations] == simple.reservations
+    assert {item.job_id: item.by for item in ours.preemptions} == simple.preemptions
 
 
 @some

@@ -161,7 +161,9 @@ class Board:
     def start(self, job_id: str, node: str, at: float, more: tuple[str, ...] = ()) -> RunningJob:
         """A queued job starts on a node, a gang's other members on `more`. Raises KeyError when it is not queued."""
         job = self.withdraw(job_id)
-        running = RunningJob(job.id, job.tenant, job.demand, node, at, at + job.time_limit_s, more)
+        ends_by_at = at + job.time_limit_s
+        kept = (job.priority, job.preemptions, job.checkpoint_every_s)
+        running = RunningJob(job.id, job.tenant, job.demand, node, at, ends_by_at, more, *kept)
         self.running[job.id] = running
         self._hold(running, 1)
         return running

@@ -100,6 +100,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Preemption:
+    """A running job is stopped and goes back to the queue, so that the job `by` finds room on the node."""
+
+    job_id: str
+    node: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
     """A node kept for a blocked job from a time on; nothing that would delay it is started there.
 
@@ -121,6 +130,7 @@ class Decisions:
     waiting: tuple[Waiting, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     reservations: tuple[Reservation, ...] = ()
+    preemptions: tuple[Preemption, ...] = ()
 
     def waits(self) -> Iterator[tuple[str, Reason]]:
         """Each waiting job with its reason."""

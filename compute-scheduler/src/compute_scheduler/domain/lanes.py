@@ -54,6 +54,20 @@ class Lane:
         self.share = dominant_share(self.past, board.held.get(self.tenant, {}), board.total, self.fair_part)
 
 
+def share_of(board: Board, tenant: str, now: float, policy: Policy) -> float:
+    """A tenant's share over its fair part, whether it has jobs to decide or not."""
+    return _lane(board, tenant, now, policy, _competing(board) or 1.0).share
+
+
+def _lane(board: Board, tenant: str, now: float, policy: Policy, competing: float) -> Lane:
+    known, usage = board.tenants.get(tenant), board.usages.get(tenant)
+    past = mean_past(usage, now, policy.half_life_s) if usage else {}
+    past = {name: float(units(name, 1.0)) * amount for name, amount in past.items()}
+    lane = Lane(tenant, (known.weight if known else 1.0) / competing, past)
+    lane.reckon(board)
+    return lane
+
+
 def lanes_of(board: Board, now: float, policy: Policy, aside: Collection[str]) -> list[Lane]:
     """Tenants that have jobs to decide. aside: jobs that are decided already."""
     lanes: dict[str, Lane] = {}
@@ -61,11 +75,7 @@ def lanes_of(board: Board, now: float, policy: Policy, aside: Collection[str]) -
     for (tenant, shape), jobs in board.groups.items():
         lane = lanes.get(tenant)
         if lane is None:
-            known, usage = board.tenants.get(tenant), board.usages.get(tenant)
-            past = mean_past(usage, now, policy.half_life_s) if usage else {}
-            past = {name: float(units(name, 1.0)) * amount for name, amount in past.items()}
-            lane = lanes[tenant] = Lane(tenant, (known.weight if known else 1.0) / competing, past)
-            lane.reckon(board)
+            lane = lanes[tenant] = _lane(board, tenant, now, policy, competing)
         turn = Turn(shape, jobs)
         if turn.skip(aside):
             entry = turn.entries[turn.at]

@@ -88,6 +88,8 @@ def next_of(ending: Ending, *, failures: int, returns: int, retries: int, is_can
         return Next("succeeded", ending.reason)
     if is_cancelled or ending.outcome == "cancelled":
         return Next("cancelled", "已按要求取消")
+    if ending.outcome == "preempted":
+        return Next("queued", ending.reason)
     if ending.outcome == "returned":
         if returns + 1 >= MOST_RETURNS:
             return Next("failed", f"{returns + 1} 次都未能开始，已放弃：{ending.reason}")

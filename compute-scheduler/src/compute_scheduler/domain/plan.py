@@ -22,6 +22,9 @@ Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as cod
    reservation left for their kind. Nothing could have changed for the better: within a plan quotas and nodes only fill.
 7. When `most_starts` have been made, all that is not answered by then waits for the next plan.
 
+7. When a job gets its reserved start far off, running jobs of a lower class may have to make way (`preemption.py`).
+   They hold what they have until they have ended; the plans after that find the room.
+
 So a reserved job is never delayed by what is started before it, and waiting lifts every job: of two jobs, one submitted
 more than `2 * priority_s + longest_set_back_s + fair_share_s * share` later than the other never comes before it.
 
@@ -41,9 +44,10 @@ from heapq import heapify, heappop, heapreplace, merge
 
 from compute_scheduler.domain import gangs, reasons
 from compute_scheduler.domain.board import Board
-from compute_scheduler.domain.decisions import Decisions, Reason, Refusal, Reservation, Site, Start, Waiting
-from compute_scheduler.domain.lanes import Lane, Turn, lanes_of
+from compute_scheduler.domain.decisions import Decisions, Preemption, Reason, Refusal, Reservation, Site, Start, Waiting
+from compute_scheduler.domain.lanes import Lane, Turn, lanes_of, share_of
 from compute_scheduler.domain.placement import STEPS, Lacking
+from compute_scheduler.domain.preemption import Preemptions
 from compute_scheduler.domain.shapes import Shape
 from compute_scheduler.domain.siting import Siting
 from compute_scheduler.domain.snapshot import Policy, QueuedJob, Snapshot
@@ -83,6 +87,7 @@ class _Cycle:
         self.aside: set[str] = set()
         # Shape to the least time limit that found no node, and why.
         self.failed: dict[Shape, tuple[float, Lacking, Reason]] = {}
+        self.preemptions = Preemptions(board, self.timeline, now, policy)
         self.kept: dict[object, int] = {}
         self.blocked: set[object] = set()
 
@@ -120,6 +125,10 @@ class _Cycle:
             tuple(
                 Reservation(kept.job_id, nodes[kept.place].id, nodes[kept.place].centre, kept.start_at, kept.end_at)
                 for kept in self.timeline.reserved
+            ),
+            tuple(
+                Preemption(job_id, self.board.running[job_id].node, by)
+                for job_id, by in self.preemptions.chosen.items()
             ),
         )
 
@@ -255,7 +264,13 @@ class _Cycle:
             return None
         self.kept[shape.kind] = self.kept.get(shape.kind, 0) + 1
         is_late = job.deadline_at is not None and kept.end_at > job.deadline_at
-        return reasons.resources(shape, lacking, self.board.index.nodes[kept.place], kept.start_at, is_late)
+        going = self.preemptions.make_way(job, shape, kept, self._share)
+        node = self.board.index.nodes[kept.place]
+        return reasons.resources(shape, lacking, node, kept.start_at, is_late, going)
+
+    def _share(self, tenant: str) -> float:
+        """A tenant's share with the starts of this plan."""
+        return share_of(self.board, tenant, self.now, self.policy)
 
     def _has_room(self, shape: Shape) -> bool:
         """Whether a job of this kind may still get a reserved start."""

@@ -110,11 +110,12 @@ def lacking_resource(shape: Shape, lacking: Lacking) -> str | None:
     return "、".join(kind for kind, _ in shape.accelerators) or "cores"
 
 
-def resources(shape: Shape, lacking: Lacking, node: Node, start_at: float, is_late: bool) -> Reason:
+def resources(shape: Shape, lacking: Lacking, node: Node, start_at: float, is_late: bool, going: int) -> Reason:
     """The job is the first of its kind that is blocked; its start is reserved (a gang's in one centre)."""
     resource = lacking_resource(shape, lacking)
     what = "节点已为别的作业预留" if resource is None else f"{name_of(resource)}不足"
     late = "；按现有作业的时限，可能赶不上截止时间" if is_late else ""
+    late += f"；已请 {going} 个低优先级作业让出" if going else ""
     where = f"节点 {node.id} " if shape.gang == 1 else f"算力中心 {node.centre} 为 {shape.gang} 个成员"
     return Reason("resources", f"{what}，已在{where}预留开始时间{late}", resource, start_at)
 

@@ -91,7 +91,8 @@ class QueuedJob:
     home: the centre that is tried before all others, such as the one where its data are. staging_s: how long its data
     take to another centre. Data that may not leave: `centres` names home alone.
     gang: how many members, each asking for `demand`, start together in one centre, all or none.
-    after: jobs that must have succeeded before it starts.
+    after: jobs that must have succeeded before it starts. preemptions: how often it had to make way before.
+    checkpoint_every_s: how often it saves what it has done; None: never.
     """
 
     id: str
@@ -107,6 +108,8 @@ class QueuedJob:
     staging_s: float = 0.0
     gang: int = 1
     after: tuple[str, ...] = ()
+    preemptions: int = 0
+    checkpoint_every_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class RunningJob:
     """A job that holds its demand on a node, from the moment it was given the node, until at most `ends_by_at`.
 
     more: the nodes of a gang's other members, each of which holds the demand too; a node may come more than once.
+    A job that is being stopped has an `ends_by_at` that is past.
     """
 
     id: str
@@ -123,6 +127,9 @@ class RunningJob:
     started_at: float
     ends_by_at: float
     more: tuple[str, ...] = ()
+    priority: Priority = "normal"
+    preemptions: int = 0
+    checkpoint_every_s: float | None = None
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -172,6 +179,9 @@ class Policy:
     one when that does not delay it. reservations: how many blocked jobs of one kind (centres and accelerators) get a
     reserved start. most_starts: how many jobs one plan may start. Raises ValueError when half_life_s is not over zero.
 
+    preemptions: how many running jobs may have to make way in one plan (0: none ever), preemptions_per_job: how often
+    one job, preempt_after_s: only for a job whose reserved start is further away than that (`preemption.py`).
+
     Where a job runs is weighed when one of these is over zero (`siting.py`): staging_weight, seconds a second of
     staging; price_s, seconds a yuan; carbon_s, seconds a kg of CO2. Then a job may also be held back for a better
     centre without room, while it has waited less than longest_hold_s (0: never), if that is better even when each
@@ -186,6 +196,9 @@ class Policy:
     backfill: bool = True
     reservations: int = 1
     most_starts: int | None = None
+    preemptions: int = 0
+    preemptions_per_job: int = 2
+    preempt_after_s: float = 300.0
     staging_weight: float = 0.0
     price_s: float = 0.0
     carbon_s: float = 0.0

@@ -158,6 +158,9 @@ class JobSpec(BaseModel):
     outputs: list[FileName] = Field([], max_length=200)
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field({}, max_length=32)
     centre: str | None = Field(None, max_length=40)
+    checkpoint_every_s: int | None = Field(
+        None, ge=1, le=30 * 86_400, description="每隔多少秒存一次断点；让出资源时只按此后的工作计损失"
+    )
     after: list[Predecessor] = Field(
         [], max_length=100, description="先要成功的作业：作业号，或同一批提交中的序号 #0、#1 …"
     )

@@ -13,7 +13,8 @@ from typing import Literal
 JobState = Literal["queued", "starting", "running", "succeeded", "failed", "cancelled"]
 AttemptState = Literal["prepared", "submitting", "submitted", "running", "ended"]
 # `lost`: nobody can say how it ended. `returned`: it is proven that the command never began.
-Outcome = Literal["succeeded", "failed", "cancelled", "lost", "returned"]
+# `preempted`: it was stopped to make way and its job queues again.
+Outcome = Literal["succeeded", "failed", "cancelled", "lost", "returned", "preempted"]
 
 JOB_STATES: tuple[JobState, ...] = ("queued", "starting", "running", "succeeded", "failed", "cancelled")
 FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})

@@ -76,6 +76,10 @@ class Timeline:
         self.reserved: list[Reserved] = []
         self._at: dict[int, list[Reserved]] = {}
 
+    def at(self, place: int) -> list[Reserved]:
+        """The reservations on a node by start, then job id."""
+        return self._at.get(place, [])
+
     def blocker(self, place: int, amounts: Amounts, ends_by_at: float) -> Reserved | None:
         """The first reservation by start, then job id, that a job started now and running until then would delay."""
         for kept in self._at.get(place, ()):

@@ -121,7 +121,8 @@ class Hall:
     def objections(self, spec: JobSpec, time_limit_s: int, now: datetime) -> list[Row]:
         """What makes it impossible that the job ever runs: {field, code, reason}."""
         document = spec.document() | {"time_limit_s": time_limit_s}
-        job = queued_job({"id": "", "org": self.org, "spec": document, "queued_at": now, "not_before_at": None})
+        fresh = {"queued_at": now, "not_before_at": None, "preemptions": 0}
+        job = queued_job({"id": "", "org": self.org, "spec": document, **fresh})
         found = objections(job, self.board, now.timestamp())
         # Before the first agent has come nobody knows what will fit.
         is_empty = not self.network.nodes
@@ -163,7 +164,7 @@ def running(session: Session) -> tuple[RunningJob, ...]:
 
 
 def queued_job(row: Row) -> QueuedJob:
-    """A job's row as the plan sees it; row: id, org, spec, queued_at, not_before_at."""
+    """A job's row as the plan sees it; row: id, org, spec, queued_at, not_before_at, preemptions."""
     spec = row["spec"]
     return QueuedJob(
         id=row["id"],
@@ -177,4 +178,6 @@ def queued_job(row: Row) -> QueuedJob:
         centres=(spec["centre"],) if spec["centre"] else (),
         gang=spec.get("gang", 1),
         after=tuple(spec.get("after", ())),
+        preemptions=row["preemptions"],
+        checkpoint_every_s=spec.get("checkpoint_every_s"),
     )

@@ -131,6 +131,7 @@ def shown(job: Row) -> Row:
         "resources": spec["resources"],
         "gang": spec.get("gang", 1),
         "after": spec.get("after", []),
+        "preemptions": job["preemptions"],
         "command": spec["command"],
         "labels": job["labels"],
         "outputs": job["outputs"],

@@ -100,6 +100,11 @@ class Moves:
         attempt = self._attempts.get(attempt["id"], attempt)
         if is_gang and attempt["state"] == "ended":
             return
+        if attempt["preempted_for"] and ending.outcome == "cancelled" and job["cancel_at"] is None:
+            words = (
+                f"为作业 {attempt['preempted_for']} 让出资源（第 {job['preemptions'] + 1} 次），回到队列，保留排队次序"
+            )
+            ending = Ending("preempted", words, ending.exit_code)
         self._end_attempt(attempt, job, ending, usage)
         if job["attempt"] != attempt["epoch"] or job["state"] in states.FINAL:
             return
@@ -150,16 +155,27 @@ class Moves:
             is_cancelled=job["cancel_at"] is not None,
         )
         values: Row = {"exit_code": ending.exit_code}
-        if ending.outcome == "returned":
+        if ending.outcome == "preempted":
+            values["preemptions"] = job["preemptions"] + 1
+        elif ending.outcome == "returned":
             values["returns"] = job["returns"] + 1
         elif ending.outcome != "succeeded":
             values["failures"] = job["failures"] + 1
         if step.state == "queued":
             values["not_before_at"] = self.now + timedelta(seconds=step.pause_s)
-            if ending.outcome != "returned":  # it has had nothing yet, so it keeps its place
+            if ending.outcome not in ("returned", "preempted"):  # it has not failed, so it keeps its place
                 values["queued_at"] = self.now
         values["outputs"] = (outputs or {}) if step.state == "succeeded" else {}
         self.job(job, step.state, step.reason, **values)
+
+    def make_way(self, job: Row, by: str) -> None:
+        """Stops a running job for another; one that was stopped or has ended meanwhile is left alone."""
+        for attempt in self.members(job):
+            if attempt["state"] == "running" and not attempt["cancel"]:
+                self.note_attempt(attempt, cancel=True, preempted_for=by)
+                self.note(job, reason=f"正在为作业 {by} 让出资源：等待命令结束", reason_code="preempted")
+            elif attempt["state"] in ("prepared", "submitting"):
+                self.end(attempt, job, Ending("returned", f"为作业 {by} 让出资源，命令没有开始"))
 
     def write(self) -> None:
         """Stores everything that was collected."""

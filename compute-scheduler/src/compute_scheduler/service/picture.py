@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.resources import Resources
-from compute_scheduler.domain.snapshot import Policy, QueuedJob, RunningJob, Snapshot
+from compute_scheduler.domain.snapshot import Policy, Priority, QueuedJob, RunningJob, Snapshot
 from compute_scheduler.service import admission
 from compute_scheduler.service.moves import demand_of
 from compute_scheduler.settings import Settings
@@ -50,7 +50,7 @@ class Picture:
         self._network: admission.Network | None = None
         self._queueing: set[str] = set()  # centres whose engines keep work waiting
         self._held: dict[str, RunningJob] = {}
-        self._sizes: dict[str, tuple[Resources, float]] = {}
+        self._sizes: dict[str, Size] = {}
         self._ends: deque[tuple[float, Kind]] = deque()
 
     def look(self, session: Session, now: datetime, clock: float) -> Board:
@@ -76,7 +76,9 @@ class Picture:
         if nodes:  # it may have ended before the next look
             first, *more = nodes
             ends_by_at = at + job.time_limit_s
-            self._held[job_id] = RunningJob(job_id, job.tenant, job.demand, first, at, ends_by_at, tuple(more))
+            standing = _size(job).standing
+            held = RunningJob(job_id, job.tenant, job.demand, first, at, ends_by_at, tuple(more), *standing)
+            self._held[job_id] = held
 
     def _look_at_network(self, session: Session, now: datetime) -> None:
         seen = admission.network(session, self.settings, now)
@@ -118,20 +120,22 @@ class Picture:
             ids, fresh = store.queue(session, org, limit, known)
             made = {row["id"]: admission.queued_job(row) for row in fresh}
             self.reasons |= {row["id"]: (row["reason_code"], row["reason"]) for row in fresh}
-            self._sizes |= {job.id: (job.demand, job.time_limit_s) for job in made.values()}
+            self._sizes |= {job.id: _size(job) for job in made.values()}
             queued |= {job_id: made.get(job_id) or known[job_id] for job_id in ids}
         return queued
 
     def _alive(self, session: Session) -> dict[str, RunningJob]:
         rows = store.holders(session)
         strange = [row.job for row in rows if row.job not in self._sizes]
-        for job_id, spec in store.specs(session, strange).items():
-            self._sizes[job_id] = (demand_of(spec), float(spec["time_limit_s"]))
+        for job_id, (spec, preemptions) in store.specs(session, strange).items():
+            known = (spec["priority"], preemptions, spec.get("checkpoint_every_s"))
+            self._sizes[job_id] = Size(demand_of(spec), float(spec["time_limit_s"]), known)
         alive: dict[str, RunningJob] = {}
         for row in rows:
-            demand, time_limit_s = self._sizes[row.job]
+            size = self._sizes[row.job]
             began = (row.running_at or row.prepared_at).timestamp()
-            run = RunningJob(row.job, row.org, demand, row.node, began, began + time_limit_s)
+            ends_by_at = began if row.cancel else began + size.time_limit_s  # one that is being stopped ends now
+            run = RunningJob(row.job, row.org, size.demand, row.node, began, ends_by_at, (), *size.standing)
             if (other := alive.get(row.job)) is not None:  # members of a gang hold a share each, until each has ended
                 run = replace(run, more=other.nodes)
             alive[row.job] = run
@@ -155,11 +159,23 @@ class Picture:
             kind = _kind(job)
             if lately[kind] and not job.more and now - job.started_at < YOUNG_S and self._keeps_waiting(job.node):
                 lately[kind] -= 1
-                seen[job.id] = RunningJob(job.id, job.tenant, job.demand, "", job.started_at, job.ends_by_at)
+                seen[job.id] = replace(job, node="")
         return seen
 
     def _keeps_waiting(self, node: str) -> bool:
         return node.partition("/")[0] in self._queueing
+
+
+class Size(NamedTuple):
+    """What a job holds while it runs. standing: its priority, how often it made way, how often it saves."""
+
+    demand: Resources
+    time_limit_s: float
+    standing: tuple[Priority, int, float | None]
+
+
+def _size(job: QueuedJob) -> Size:
+    return Size(job.demand, job.time_limit_s, (job.priority, job.preemptions, job.checkpoint_every_s))
 
 
 def _kind(job: RunningJob) -> Kind:

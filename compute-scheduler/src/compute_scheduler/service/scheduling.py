@@ -7,6 +7,7 @@ finds its token gone and writes nothing.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,6 +55,7 @@ class Scheduler:
         self._renew_at = 0.0
         self.picture = Picture(settings, self.policy)
         self._swept = self._pruned = 0.0
+        self._preempted = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Plans whenever something of its database is committed in this process, and every interval, until stopped."""
@@ -97,9 +99,24 @@ class Scheduler:
         if not board.queued:
             return 0
         steps.reached("schedule:before-plan")
-        decisions = plan_board(board, now.timestamp(), self.policy)
+        decisions = plan_board(board, now.timestamp(), self._policy(clock))
+        if decisions.preemptions:
+            self._preempted = clock
         steps.reached("schedule:before-writing")
         return self._apply(decisions, now)
+
+    def _policy(self, clock: float) -> Policy:
+        """The policy of this plan: now and then one may let running jobs make way."""
+        settings = self.settings
+        if not settings.compute_scheduler_preemption:
+            return self.policy
+        is_due = clock - self._preempted >= settings.compute_scheduler_preempt_every_s
+        return replace(
+            self.policy,
+            preemptions=settings.compute_scheduler_preempt_most if is_due else 0,
+            preemptions_per_job=settings.compute_scheduler_preempt_per_job,
+            preempt_after_s=settings.compute_scheduler_preempt_after_s,
+        )
 
     def _has_lease(self, clock: float) -> bool:
         lease_s = self.settings.compute_scheduler_lease_s
@@ -124,14 +141,17 @@ class Scheduler:
 
     def _apply(self, decisions: Decisions, now: datetime) -> int:
         changed = self._changed_reasons(decisions)
-        if not (decisions.starts or decisions.refusals or changed):
+        if not (decisions.starts or decisions.refusals or decisions.preemptions or changed):
             return 0
         started = 0
         with self.database.transaction() as session:
             token = self._fenced(session)
             wanted = [start.job_id for start in decisions.starts] + [item.job_id for item in decisions.refusals]
-            jobs = store.lock_jobs(session, wanted)
+            jobs = store.lock_jobs(session, [*wanted, *(item.job_id for item in decisions.preemptions)])
             moves = Moves(session, now)
+            for item in decisions.preemptions:
+                if item.job_id in jobs:
+                    moves.make_way(jobs[item.job_id], item.by)
             for start in decisions.starts:
                 self.picture.leaves(start.job_id, start.nodes, now.timestamp())
                 job = jobs.get(start.job_id)

@@ -148,6 +148,7 @@ class Submissions:
             "attempt": 0,
             "failures": 0,
             "returns": 0,
+            "preemptions": 0,
             "exit_code": None,
             "outputs": {},
             "not_before_at": None,

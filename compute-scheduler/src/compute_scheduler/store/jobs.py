@@ -23,6 +23,7 @@ _JOB_CHANGES = (
     "attempt",
     "failures",
     "returns",
+    "preemptions",
     "exit_code",
     "outputs",
     "not_before_at",
@@ -40,6 +41,7 @@ _ATTEMPT_CHANGES = (
     "usage",
     "log_bytes",
     "cancel",
+    "preempted_for",
     "submitting_at",
     "submitted_at",
     "running_at",
@@ -211,6 +213,7 @@ _QUEUED_COLUMNS = (
     jobs.c.priority,
     jobs.c.queued_at,
     jobs.c.not_before_at,
+    jobs.c.preemptions,
     jobs.c.reason_code,
     jobs.c.reason,
 )
@@ -236,9 +239,10 @@ def queue(session: Session, org: str, limit: int, known: Container[str]) -> tupl
     return ids, [dict(row) for row in _rows_of(session, _QUEUED_COLUMNS, fresh).mappings()] if fresh else []
 
 
-def specs(session: Session, ids: Sequence[str]) -> dict[str, Row]:
-    """Specifications of jobs."""
-    return {row.id: row.spec for row in _rows_of(session, (jobs.c.id, jobs.c.spec), ids)} if ids else {}
+def specs(session: Session, ids: Sequence[str]) -> dict[str, tuple[Row, int]]:
+    """Specifications of jobs, and how often each made way."""
+    columns = (jobs.c.id, jobs.c.spec, jobs.c.preemptions)
+    return {row.id: (row.spec, row.preemptions) for row in _rows_of(session, columns, ids)} if ids else {}
 
 
 def _rows_of(session: Session, columns: tuple[sa.Column[Any], ...], ids: Sequence[str]) -> sa.Result[Any]:
@@ -280,12 +284,12 @@ def holding(session: Session) -> list[tuple[Row, Row]]:
 
 
 _HOLDERS = sa.select(
-    attempts.c.job, attempts.c.org, attempts.c.node, attempts.c.prepared_at, attempts.c.running_at
+    attempts.c.job, attempts.c.org, attempts.c.node, attempts.c.prepared_at, attempts.c.running_at, attempts.c.cancel
 ).where(attempts.c.state != sa.literal_column("'ended'"))
 
 
 def holders(session: Session) -> list[sa.Row[Any]]:
-    """Attempts that hold a node: job, org, node, prepared_at, running_at."""
+    """Attempts that hold a node: job, org, node, prepared_at, running_at, cancel."""
     return [*session.execute(_HOLDERS)]
 
 

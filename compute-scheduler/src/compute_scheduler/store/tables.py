@@ -81,6 +81,7 @@ jobs = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("returns", sa.Integer, nullable=False),
+    sa.Column("preemptions", sa.Integer, nullable=False),
     sa.Column("exit_code", sa.Integer),
     sa.Column("outputs", sa.JSON, nullable=False),
     sa.Column("not_before_at", UtcDateTime),
@@ -117,6 +118,8 @@ attempts = sa.Table(
     sa.Column("log_bytes", sa.BigInteger, nullable=False),
     sa.Column("fence", sa.BigInteger, nullable=False),
     sa.Column("cancel", sa.Boolean, nullable=False),
+    # The job that it is stopped for.
+    sa.Column("preempted_for", sa.String(40)),
     sa.Column("prepared_at", UtcDateTime, nullable=False),
     sa.Column("submitting_at", UtcDateTime),
     sa.Column("submitted_at", UtcDateTime),

@@ -94,6 +94,7 @@ ATTEMPT_STATES = {
     "cancelled": mark("已取消"),
     "lost": mark("结果未知"),
     "returned": mark("未开始，退回"),
+    "preempted": mark("让出资源"),
 }
 PRIORITIES = {"high": mark("高"), "normal": mark("普通"), "low": mark("低")}
 CENTRE_KINDS = {"region": mark("区域中心"), "industry": mark("行业中心"), "edge": mark("边缘中心")}
