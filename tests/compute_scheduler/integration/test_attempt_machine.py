@@ -250,7 +250,7 @@ class AttemptMachine(RuleBasedStateMachine):
             new = Picture(self.network.settings, Policy()).look(session, now, self.network.clock)
             for scheduler in self.network.schedulers.values():
                 kept = scheduler.picture.look(session, now, self.network.clock)
-                for part in ("centres", "tenants", "usages", "queued", "running", "timed"):
+                for part in ("centres", "tenants", "usages", "queued", "running", "conditional", "outcomes"):
                     assert getattr(kept, part) == getattr(new, part), part
                 assert kept.index.nodes == new.index.nodes
                 assert plan_board(kept, now.timestamp(), Policy()) == plan_board(new, now.timestamp(), Policy())
