@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import csv
+import functools
 import io
+import itertools
 import random
+import shutil
+import tempfile
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from brain_kit.database import Database
-from compute_scheduler.service import ledger, settlement
+from compute_scheduler.service import control, ledger, settlement
 from compute_scheduler.service.errors import (
     AlreadyReversed,
     CorrectionInvalid,
@@ -22,6 +30,8 @@ from compute_scheduler.service.errors import (
 )
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.store.ledger_tables import ledger as ledger_table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from tests.compute_scheduler.books import (
@@ -116,6 +126,111 @@ def test_shuffled_and_repeated_records_leave_the_same_books(
     assert [total(one) for one in [database, *books]] == [0] * 5
     for one in books:
         one.close()
+
+
+@given(st.permutations(range(8)), st.lists(st.integers(1, 9), min_size=1, max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_any_order_and_any_batches_leave_the_same_books(order: list[int], sizes: list[int]) -> None:
+    """Eight records, each told once or more in any order and any batches, beside the same told once in order."""
+    books = _known_books()
+    told = [books.records[place] for place in (*order, *order[: sizes[0]])]
+    with books.fresh() as other:
+        for size in itertools.cycle(sizes):
+            with other.transaction() as session:
+                ledger.post(session, [row | {"id": 0} for row in told[:size]])
+            told = told[size:]
+            if not told:
+                break
+        assert state(other) == books.expected
+        assert total(other) == 0
+
+
+class KnownBooks:
+    """Eight records over three price lists and two centres, and the books that they make when told in order."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="books"))
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
+        template = Database(f"sqlite:///{self.folder}/template.db", name="compute-scheduler")
+        template.migrate("compute_scheduler")
+        two_centres(template)
+        set_prices(template, accelerator_hour={"*": "3.333333"})
+        set_prices(template, core_hour="2", valid_from=START + timedelta(hours=5))
+        set_prices(template, centre="c2", core_hour="0.7", valid_from=START + timedelta(hours=9))
+        with template.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        template.close()
+        self.records = [
+            record(
+                number,
+                org=(TENANT, NEIGHBOUR, ORG)[number % 3],
+                centre=("c1", "c2")[number % 2],
+                outcome=("succeeded", "failed", "lost")[number // 3],
+                started_at=START + timedelta(hours=2 * number),
+                wall_s=12_345.678 + 7001 * number,
+                accelerator_s={"H20": 1000 / (number + 1)},
+            )
+            for number in range(8)
+        ]
+        with self.fresh() as one:
+            with one.transaction() as session:
+                ledger.post(session, [row | {"id": 0} for row in self.records])
+            self.expected = state(one)
+
+    @contextlib.contextmanager
+    def fresh(self) -> Iterator[Database]:
+        """A ledger without entries."""
+        path = self.folder / "copy.db"
+        for old in self.folder.glob("copy.db*"):
+            old.unlink()
+        shutil.copy(self.folder / "template.db", path)
+        database = Database(f"sqlite:///{path}", name="compute-scheduler")
+        yield database
+        database.close()
+
+
+@functools.cache
+def _known_books() -> KnownBooks:
+    return KnownBooks()
+
+
+def test_members_stopped_because_another_was_lost_cost_nothing(database: Database) -> None:
+    """Three members ran; the lost one takes two along, which end as cancelled by nobody's wish: all free, also anew."""
+    network = Network(database)
+    network.open()
+    listed = set_prices(database)
+    job = network.submit(gang=3)
+    network.schedule()
+    members = [order["attempt"] for order in network.pull()["orders"]]
+    for member, nonce in [*zip(members, "abc", strict=True)] * 2:
+        network.ask(member, nonce * 32)
+    network.open(held=members[:2])
+    for member, nonce in zip(members[:2], "ab", strict=True):
+        network.end(member, nonce * 32, cause="cancelled", exit_code=None)
+    ledger.post_pending(database)
+    found = entries(database, job=job)
+    assert sorted(item["outcome"] for item in found) == ["cancelled", "cancelled", "lost"]
+    assert {(item["charge"], item["amount"]) for item in found} == {("providers_fault", "0.000000")}
+    stopped = next(int(item["id"]) for item in found if item["outcome"] == "cancelled")
+    anew = ledger.correct(database, OPERATOR, stopped, kind="reprice", price_list=listed, reason="x")[1]
+    assert (anew["charge"], anew["amount"]) == ("providers_fault", "0.000000")
+
+
+def test_a_gang_that_somebody_cancelled_is_paid_for(database: Database) -> None:
+    """By the tenant's own wish: what ran is charged."""
+    network = Network(database)
+    network.open()
+    set_prices(database)
+    job = network.submit(gang=2)
+    network.schedule()
+    members = [order["attempt"] for order in network.pull()["orders"]]
+    for member, nonce in [*zip(members, "ab", strict=True)] * 2:
+        network.ask(member, nonce * 32)
+    control.cancel(database, network.actor, job)
+    for member, nonce in zip(members, "ab", strict=True):
+        network.end(member, nonce * 32, cause="cancelled", exit_code=None, run_s=3600.0)
+    ledger.post_pending(database)
+    assert [item["charge"] for item in entries(database, job=job)] == ["charged", "charged"]
 
 
 def test_two_posters_at_once_post_nothing_twice(database: Database) -> None:

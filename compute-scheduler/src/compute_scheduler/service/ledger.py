@@ -25,12 +25,15 @@ from compute_scheduler.service.errors import AlreadyReversed, CorrectionInvalid,
 from compute_scheduler.service.metrics import LedgerMetrics
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.store import centres
+from compute_scheduler.store import jobs as attempts
 from compute_scheduler.store import ledger as store
 
 Row = dict[str, Any]
 BATCH = 500
 LOOK_EVERY_S = 1.0
 PLATFORM = "platform"
+# What was nobody's to pay stays so under other prices.
+_FREE = {"providers_fault": "lost", "taken_back": "preempted"}
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,24 @@ def post(session: Session, records: list[Row]) -> int:
     fresh = {row["attempt"]: row for row in records}
     known = store.known_attempts(session, fresh)
     books = Books.load(session)
-    entries = [entry for attempt, row in fresh.items() if attempt not in known for entry in entries_of(row, books)]
+    # A member that is stopped because another was lost ends as cancelled, and by nobody's wish.
+    stopped = [attempt for attempt, row in fresh.items() if row["outcome"] == "cancelled"]
+    faults = attempts.gangs_at_fault(session, stopped, rules.PROVIDERS_FAULT | rules.TAKEN_BACK)
+    entries = [
+        entry
+        for attempt, row in fresh.items()
+        if attempt not in known
+        for entry in entries_of(row, books, faults.get(attempt))
+    ]
     store.insert_entries(session, entries)
     return len(entries)
 
 
-def entries_of(record: Row, books: Books) -> list[Row]:
-    """The entries of one accounting record: a stretch for each price list that was in force while it ran."""
+def entries_of(record: Row, books: Books, fault: str | None = None) -> list[Row]:
+    """The entries of one accounting record: a stretch for each price list that was in force while it ran.
+
+    fault: the outcome of another member of its gang that it was stopped for.
+    """
     usage = usage_of(record)
     base = {
         "attempt": record["attempt"],
@@ -104,7 +118,8 @@ def entries_of(record: Row, books: Books) -> list[Row]:
         "posted_at": utc_now(),
     }
     stretches = rules.cut(usage, books.moments(record["centre"]))
-    return [_entry(base | {"segment": number}, stretch, books, None) for number, stretch in enumerate(stretches)]
+    outcome = fault or record["outcome"]
+    return [_entry(base | {"segment": n}, stretch, books, outcome) for n, stretch in enumerate(stretches)]
 
 
 def usage_of(record: Row) -> Usage:
@@ -120,11 +135,11 @@ def usage_of(record: Row) -> Usage:
     )
 
 
-def _entry(base: Row, usage: Usage, books: Books, prices: PriceList | None) -> Row:
-    """One entry; prices: instead of those in force when the stretch began."""
+def _entry(base: Row, usage: Usage, books: Books, outcome: str, prices: PriceList | None = None) -> Row:
+    """One entry, charged by an outcome; prices: instead of those in force when the stretch began."""
     found = prices or rules.in_force(books.lists.values(), base["centre"], usage.started_at)
     factors = rules.factors_at(books.factors.get(base["centre"], []), usage.started_at)
-    charge = rules.charge_of(base["outcome"], found)
+    charge = rules.charge_of(outcome, found)
     items = rules.priced(usage, found, charge)
     energy = rules.energy_uwh(usage, factors)
     amount = sum(item.amount for item in items)
@@ -181,7 +196,8 @@ def correct(
         if kind == "reprice":
             prices = _list_for(books, entry, price_list)
             anew = base | {"revision": revision + 1, "kind": "repriced", "reverses": None}
-            added.append(_entry(anew, _usage_of_entry(entry), books, prices))
+            outcome = str(_FREE.get(entry["charge"], entry["outcome"]))
+            added.append(_entry(anew, _usage_of_entry(entry), books, outcome, prices))
         ids = store.insert_entries(session, added)
         detail = {"entries": ids, "reason": reason, "price_list": price_list}
         audit.record(session, principal, action=f"ledger.{kind}", object=str(entry_id), detail=detail)

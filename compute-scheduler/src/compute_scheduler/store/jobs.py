@@ -305,3 +305,17 @@ def has_news(session: Session, centre: str, ending: set[str]) -> bool:
     """Whether a centre's agent has work to take, or attempts to end beside those in `ending`."""
     found = session.execute(_NEWS, {"centre": centre, "limit": len(ending) + 1})
     return any(row.state == "prepared" or row.id not in ending for row in found)
+
+
+def gangs_at_fault(session: Session, members: Iterable[str], outcomes: Iterable[str]) -> dict[str, str]:
+    """By attempt the outcome of another member of its gang that ended in one of the outcomes, if there is one."""
+    gangs = {attempt: attempt.rpartition(".")[0] for attempt in members if attempt.count(".") == 2}
+    if not gangs:
+        return {}
+    jobs_of_gangs = sorted({gang.partition(".")[0] for gang in gangs.values()})
+    chosen = sa.text(f"attempt.job IN (SELECT value FROM {rows_of_list(session, 'ids', 'text')})")
+    query = sa.select(attempts.c.job, attempts.c.epoch, attempts.c.outcome).where(chosen)
+    query = query.where(attempts.c.outcome.in_(sorted(outcomes))).order_by(attempts.c.id)
+    found = session.execute(query, {"ids": list_parameter(session, jobs_of_gangs)})
+    worst = {f"{row.job}.{row.epoch}": row.outcome for row in found}
+    return {attempt: worst[gang] for attempt, gang in gangs.items() if gang in worst}
