@@ -108,7 +108,7 @@ def test_what_a_part_of_a_gang_holds_is_given_back_in_time(network: Network) -> 
     assert network.job(job_id)["state"] == "starting"
     with network.database.transaction() as session:
         late = utc_now() - timedelta(seconds=network.settings.compute_scheduler_gang_hold_s + 1)
-        session.execute(sa.update(attempts).where(attempts.c.state == "submitted").values(submitted_at=late))
+        session.execute(sa.update(attempts).where(attempts.c.nonce.is_not(None)).values(claimed_at=late))
     network.schedule()
 
     job = network.job(job_id)
@@ -116,6 +116,27 @@ def test_what_a_part_of_a_gang_holds_is_given_back_in_time(network: Network) -> 
     ended = [row for row in network.attempts(job_id) if row["epoch"] == 1]
     assert [(row["state"], row["outcome"]) for row in ended] == [("ended", "returned")] * 3
     assert [network.ask(member, nonce) for member, nonce in zip(members, NONCES, strict=True)] == ["refused"] * 3
+
+
+def wait_in_engine(network: Network, *members: str) -> None:
+    """The centre's own queue holds them, for hours."""
+    waits = [{"attempt": member, "reason": "Slurm 排队"} for member in members]
+    network.exchange.report("c1", network.session, {"claims": [], "logs": [], "ended": [], "waits": waits})
+    with network.database.transaction() as session:
+        session.execute(sa.update(attempts).values(submitted_at=utc_now() - timedelta(hours=9)))
+
+
+def test_waiting_in_the_queue_of_an_engine_is_not_a_hold(network: Network) -> None:
+    """A job or a member that has not asked yet is left there; once all have asked, all begin."""
+    job_id, attempt = network.started()
+    _, members = gang(network, 2)
+    wait_in_engine(network, attempt, *members)
+    network.schedule()
+
+    assert network.attempts(job_id)[0]["state"] == "submitted"
+    assert [network.ask(member, nonce) for member, nonce in zip(members, NONCES, strict=False)] == ["kept", "granted"]
+    assert network.ask(members[0], NONCES[0]) == "granted"
+    assert network.ask(attempt, NONCES[2]) == "granted"
 
 
 def test_a_gang_is_cancelled_as_a_whole(network: Network) -> None:

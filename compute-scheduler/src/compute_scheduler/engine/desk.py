@@ -19,7 +19,7 @@ from pathlib import Path
 
 from compute_scheduler.engine.folder import write_text
 
-_PATH = re.compile(r"/v1/(claims|ended)/(job_[0-9A-Z]{26}\.[0-9]{1,6})")
+_PATH = re.compile(r"/v1/(claims|ended)/(job_[0-9A-Z]{26}\.[0-9]{1,6}(?:\.[0-9]{1,4})?)")
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _REMOTE = re.compile(r"[A-Za-z0-9_.-]{0,80}")
 READ_S = 10.0

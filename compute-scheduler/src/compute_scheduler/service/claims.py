@@ -60,10 +60,9 @@ def _claim_together(moves: Moves, items: Iterable[Mapping[str, Any]], job: Row, 
     members = moves.members(job)
     by_id = {member["id"]: member for member in members}
     for item in items:
-        member = by_id[item["attempt"]]
-        if member["state"] == "submitting" and job["cancel_at"] is None:
-            moves.attempt(member, "submitted", nonce=item["nonce"])
-    come = sum(member["state"] == "submitted" for member in members)
+        if job["cancel_at"] is None:
+            _keep(moves, by_id[item["attempt"]], item["nonce"])
+    come = sum(member["state"] == "submitted" and member["nonce"] is not None for member in members)
     if come == gang_of(job) and job["cancel_at"] is None:
         for member in members:
             moves.attempt(member, "running")
@@ -78,3 +77,11 @@ def _claim_together(moves: Moves, items: Iterable[Mapping[str, Any]], job: Row, 
             answer.granted.append(item["attempt"])
         elif not (is_kept and member["state"] == "submitted"):
             answer.refused.append(item["attempt"])
+
+
+def _keep(moves: Moves, member: Row, nonce: str) -> None:
+    """Binds a member that nobody has asked for to the copy that asks now."""
+    if member["nonce"] is None and member["state"] == "submitting":
+        moves.attempt(member, "submitted")
+    if member["nonce"] is None and member["state"] == "submitted":
+        moves.note_attempt(member, nonce=nonce, claimed_at=moves.now)

@@ -174,7 +174,7 @@ class Moves:
             if attempt["state"] == "running" and not attempt["cancel"]:
                 self.note_attempt(attempt, cancel=True, preempted_for=by)
                 self.note(job, reason=f"正在为作业 {by} 让出资源：等待命令结束", reason_code="preempted")
-            elif attempt["state"] in ("prepared", "submitting"):
+            elif attempt["state"] in ("prepared", "submitting", "submitted"):
                 self.end(attempt, job, Ending("returned", f"为作业 {by} 让出资源，命令没有开始"))
 
     def write(self) -> None:

@@ -42,6 +42,7 @@ _ATTEMPT_CHANGES = (
     "log_bytes",
     "cancel",
     "preempted_for",
+    "claimed_at",
     "submitting_at",
     "submitted_at",
     "running_at",
@@ -125,7 +126,8 @@ def members(session: Session, job_id: str, epoch: int) -> list[Row]:
 
 def waiting_members(session: Session, since: datetime) -> list[Row]:
     """Members of gangs that came before a moment and still wait for the others."""
-    query = sa.select(attempts).where((attempts.c.state == "submitted") & (attempts.c.submitted_at < since))
+    has_come = (attempts.c.state == "submitted") & attempts.c.nonce.is_not(None)
+    query = sa.select(attempts).where(has_come & (attempts.c.claimed_at < since))
     return [dict(row) for row in session.execute(query.order_by(attempts.c.id)).mappings()]
 
 

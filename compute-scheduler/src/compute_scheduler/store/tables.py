@@ -123,6 +123,8 @@ attempts = sa.Table(
     sa.Column("prepared_at", UtcDateTime, nullable=False),
     sa.Column("submitting_at", UtcDateTime),
     sa.Column("submitted_at", UtcDateTime),
+    # When a member of a gang asked first; the others may come later.
+    sa.Column("claimed_at", UtcDateTime),
     sa.Column("running_at", UtcDateTime),
     sa.Column("ended_at", UtcDateTime),
     sa.Index("attempt_alive", "job", "rank", unique=True, sqlite_where=_alive, postgresql_where=_alive),
