@@ -95,13 +95,16 @@ class Proof:
 class DroppingProxy:
     """Hands requests on and throws the answers of some away: they were done, and nobody hears of it.
 
-    dropped: the end of paths whose answers are lost, each request's first.
+    dropped: the end of paths whose answers are lost, each request's first. before: called with the path of each
+    request before it is handed on. ca_file: who signed the target's certificate, when not the machine's own.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, ca_file: Path | None = None) -> None:
         self.dropped = ""
         self.drops = 0
-        proxy, pool = self, urllib3.PoolManager(retries=False, timeout=20.0)
+        self.before: Callable[[str], None] = lambda path: None
+        proxy = self
+        pool = urllib3.PoolManager(retries=False, timeout=20.0, ca_certs=str(ca_file) if ca_file else None)
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -113,11 +116,15 @@ class DroppingProxy:
             def do_DELETE(self) -> None:
                 self._hand_on()
 
+            def do_PATCH(self) -> None:
+                self._hand_on()
+
             def _hand_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+                proxy.before(self.path)
                 answer = pool.request(self.command, target + self.path, body=body or None, headers=headers)
-                if proxy.dropped and self.path.endswith(proxy.dropped):
+                if self.command == "POST" and proxy.dropped and self.path.endswith(proxy.dropped):
                     proxy.drops += 1
                     self.close_connection = True
                     return

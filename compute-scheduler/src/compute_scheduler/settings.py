@@ -90,7 +90,7 @@ class Settings(PlatformSettings):
         1800.0, gt=0, description="Seconds after which a simulation is stopped."
     )
     compute_scheduler_job_beat_s: float = Field(
-        5.0, gt=0, le=60, description="Seconds between two signs of life of a job in Slurm or Ray."
+        5.0, gt=0, le=60, description="Seconds between two signs of life of a job in a cluster with a queue of its own."
     )
     compute_scheduler_engine_look_s: float = Field(
         1.0, gt=0, le=60, description="Least seconds between two looks of an agent at its cluster."
@@ -103,3 +103,10 @@ class Settings(PlatformSettings):
         60.0, ge=0, le=86_400,
         description="Seconds that a job which has not begun waits for a silent cluster before it queues again.",
     )  # fmt: skip
+    compute_scheduler_kubernetes_accelerators: dict[str, str] = Field(
+        {"gpu": "nvidia.com/gpu"},
+        description="JSON object: each kind of accelerator that jobs may name, and its resource in Kubernetes.",
+    )
+    compute_scheduler_kubernetes_kept_s: int = Field(
+        3600, ge=0, description="Seconds that a Job stays in Kubernetes once its result is recorded."
+    )

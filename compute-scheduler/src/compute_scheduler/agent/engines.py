@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from compute_scheduler.engine.cluster import Cluster
 from compute_scheduler.engine.contract import Engine
 from compute_scheduler.settings import Settings
 
-KINDS = ("local", "slurm")
+KINDS = ("local", "slurm", "kubernetes")
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class EngineUnclear(ValueError):
@@ -23,8 +25,9 @@ class EngineUnclear(ValueError):
 class EngineOptions:
     """What an operator says of an engine.
 
-    url: of slurmrestd. token_file: with the JWT. shared: folder that the agent and the nodes
-    both see under this path. desk: host:port where copies ask whether they may begin; the host as nodes reach it.
+    url: of slurmrestd or the API server of Kubernetes. token_file: with the JWT, or the service account's token.
+    shared: folder that the agent and the nodes both see under this path. desk: host:port where copies ask whether they
+    may begin; the host as nodes reach it. ca_file and what follows are Kubernetes's, see `JobOptions`.
     """
 
     kind: str = "local"
@@ -36,6 +39,14 @@ class EngineOptions:
     partition: str = ""
     shared: Path | None = None
     desk: str = "127.0.0.1:0"
+    ca_file: Path | None = None
+    namespace: str = ""
+    image: str = ""
+    service_account: str = ""
+    claim: str = ""
+    kueue_queue: str = ""
+    scheduler: str = ""
+    volcano_queue: str = ""
 
 
 def engine_of(root: Path, settings: Settings, options: EngineOptions) -> Engine:
@@ -44,8 +55,6 @@ def engine_of(root: Path, settings: Settings, options: EngineOptions) -> Engine:
         from compute_scheduler.engine.local import LocalEngine
 
         return LocalEngine(root, limits_of(settings), options.cores, options.memory_mb)
-    if not options.url.startswith(("http://", "https://")):
-        raise EngineUnclear("--engine-url 应为集群接口的地址，例如 http://slurm.example.cn:6820")
     from compute_scheduler.engine.batch import BatchEngine, BatchSettings
 
     host, port = _address(options.desk)
@@ -63,10 +72,14 @@ def engine_of(root: Path, settings: Settings, options: EngineOptions) -> Engine:
             settings.compute_scheduler_engine_patience_s,
         ),
     )
-    return BatchEngine(root, _cluster(options), batch)
+    return BatchEngine(root, _cluster(options, settings), batch)
 
 
-def _cluster(options: EngineOptions) -> Cluster:
+def _cluster(options: EngineOptions, settings: Settings) -> Cluster:
+    if options.kind == "kubernetes":
+        return _kubernetes(options, settings)
+    if not options.url.startswith(("http://", "https://")):
+        raise EngineUnclear("--engine-url 应为集群接口的地址，例如 http://slurm.example.cn:6820")
     if options.kind == "slurm":
         from compute_scheduler.engine.slurm import Slurm
 
@@ -74,6 +87,35 @@ def _cluster(options: EngineOptions) -> Cluster:
             raise EngineUnclear("--token-file 应为存有 Slurm 令牌的文件（scontrol token 的输出）")
         return Slurm(options.url, options.token_file, options.user or getpass.getuser(), options.partition)
     raise EngineUnclear(f"没有名为 {options.kind} 的引擎，可用：{'、'.join(KINDS)}")
+
+
+def _kubernetes(options: EngineOptions, settings: Settings) -> Cluster:
+    """Where the agent is a pod itself, its service account says what was not said."""
+    from compute_scheduler.engine.kubernetes import Kubernetes
+    from compute_scheduler.engine.kubernetes_jobs import JobOptions
+
+    is_inside = not options.url and (_ACCOUNT / "token").is_file()
+    url = "https://kubernetes.default.svc" if is_inside else options.url
+    token_file = options.token_file or (_ACCOUNT / "token" if is_inside else None)
+    ca_file = options.ca_file or (_ACCOUNT / "ca.crt" if is_inside else None)
+    if not url.startswith(("http://", "https://")):
+        raise EngineUnclear("--engine-url 应为 Kubernetes API 的地址，例如 https://10.1.0.5:6443")
+    if token_file is None or not token_file.is_file():
+        raise EngineUnclear("--token-file 应为存有服务账号令牌的文件（kubectl create token 的输出）")
+    if ca_file is not None and not ca_file.is_file():
+        raise EngineUnclear(f"--ca-file 没有这个文件：{ca_file}")
+    if not options.namespace or not options.image:
+        raise EngineUnclear("--engine kubernetes 需要 --namespace（作业所在的命名空间）和 --image（含 bash 的镜像）")
+    if options.shared is None:
+        raise EngineUnclear("--engine kubernetes 需要 --shared：代理和各节点在同一路径下看到的共享目录")
+    if options.volcano_queue and not options.scheduler:
+        raise EngineUnclear("--volcano-queue 需要同时给出 --pod-scheduler volcano")
+    jobs = JobOptions(
+        options.namespace, options.image, options.service_account, options.claim,
+        dict(settings.compute_scheduler_kubernetes_accelerators), options.kueue_queue, options.scheduler,
+        options.volcano_queue, math.ceil(settings.compute_scheduler_engine_lost_s),
+    )  # fmt: skip
+    return Kubernetes(url, token_file, jobs, ca_file, settings.compute_scheduler_kubernetes_kept_s)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -81,7 +81,8 @@ class BatchEngine:
             self._rounds.mark = (self.root / "mark").read_text(encoding="utf-8").strip()
         self._entries.open()
         self._pool = ThreadPoolExecutor(SUBMITTERS, thread_name_prefix="cluster")
-        place = self.settings.shared / "desk"
+        place = self.settings.shared / "desk" / "address"
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
         self._desk = Desk(self.root, place, self.settings.address, self.settings.reach, self._answer)
         self._rounds.look_now()
         self._watch = threading.Thread(target=self._rounds.run, args=(self._stop,), name="cluster-watch", daemon=True)
@@ -310,7 +311,7 @@ class BatchEngine:
             Copied(
                 attempt=folder.attempt,
                 folder=folder.shared,
-                desk=settings.shared / "desk",
+                desk=settings.shared / "desk" / "address",
                 token=entry.token,
                 command=order["command"],
                 env=env,

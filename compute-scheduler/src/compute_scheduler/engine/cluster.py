@@ -53,7 +53,7 @@ class Copy:
 
     remote: the cluster's id, which is no key: it may come again. words: why it waits, or how it ended.
     cause: of an ended one `exit`, `time_limit`, `memory`, `node_failed`, `preempted` or `engine_cancelled`.
-    code: exit code when it is known.
+    code: exit code when it is known. is_kept: the cluster keeps what it knows of this ended one until `release`.
     """
 
     attempt: str
@@ -62,6 +62,7 @@ class Copy:
     cause: str = ""
     code: int | None = None
     words: str = ""
+    is_kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ class Cluster(Protocol):
 
     def cancel(self, copy: Copy) -> None:
         """Ends a job, whether it waits or runs; one that is not there is no error. Raises ClusterSilent."""
+        ...
+
+    def release(self, copy: Copy) -> None:
+        """The result of an ended one with `is_kept` is recorded: the cluster may forget it. Raises ClusterSilent."""
         ...
 
     def close(self) -> None:

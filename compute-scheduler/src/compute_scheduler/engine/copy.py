@@ -2,7 +2,7 @@
 
 Its folder is shared by agent and nodes:
 
-`run`        this script        `desk`   (one level up) where the agent answers, read at each try
+`run`        this script        `desk/address`  (one level up) where the agent answers, read at each try
 `work/`      the job's working folder    `log`  what the command printed
 `beat`       changes while the copy lives
 `stop`       written by the agent: the copy ends its command when it sees it

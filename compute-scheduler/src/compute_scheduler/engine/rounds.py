@@ -83,6 +83,7 @@ class Rounds:
             self.hear({"event": "waits", "reasons": reasons})
         if is_looking and self.look is not None and self.is_known:
             self._end_orphans(self.look)
+            self._release(self.look)
 
     def look_now(self) -> None:
         """Looks at the cluster; without an answer what was seen before is nothing to decide by."""
@@ -169,12 +170,21 @@ class Rounds:
         self._suspects = frozenset(found.keys() - self._suspects)
         self.entries.forget_forgotten(self._began - 100 * FORGOTTEN_S)
 
+    def _release(self, look: Look) -> None:
+        """What has ended and is held no more: the service has recorded it, so the cluster may forget it."""
+        for copy in look.copies:
+            if copy.is_kept and copy.phase == "ended" and self.entries.get(copy.attempt) is None:
+                self._ask(self.cluster.release, copy)
+
     def _cancel(self, copy: Copy) -> None:
+        self._ask(self.cluster.cancel, copy)
+
+    def _ask(self, what: Callable[[Copy], None], copy: Copy) -> None:
         def work() -> None:
             try:
-                self.cluster.cancel(copy)
+                what(copy)
             except ClusterSilent as silent:
-                log.warning("cancel_unanswered", attempt=copy.attempt, remote=copy.remote, error=str(silent))
+                log.warning("cluster_unanswered", attempt=copy.attempt, remote=copy.remote, error=str(silent))
 
         self.later(work)
 

@@ -106,6 +106,9 @@ class Slurm:
         if status != 200 and JOB_UNKNOWN not in map(_number, answer.get("errors", ())):
             raise ClusterSilent(self._why(status, answer))
 
+    def release(self, copy: Copy) -> None:
+        """See Cluster; Slurm forgets by itself, after MinJobAge."""
+
     def close(self) -> None:
         """See Cluster."""
         self._pool.clear()

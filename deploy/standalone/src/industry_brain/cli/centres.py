@@ -136,14 +136,26 @@ def show_quota(org: str, url: str, key: str | None, as_json: bool) -> None:
 )  # fmt: skip
 @click.option("--cores", type=float, default=0.0, help="local: cores to offer; 0: those of the machine")
 @click.option("--memory-mb", type=int, default=0, help="local: memory to offer; 0: three quarters of the machine's")
-@click.option("--engine", "kind", type=click.Choice(["local", "slurm"]), default="local", show_default=True)
-@click.option("--engine-url", "engine_url", default="", help="slurm: address of slurmrestd")
-@click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="slurm: file with the token")
+@click.option(
+    "--engine", "kind", type=click.Choice(["local", "slurm", "kubernetes"]), default="local", show_default=True
+)
+@click.option("--engine-url", "engine_url", default="", help="slurm: address of slurmrestd; kubernetes: of the API")
+@click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="file with the token")
 @click.option("--engine-user", "user", default="", help="slurm: whose token it is; the agent's user by default")
 @click.option("--partition", default="", help="slurm: partition; the cluster's default by default")
 @click.option(
     "--shared", type=click.Path(file_okay=False, path_type=Path), help="folder that agent and nodes see under one path"
 )
+@click.option("--ca-file", type=click.Path(dir_okay=False, path_type=Path), help="kubernetes: who signed the API's key")
+@click.option("--namespace", default="", help="kubernetes: where Jobs are made")
+@click.option("--image", default="", help="kubernetes: image of Jobs, with bash and what jobs need")
+@click.option("--service-account", default="", help="kubernetes: of pods; the namespace's default by default")
+@click.option(
+    "--volume-claim", "claim", default="", help="kubernetes: the claim that is --shared; a host path by default"
+)
+@click.option("--kueue-queue", default="", help="kubernetes: LocalQueue of Kueue that admits Jobs")
+@click.option("--pod-scheduler", "scheduler", default="", help="kubernetes: scheduler of pods, such as volcano")
+@click.option("--volcano-queue", default="", help="kubernetes: queue of Volcano")
 @click.option("--desk", default="127.0.0.1:0", show_default=True, help="host:port where nodes reach this agent")
 def agent(name: str, url: str, key: str, home: Path, **said: Any) -> None:
     """代理 runs the jobs of a computing centre until SIGTERM; jobs outlive it."""

@@ -7,6 +7,7 @@ import click
 from brain_testing.browser import ensure_chromium
 from brain_testing.servers.debian import MissingServer
 from brain_testing.servers.ensemble import Ensemble, stop_on_signals
+from brain_testing.servers.kubernetes_build import ensure_kubernetes
 from brain_testing.servers.packages import ensure_kafka, ensure_postgresql, ensure_versitygw
 from brain_testing.servers.server import ServerFailed
 
@@ -16,7 +17,13 @@ DIR = click.option(
 )  # fmt: skip
 
 
-NEEDED = {"postgres": ensure_postgresql, "kafka": ensure_kafka, "s3": ensure_versitygw, "chromium": ensure_chromium}
+NEEDED = {
+    "postgres": ensure_postgresql,
+    "kafka": ensure_kafka,
+    "s3": ensure_versitygw,
+    "chromium": ensure_chromium,
+    "kubernetes": ensure_kubernetes,
+}
 
 
 @click.group()
@@ -71,7 +78,7 @@ def install() -> None:
     missing = []
     for name, ensure in NEEDED.items():
         try:
-            click.echo(f"{name:9} {ensure()}")
+            click.echo(f"{name:10} {ensure()}")
         except MissingServer as error:
             missing.append(f"{name}: {error}")
     if missing:
