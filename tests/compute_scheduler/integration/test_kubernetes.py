@@ -263,8 +263,8 @@ def test_a_refused_quota_is_the_reason_that_is_shown(here: Space) -> None:
     assert here.yard.ended(job_id)["state"] == "succeeded"
 
 
-def test_what_fails_before_it_claims_queues_again_with_words(here: Space) -> None:
-    """Somebody removes a Job of ours that runs: not by us, so it has failed and says so."""
+def test_a_job_that_somebody_removes_in_kubernetes_says_so(here: Space) -> None:
+    """Not by us, so not `cancelled`: it failed, and may be retried."""
     job_id = here.centre.submit("sleep 60")
     here.yard.wait(job_id, lambda job: job["state"] == "running")
     (item,) = here.of(job_id)

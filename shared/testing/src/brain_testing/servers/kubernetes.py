@@ -208,7 +208,8 @@ class Kubernetes:
             f"--tls-cert-file={keys}/apiserver.crt", f"--tls-private-key-file={keys}/apiserver.key",
             f"--client-ca-file={keys}/ca.crt", f"--token-auth-file={self.folder}/tokens", "--anonymous-auth=false",
             "--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24",
-            "--service-account-issuer=https://kubernetes.default.svc",
+            # Pages come from etcd, so that a list can expire between two of them as it does in a busy cluster.
+            "--feature-gates=ListFromCacheSnapshot=false", "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={keys}/accounts.pub",
             f"--service-account-signing-key-file={keys}/accounts.key",
         ]  # fmt: skip
