@@ -28,7 +28,7 @@ from compute_scheduler.domain.simulation.run import simulate
 
 TENANTS, BURSTING, PROCESSORS, SEEDS = 50, 5, 200, 10
 HOUR, DAY = 3600.0, 86_400.0
-DAYS = 6
+DAYS = 5
 HALF_LIFE_S = DAY
 FAIR_S = PROCESSORS / TENANTS * DAY
 """Processor seconds a day to which each tenant is entitled."""

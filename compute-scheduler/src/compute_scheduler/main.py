@@ -7,6 +7,7 @@ from brain_kit.events.routes import event_routes
 from brain_kit.service import Platform, ServiceRuntime, Worker, create_app
 
 from compute_scheduler.api.agent import agent_routes
+from compute_scheduler.api.carbon import carbon_routes
 from compute_scheduler.api.centres import centre_routes, tenant_routes
 from compute_scheduler.api.files import file_routes
 from compute_scheduler.api.inventory import inventory_routes
@@ -44,6 +45,7 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(tenant_routes(database, settings))
     app.include_router(inventory_routes(database))
     app.include_router(price_routes(database))
+    app.include_router(carbon_routes(database))
     app.include_router(ledger_routes(database))
     app.include_router(settlement_routes(database))
     app.include_router(simulation_routes(database, platform.objects, settings))

@@ -31,6 +31,20 @@ class Settings(PlatformSettings):
     compute_scheduler_most_queued: int = Field(
         100_000, ge=1, description="Jobs of one tenant that may wait; more are refused."
     )
+    compute_scheduler_price_s: float = Field(
+        0.0, ge=0, description="Seconds of waiting that a yuan counts when the centre of a job is chosen; 0: nothing."
+    )
+    compute_scheduler_carbon_s: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds of waiting that a kg of CO2 counts when the centre of a job is chosen; 0: nothing.",
+    )
+    compute_scheduler_longest_hold_s: float = Field(
+        0.0, ge=0, description="Seconds that a job may be held back for a cheaper or cleaner centre without room."
+    )
+    compute_scheduler_wait_weight: float = Field(
+        10.0, ge=1, description="How many seconds each second of predicted wait counts before a job is held back."
+    )
     compute_scheduler_time_limit_s: int = Field(3600, ge=1, description="Time limit of a job that names none.")
     compute_scheduler_preemption: bool = Field(
         False, description="Whether running jobs of a lower priority are stopped and queued again for blocked ones."

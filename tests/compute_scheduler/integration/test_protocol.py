@@ -269,7 +269,7 @@ def test_the_database_itself_refuses_a_second_live_attempt(network: Network) -> 
             job: dict[str, Any] = dict(session.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().one())
             job["state"] = "queued"
             moves = Moves(session, utc_now())
-            moves.prepare(job, centre="c1", nodes=["c1/n1"], fence=1)
+            moves.prepare(job, centre="c1", nodes=["c1/n1"], site=None, fence=1)
             moves.write()
 
     with pytest.raises(sa.exc.IntegrityError):

@@ -34,6 +34,14 @@ def test_a_job_shows_log_attempts_use_and_lineage(operator: Browserless) -> None
     assert operator.get("/jobs/job_none").status == 404
 
 
+def test_a_job_says_why_it_ran_where_it_ran(operator: Browserless) -> None:
+    """What it was to cost there and at the other centre; nothing where nothing is known."""
+    text = operator.text("/jobs/job_succeeded")
+    for part in ("为什么在这里", "zibo-edge-1", "1.2500", "0.0150", "0.1800", "180.0"):
+        assert part in text
+    assert "为什么在这里" not in operator.text("/jobs/job_failed")
+
+
 def test_each_member_of_a_gang_has_its_log(operator: Browserless) -> None:
     """The page says how many members there are and leads to the log of each; the live log is of the same member."""
     text = operator.text("/jobs/job_failed")

@@ -27,6 +27,7 @@ from compute_scheduler.domain.snapshot import Centre, Policy, QueuedJob
 from compute_scheduler.domain.timeline import End, fits
 
 JOULE_PER_KWH = 3.6e6
+ANY = "*"
 _Cost = tuple[float, float | None, float | None, float | None]
 
 
@@ -131,9 +132,14 @@ class Siting:
 
 
 def _amount(shape: Shape, per_unit: Mapping[str, float]) -> float:
-    """What a shape asks for, times a figure per core, MB or accelerator; resources without a figure count nothing."""
+    """What a shape asks for, times a figure per core, MB or accelerator (`*`: any other kind of accelerator).
+
+    Resources without a figure count nothing.
+    """
     total = 0.0
     for name, units in shape.total:
         if name in per_unit:
             total += per_unit[name] * (units / MILLI if name == "cores" else units)
+        elif ANY in per_unit and name not in ("cores", "memory_mb"):
+            total += per_unit[ANY] * units
     return total

@@ -24,9 +24,9 @@ class Centre:
 
     state: only an `open` centre gets new jobs; `drained` finishes what it has, `lost` has stopped its heartbeat.
     cost: centres with less are tried first; equal ones are filled together.
-    prices: yuan an hour for a core, a MB or an accelerator, by resource name; empty: not told. tariff: what they are
-    multiplied with by the hour, such as peak and valley 峰谷电价. power_w: watts of a core or accelerator in use;
-    empty: not told. carbon: intensity of its electricity, gCO2/kWh; None: not told.
+    prices: yuan an hour for a core, a MB or an accelerator, by resource name (`*`: any other accelerator); empty: not
+    told. tariff: what they are multiplied with by the hour, such as peak and valley 峰谷电价. power_w: watts of a core
+    or accelerator in use; empty: not told. carbon: intensity of its electricity, gCO2/kWh; None: not told.
     """
 
     id: str

@@ -25,6 +25,7 @@ from compute_scheduler.domain.snapshot import (
     Usage,
 )
 from compute_scheduler.domain.spec import JobSpec
+from compute_scheduler.service.costs import Told, centre_of
 from compute_scheduler.service.errors import NoQuota
 from compute_scheduler.service.moves import demand_of
 from compute_scheduler.service.tenancy import Actor
@@ -59,8 +60,9 @@ def network(session: Session, settings: Settings, now: datetime) -> Network:
     rows = centres.all_centres(session)
     tenants = accounts.all_tenants(session)
     nodes = centres.all_nodes(session)
+    told = Told.load(session)
     return Network(
-        tuple(Centre(row["id"], row["title"], _centre_state(row, now)) for row in rows),
+        tuple(centre_of(row, _centre_state(row, now), told, now) for row in rows),
         tuple(
             Node(row["id"], row["centre"], resources(row["cores"], row["memory_mb"], row["accelerators"]), row["state"])
             for row in nodes

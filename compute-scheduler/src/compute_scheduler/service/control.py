@@ -158,6 +158,7 @@ def _shown_attempt(attempt: Row) -> Row:
         "reason": attempt["reason"],
         "exit_code": attempt["exit_code"],
         "usage": attempt["usage"],
+        "site": attempt["site"],
         "log_bytes": attempt["log_bytes"],
         **{name: rfc3339(attempt[name]) if attempt[name] else None for name in _ATTEMPT_TIMES},
     }

@@ -59,8 +59,11 @@ class Moves:
         attempt |= values
         self._attempts[attempt["id"]] = attempt
 
-    def prepare(self, job: Row, *, centre: str, nodes: Sequence[str], fence: int) -> None:
-        """Makes the next attempt of a queued job, one a member of a gang; nodes: that of each member."""
+    def prepare(self, job: Row, *, centre: str, nodes: Sequence[str], site: Row | None, fence: int) -> None:
+        """Makes the next attempt of a queued job, one a member of a gang.
+
+        nodes: that of each member. site: what the whole job costs there (`costs.kept`).
+        """
         epoch, is_gang = job["attempt"] + 1, len(nodes) > 1
         where = f"{centre} 的 {len(set(nodes))} 个节点（{len(nodes)} 个成员）" if is_gang else nodes[0]
         self.job(job, "starting", f"已分配到 {where}，等待代理启动", attempt=epoch, exit_code=None)
@@ -78,6 +81,7 @@ class Moves:
                 "usage": {},
                 "log_bytes": 0,
                 "fence": fence,
+                "site": site,
                 "cancel": False,
                 "prepared_at": self.now,
             }

@@ -23,6 +23,7 @@ from compute_scheduler.domain.outcomes import Ending
 from compute_scheduler.domain.plan import plan_board
 from compute_scheduler.domain.snapshot import Policy
 from compute_scheduler.service import admission
+from compute_scheduler.service.costs import kept
 from compute_scheduler.service.moves import Moves
 from compute_scheduler.service.picture import Picture
 from compute_scheduler.settings import Settings
@@ -50,7 +51,13 @@ class Scheduler:
         self.database = database
         self.settings = settings
         self.holder = holder
-        self.policy = Policy(most_starts=MOST_STARTS)
+        self.policy = Policy(
+            most_starts=MOST_STARTS,
+            price_s=settings.compute_scheduler_price_s,
+            carbon_s=settings.compute_scheduler_carbon_s,
+            wait_weight=settings.compute_scheduler_wait_weight,
+            longest_hold_s=settings.compute_scheduler_longest_hold_s,
+        )
         self._token: int | None = None
         self._renew_at = 0.0
         self.picture = Picture(settings, self.policy)
@@ -156,7 +163,7 @@ class Scheduler:
                 self.picture.leaves(start.job_id, start.nodes, now.timestamp())
                 job = jobs.get(start.job_id)
                 if job is not None and job["state"] == "queued":
-                    moves.prepare(job, centre=start.centre, nodes=start.nodes, fence=token)
+                    moves.prepare(job, centre=start.centre, nodes=start.nodes, site=kept(start), fence=token)
                     started += 1
             for refusal in decisions.refusals:
                 self.picture.leaves(refusal.job_id)

@@ -44,6 +44,22 @@ energy_factors = sa.Table(
     sa.UniqueConstraint("centre", "valid_from", name="energy_factor_from"),
 )
 
+# Carbon intensity of a centre's electricity by the hour, gCO2/kWh, repeated; the newest of a centre is in force for the
+# plan. Rows are added and never changed.
+carbon_series = sa.Table(
+    "carbon_series",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("centre", sa.String(40), sa.ForeignKey("centre.id"), nullable=False, index=True),
+    sa.Column("zone", sa.String(100), nullable=False),
+    sa.Column("start_at", UtcDateTime, nullable=False),
+    sa.Column("values", sa.JSON, nullable=False),
+    sa.Column("source", sa.String(300), nullable=False),
+    sa.Column("as_of", sa.Date, nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
 ledger = sa.Table(
     "ledger",
     metadata,

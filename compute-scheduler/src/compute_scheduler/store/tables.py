@@ -117,6 +117,8 @@ attempts = sa.Table(
     sa.Column("usage", sa.JSON, nullable=False),
     sa.Column("log_bytes", sa.BigInteger, nullable=False),
     sa.Column("fence", sa.BigInteger, nullable=False),
+    # What the whole job was expected to cost there and elsewhere, when its centre was chosen; null: nothing is known.
+    sa.Column("site", sa.JSON(none_as_null=True)),
     sa.Column("cancel", sa.Boolean, nullable=False),
     # The job that it is stopped for.
     sa.Column("preempted_for", sa.String(40)),

@@ -19,6 +19,15 @@ REASONS = {
 }
 
 
+SITE = {
+    "staging_s": 0.0, "money_yuan": 1.25, "energy_kwh": 0.3, "co2_kg": 0.015, "score_s": 15.0,
+    "others": [
+        {"centre": "zibo-edge-1", "staging_s": 0.0, "money_yuan": None, "energy_kwh": 0.3, "co2_kg": 0.18,
+         "score_s": 180.0},
+    ],
+}  # fmt: skip
+
+
 def _job(state: str) -> dict[str, Any]:
     began = None if state == "queued" else "2026-11-21T06:00:05Z"
     ended = None if state == "queued" else "2026-11-21T06:01:07Z"
@@ -28,6 +37,7 @@ def _job(state: str) -> dict[str, Any]:
         "reason": REASONS[state], "exit_code": 0, "log_bytes": 12, "prepared_at": began, "submitting_at": began,
         "submitted_at": began, "running_at": began, "ended_at": ended,
         "usage": {"run_s": 62.0, "cpu_s": 1.25, "peak_memory_mb": 80.5},
+        "site": SITE if state == "succeeded" else None,
     }  # fmt: skip
     gang = 2 if state == "failed" else 1
     spec = {

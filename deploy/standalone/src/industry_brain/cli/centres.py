@@ -14,11 +14,14 @@ from industry_brain.cli.output import connect, connection, show
 
 BASE = "/api/compute-scheduler/v1"
 COLUMNS = ("id", "title", "kind", "owner", "state", "nodes", "cores", "used_cores", "memory_mb", "jobs", "seen_at")
+CARBON_COLUMNS = (
+    "id", "zone", "from", "until", "hours", "least_g_kwh", "mean_g_kwh", "most_g_kwh", "now_g_kwh", "source", "as_of",
+)  # fmt: skip
 
 
 @click.group()
 def centre() -> None:
-    """算力中心 computing centres: list, add, key, drain, open, fence."""
+    """算力中心 computing centres: list, add, key, carbon, drain, open, fence."""
 
 
 @centre.command("list")
@@ -52,6 +55,27 @@ def centre_key(name: str, url: str, key: str | None, as_json: bool) -> None:
         show(api.post(f"{BASE}/centres/{name}/keys"), as_json, ("centre", "id", "key"))
         if not as_json:
             click.echo("密钥只显示这一次，请保存。The key is shown only now; keep it.", err=True)
+
+
+@centre.command("carbon")
+@click.argument("name")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--zone", help="CSV 的列名 the column, if there are several")
+@click.option("--source", help="出处 where the figures come from")
+@click.option("--as-of", help="出处的日期 date of the source, YYYY-MM-DD")
+@connection
+def centre_carbon(name: str, file: Path | None, url: str, key: str | None, as_json: bool, **given: Any) -> None:
+    """逐时碳强度 uploads FILE (hour in UTC, a column a zone, gCO2/kWh); without FILE lists what there is."""
+    with connect(url, key) as api:
+        if file is None:
+            items = api.get(f"{BASE}/centres/{name}/carbon")["items"]
+            show(items, as_json, CARBON_COLUMNS)
+            return
+        if not (given["source"] and given["as_of"]):
+            raise click.UsageError("请用 --source 和 --as-of 写明出处和日期 say the source and its date")
+        body = given | {"csv": file.read_text(encoding="utf-8-sig")}
+        made = api.post(f"{BASE}/centres/{name}/carbon", body)
+        show(made if as_json else [made], as_json, CARBON_COLUMNS)
 
 
 def _set_state(name: str, node: str | None, state: str, given: dict[str, Any]) -> None:

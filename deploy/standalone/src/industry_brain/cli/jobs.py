@@ -17,6 +17,7 @@ from industry_brain.cli.output import connect, connection, show
 
 BASE = "/api/compute-scheduler/v1"
 COLUMNS = ("id", "name", "state", "cores", "memory_mb", "wait_s", "run_s", "exit_code", "reason")
+TERMS = ("staging_s", "money_yuan", "energy_kwh", "co2_kg", "score_s")
 FINAL = ("succeeded", "failed", "cancelled")
 EXIT_OF = {"succeeded": 0, "failed": 8, "cancelled": 9}
 NOT_IN_TIME = 10
@@ -96,6 +97,19 @@ def show_job(job_id: str, url: str, key: str | None, as_json: bool) -> None:
         show([_row(body)], False, COLUMNS)
         columns = ("id", "rank", "centre", "node", "state", "outcome", "exit_code", "running_at", "ended_at", "reason")
         show(body["attempts"], False, columns)
+        if sites := _sites(body["attempts"]):
+            show(sites, False, ("attempt", "centre", "chosen", *TERMS))
+
+
+def _sites(attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Why there: what the whole job was expected to cost at most where it went, and at the other centres."""
+    rows = []
+    for attempt in attempts:
+        site = attempt["site"]
+        if site is not None and attempt["rank"] == 0:
+            rows.append({"attempt": attempt["epoch"], "centre": attempt["centre"], "chosen": "✓", **site})
+            rows += [{"attempt": attempt["epoch"], "chosen": "", **other} for other in site["others"]]
+    return rows
 
 
 @job.command("logs")
