@@ -22,7 +22,8 @@ Cost = tuple[str, float, float | None, float | None, float | None, float]
 
 def amounts(demand: Resources) -> Amounts:
     """Whole units by name."""
-    every = {"cores": demand.milli_cores, "memory_mb": demand.memory_mb, **dict(demand.accelerators)}
+    devices = {kind: demand.share or 1000 * number for kind, number in demand.accelerators}
+    every = {"cores": demand.milli_cores, "memory_mb": demand.memory_mb, **devices}
     return {name: amount for name, amount in every.items() if amount}
 
 

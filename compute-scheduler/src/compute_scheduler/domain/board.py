@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from compute_scheduler.domain.decisions import Reason
+from compute_scheduler.domain.futures import Futures
 from compute_scheduler.domain.holding import hold
 from compute_scheduler.domain.placement import NodeIndex
 from compute_scheduler.domain.quota import QuotaTrees
@@ -19,6 +21,7 @@ from compute_scheduler.domain.snapshot import (
     Centre,
     Node,
     Policy,
+    Popular,
     Priority,
     QueuedJob,
     RunningJob,
@@ -85,6 +88,7 @@ class Board:
         self.outcomes = dict(snapshot.outcomes)
         self.conditional = {job.id: job for job in snapshot.queued if _is_conditional(job)}
         self.groups: dict[tuple[str, Shape], Group] = {}
+        self._futures = Futures(snapshot.popular)
         self._sort_groups()
         self._set_nodes(snapshot.nodes)
         self._count_quotas()
@@ -101,6 +105,7 @@ class Board:
             tuple(self.running.values()),
             tuple(self.usages.values()),
             dict(self.outcomes),
+            self._futures.popular,
         )
 
     def put_centre(self, centre: Centre) -> None:
@@ -135,6 +140,11 @@ class Board:
         """Puts these ends of jobs, which others may have waited for, in the place of all."""
         self.outcomes = dict(outcomes)
 
+    def put_popular(self, popular: tuple[Popular, ...]) -> None:
+        """Replaces what is known of the jobs that come."""
+        self._futures = Futures(popular)
+        self._place_by(self.policy)
+
     # Jobs.
 
     def submit(self, job: QueuedJob) -> None:
@@ -164,16 +174,15 @@ class Board:
         ends_by_at = at + job.time_limit_s
         kept = (job.priority, job.preemptions, job.checkpoint_every_s)
         running = RunningJob(job.id, job.tenant, job.demand, node, at, ends_by_at, more, *kept)
-        self.running[job.id] = running
-        self._hold(running, 1)
+        running = replace(running, demand=self._held_by(running).demand)
+        running = self.running[job.id] = replace(running, devices=self._hold(running, 1))
         return running
 
     def hold_for(self, job: RunningJob) -> None:
         """A job that was not here runs already. Raises ValueError when it is queued or runs here."""
         if job.id in self.running or job.id in self.queued:
             raise ValueError(f"job {job.id} is on the board")
-        self.running[job.id] = job
-        self._hold(job, 1)
+        self.running[job.id] = replace(job, devices=self._hold(job, 1))
 
     def end(self, job_id: str) -> RunningJob:
         """A running job has ended and gives back what it held. Raises KeyError when it does not run."""
@@ -201,6 +210,17 @@ class Board:
             self.policy = policy
             self._sort_groups()
         self.policy = policy
+        self._place_by(policy)
+
+    def _place_by(self, policy: Policy) -> None:
+        """Tells the index by what it chooses; where nothing is known of the jobs to come, best fit is the same."""
+        knows = policy.placement == "fragmentation" and bool(self._futures.popular)
+        self.index.futures = self._futures if knows else None
+
+    def _held_by(self, job: RunningJob) -> Shape:
+        """What each member of a running job holds: of several kinds the one that its node has."""
+        shape, place = self.shapes.of(job.demand, gang=len(job.nodes)), self.index.place.get(job.node)
+        return shape if place is None else self.index.on(place, shape)
 
     def _group(self, job: QueuedJob) -> Group:
         key = (job.tenant, self.shape_of(job))
@@ -227,12 +247,24 @@ class Board:
                 self.total[name] = self.total.get(name, 0) + amount
             self.models.setdefault(Node("", node.centre, node.capacity), [0, 0])[self.index.open[place]] += 1
         self.ends: list[End] = []
-        for job in self.running.values():
-            shape = self.shapes.of(job.demand, gang=len(job.nodes))
-            for place in self._places(job):
-                self.index.change(place, shape, -1)
-                self.ends.append((job.ends_by_at, place, job.id, shape))
+        for job in sorted(self.running.values(), key=_device_order):
+            shape = self._held_by(job)
+            devices = self._take(job, shape, -1)
+            if devices != job.devices:
+                self.running[job.id] = replace(job, devices=devices)
+            self.ends += [(job.ends_by_at, place, job.id, shape) for place in self._places(job)]
         self.ends.sort(key=_end_order)
+        self._place_by(self.policy)
+
+    def _take(self, job: RunningJob, shape: Shape, sign: int) -> tuple[int | None, ...]:
+        """Takes what a job holds from its nodes (sign -1) or gives it back; the devices of which it shares one each."""
+        known = job.devices or (None,) * len(job.nodes)
+        devices = list(known)
+        for number, node in enumerate(job.nodes):
+            place = self.index.place.get(node)
+            if place is not None:
+                devices[number] = self.index.change(place, shape, sign, known[number])
+        return tuple(devices) if shape.share else ()
 
     def _places(self, job: RunningJob) -> list[int]:
         """Where the job runs, as far as its nodes are known."""
@@ -242,7 +274,7 @@ class Board:
         self.quotas = QuotaTrees(self.tenants.values())
         self.held: dict[str, dict[str, int]] = {}
         for job in self.running.values():
-            self.count(job.tenant, self.shapes.of(job.demand, gang=len(job.nodes)), 1)
+            self.count(job.tenant, self._held_by(job), 1)
 
     def count(self, tenant: str, shape: Shape, sign: int) -> None:
         """Adds to what a tenant holds (sign 1) or takes from it (-1)."""
@@ -251,17 +283,19 @@ class Board:
             held[name] = held.get(name, 0) + sign * amount
         self.quotas.add(tenant, shape.total, sign)
 
-    def _hold(self, job: RunningJob, sign: int) -> None:
-        shape = self.shapes.of(job.demand, gang=len(job.nodes))
+    def _hold(self, job: RunningJob, sign: int) -> tuple[int | None, ...]:
+        """A job holds from now on (sign 1) or no more (-1); the devices of which it shares one each."""
+        shape = self._held_by(job)
         self.count(job.tenant, shape, sign)
+        devices = self._take(job, shape, -sign)
         for place in self._places(job):
-            self.index.change(place, shape, -sign)
             end = (job.ends_by_at, place, job.id, shape)
             at = bisect_left(self.ends, end[:3], key=_end_order)
             if sign > 0:
                 self.ends.insert(at, end)
             else:
                 del self.ends[at]
+        return devices
 
 
 def _static(policy: Policy) -> tuple[float, float, float]:
@@ -275,6 +309,11 @@ def _is_conditional(job: QueuedJob) -> bool:
 
 def _order(entry: Entry) -> tuple[float, str]:
     return entry[:2]
+
+
+def _device_order(job: RunningJob) -> tuple[bool, int, float, str]:
+    """Jobs that name their devices first; then the larger parts, as they are harder to place."""
+    return not job.devices, -job.demand.share, job.started_at, job.id
 
 
 def _end_order(end: End) -> tuple[float, int, str]:

@@ -54,17 +54,18 @@ def _place_in(
 ) -> tuple[list[int], Lacking, Reserved | None]:
     """As many members as find a node in the centre; everything is given back."""
     found: list[int] = []
+    devices: list[int | None] = []
     lacking: Lacking = "accelerators"
     blocker: Reserved | None = None
     while len(found) < shape.gang:
         at, lacking, blocker = timeline.best(shape, board.index, ends_by_at, centre)
         if at is None:
             break
-        board.index.change(at, shape, -1)
+        devices.append(board.index.change(at, shape, -1))
         timeline.start(at, shape.amounts, ends_by_at)
         found.append(at)
-    for at in reversed(found):
-        board.index.change(at, shape, 1)
+    for at, device in zip(reversed(found), reversed(devices), strict=True):
+        board.index.change(at, shape, 1, device)
         timeline.start(at, shape.amounts, ends_by_at, 1)
     return found, lacking, blocker
 

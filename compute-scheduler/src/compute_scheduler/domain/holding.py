@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from compute_scheduler.domain import reasons
 from compute_scheduler.domain.decisions import Reason
+from compute_scheduler.domain.resources import ANY_OF, MILLI
 from compute_scheduler.domain.shapes import Shape, amounts_of, members
 from compute_scheduler.domain.snapshot import Centre, Node
 
@@ -23,7 +24,7 @@ def hold(shape: Shape, models: Mapping[Node, Sequence[int]], centres: Mapping[st
     # Centre to the members for which it has room, on all its nodes and on those that take jobs.
     room: dict[str, list[int]] = {}
     for node in allowed:
-        each = members(shape.amounts, dict(amounts_of(node.capacity)), shape.gang)
+        each = _members(shape, node)
         shut, open_ = models[node]
         have = room.setdefault(node.centre, [0, 0])
         have[0] += each * (shut + open_)
@@ -46,7 +47,23 @@ def _is_open(centre: Centre | None) -> bool:
 def _too_large(shape: Shape, allowed: Sequence[Node]) -> Reason:
     """Names the first resource of which no node has enough, if it is one alone."""
     for name, asked in shape.amounts:
-        most = max((dict(amounts_of(node.capacity)).get(name, 0) for node in allowed), default=0)
+        most = max((_most(dict(amounts_of(node.capacity)), name) for node in allowed), default=0)
         if most < asked:
             return reasons.never_fits(name, asked, most)
     return reasons.never_fits(None, 0, 0)
+
+
+def _members(shape: Shape, node: Node) -> int:
+    """How many members of a job an empty node holds, as far as it matters."""
+    one = shape.on(node.capacity.accelerators)
+    if one is None:
+        return 0
+    most = members(one.amounts, dict(amounts_of(node.capacity)), shape.gang)
+    if one.share:
+        most = min(most, dict(node.capacity.accelerators)[one.accelerators[0][0]] * (MILLI // one.share))
+    return most
+
+
+def _most(amounts: Mapping[str, int], name: str) -> int:
+    """The amount of a resource, of a choice of kinds that of the largest."""
+    return max(amounts.get(one, 0) for one in name.split(ANY_OF))

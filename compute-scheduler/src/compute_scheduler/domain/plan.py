@@ -81,6 +81,7 @@ class _Cycle:
         self.timeline = Timeline()
         self.siting = Siting(board.centres, policy, now)
         self.started: list[tuple[QueuedJob, Shape, tuple[int, ...]]] = []
+        self.devices: list[list[int | None]] = []
         self.sites: list[tuple[Site | None, tuple[Site, ...]]] = []
         self.refusals: list[Refusal] = []
         self.waiting: dict[Reason, list[tuple[str, ...]]] = {}
@@ -134,9 +135,9 @@ class _Cycle:
 
     def take_back(self) -> None:
         """Leaves the board as it was."""
-        for job, shape, places in reversed(self.started):
-            for place in places:
-                self.board.index.change(place, shape, 1)
+        for (job, shape, places), devices in zip(reversed(self.started), reversed(self.devices), strict=True):
+            for place, device in zip(reversed(places), reversed(devices), strict=True):
+                self.board.index.change(place, shape, 1, device)
             self.board.count(job.tenant, shape, -1)
 
     def _set_aside(self) -> None:
@@ -176,6 +177,8 @@ class _Cycle:
 
     def _decide(self, job: QueuedJob, shape: Shape) -> tuple[Reason | None, bool]:
         """Starts the job (None), or gives its reason and whether it holds for the whole rest of its group."""
+        if shape.choices:
+            shape = self._affordable(job.tenant, shape)
         failed = self.failed.get(shape)
         has_failed = failed is not None and job.time_limit_s >= failed[0]
         if failed is not None and has_failed and not self._has_room(shape):
@@ -215,6 +218,16 @@ class _Cycle:
                 full.append(site)
         return self._block(job, shape, worst, first)
 
+    def _affordable(self, tenant: str, shape: Shape) -> Shape:
+        """The shape without the kinds of accelerators for which the tenant's quota does not suffice, if some do."""
+        if not self.board.quotas.knows(tenant):
+            return shape
+        short = [one for one in shape.choices if self.board.quotas.shortage(tenant, one.amounts) is not None]
+        if not short or len(short) == len(shape.choices):
+            return short[0] if short else shape
+        left = shape.without([one.accelerators[0][0] for one in short])
+        return self.board.shapes.of(left, shape.centres, shape.home)
+
     def _hold(self, job: QueuedJob, shape: Shape) -> Reason | None:
         """Step 3."""
         if not self.board.quotas.knows(job.tenant):
@@ -238,8 +251,10 @@ class _Cycle:
     def _start(
         self, job: QueuedJob, shape: Shape, places: tuple[int, ...], site: Site | None, others: tuple[Site, ...] = ()
     ) -> None:
+        shape = self.board.index.on(places[0], shape)
+        self.devices.append([])
         for place in places:
-            self.board.index.change(place, shape, -1)
+            self.devices[-1].append(self.board.index.change(place, shape, -1))
             self.timeline.start(place, shape.amounts, self.now + job.time_limit_s)
         self.board.count(job.tenant, shape, 1)
         self.started.append((job, shape, places))

@@ -16,7 +16,7 @@ from compute_scheduler.domain.snapshot import Tenant
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """A quota that does not suffice: the resource, what may still be taken, what is asked for; cores in thousandths.
+    """A quota that does not suffice: the resource, what may still be taken, what is asked for; MB, or thousandths.
 
     never: it would not suffice even if nobody held anything.
     """
@@ -39,8 +39,8 @@ class _Part:
 
 
 def units(name: str, amount: float) -> int:
-    """An amount as exact whole units: thousandths of cores, else as it is."""
-    return round(amount * MILLI) if name == "cores" else round(amount)
+    """An amount as exact whole units: MB of memory, thousandths of all else."""
+    return round(amount) if name == "memory_mb" else round(amount * MILLI)
 
 
 def _available(part: _Part, used: bool) -> int:

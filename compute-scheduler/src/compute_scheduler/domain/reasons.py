@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from compute_scheduler.domain.decisions import Reason
 from compute_scheduler.domain.placement import Lacking
 from compute_scheduler.domain.quota import Shortage
-from compute_scheduler.domain.resources import MILLI
+from compute_scheduler.domain.resources import ANY_OF, MILLI
 from compute_scheduler.domain.shapes import Shape
 from compute_scheduler.domain.snapshot import Node
 
@@ -19,14 +19,14 @@ _NAMES = {"cores": "CPU 核", "memory_mb": "内存"}
 
 def name_of(resource: str) -> str:
     """What people call a resource."""
-    return _NAMES.get(resource, f"加速卡 {resource}")
+    return _NAMES.get(resource, f"加速卡 {resource.replace(ANY_OF, ' 或 ')}")
 
 
 def amount_of(resource: str, units: int) -> str:
     """An amount with its unit."""
     if resource == "cores":
         return f"{units / MILLI:g} 核"
-    return f"{units} MB" if resource == "memory_mb" else f"{units} 张"
+    return f"{units} MB" if resource == "memory_mb" else f"{units / MILLI:g} 张"
 
 
 def tenant_unknown(tenant: str) -> Reason:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
-from compute_scheduler.domain.resources import Resources
+from compute_scheduler.domain.resources import ANY_OF, MILLI, Resources
 
 Amounts = tuple[tuple[str, int], ...]
 
 
 def amounts_of(demand: Resources) -> Amounts:
-    """Resource names with whole units (thousandths of cores), without zeros, cores first."""
-    every = (("cores", demand.milli_cores), ("memory_mb", demand.memory_mb), *demand.accelerators)
+    """Resource names with whole units (thousandths of cores and of devices), without zeros, cores first."""
+    devices = [(kind, demand.share or number * MILLI) for kind, number in demand.accelerators]
+    every = (("cores", demand.milli_cores), ("memory_mb", demand.memory_mb), *devices)
     return tuple((name, amount) for name, amount in every if amount)
 
 
@@ -34,6 +35,8 @@ class Shape:
 
     gang: how many members start together in one centre; 1 is a job on one node. total: what all of them hold.
     kind: jobs of the same centres and kinds of accelerators compete for the same nodes and share reservations.
+    share: thousandths of one device, 0 for whole ones. choices: the same with one kind each, where the job names
+    several of which it takes any, in the order of kinds; empty when it leaves no choice. A gang has none.
     """
 
     demand: Resources
@@ -46,6 +49,22 @@ class Shape:
     gang: int
     total: Amounts
     kind: tuple[tuple[str, ...], tuple[str, ...]]
+    share: int
+    choices: tuple[Shape, ...] = ()
+
+    def on(self, capacity: Amounts) -> Shape | None:
+        """What the job takes on a node with such devices: the first choice of which there are enough, or None."""
+        here = dict(capacity)
+        for one in self.choices or (self,):
+            if all(here.get(kind, 0) >= number for kind, number in one.accelerators):
+                return one
+        return None
+
+    def without(self, kinds: Collection[str]) -> Resources:
+        """The demand with its choices but those of some kinds; at least one choice must be left."""
+        kind, number = self.accelerators[0]
+        left = ANY_OF.join(one for one in kind.split(ANY_OF) if one not in kinds)
+        return replace(self.demand, accelerators=((left, number),))
 
 
 @dataclass(slots=True)
@@ -61,6 +80,8 @@ class Shapes:
         if shape is None:
             where = tuple(sorted(set(centres)))
             amounts = amounts_of(demand)
+            kinds = demand.accelerators[0][0].split(ANY_OF) if demand.accelerators and gang == 1 else []
+            each = [replace(demand, accelerators=((kind, demand.accelerators[0][1]),)) for kind in kinds]
             shape = self.known.get((demand, where, home, gang)) or Shape(
                 demand,
                 where,
@@ -72,6 +93,8 @@ class Shapes:
                 gang,
                 times(amounts, gang),
                 (where, tuple(kind for kind, _ in demand.accelerators)),
+                demand.share,
+                tuple(self.of(one, where, home) for one in each) if len(each) > 1 else (),
             )
             self.known[key] = self.known[demand, where, home, gang] = shape
         return shape

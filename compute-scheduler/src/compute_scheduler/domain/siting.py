@@ -21,7 +21,7 @@ from compute_scheduler.domain import gangs, reasons
 from compute_scheduler.domain.decisions import Reason, Site
 from compute_scheduler.domain.hourly import HOUR_S
 from compute_scheduler.domain.placement import NodeIndex
-from compute_scheduler.domain.resources import MILLI
+from compute_scheduler.domain.resources import ANY_OF, MILLI
 from compute_scheduler.domain.shapes import Shape
 from compute_scheduler.domain.snapshot import Centre, Policy, QueuedJob
 from compute_scheduler.domain.timeline import End, fits
@@ -126,7 +126,7 @@ class Siting:
                 free = freed[place] = index.free(place)
             for name, amount in ended.amounts:
                 free[name] = free.get(name, 0) + amount
-            if fits(shape.amounts, free):
+            if fits(index.on(place, shape).amounts, free):
                 return max(end_at - self.now, 0.0)
         return None
 
@@ -134,12 +134,11 @@ class Siting:
 def _amount(shape: Shape, per_unit: Mapping[str, float]) -> float:
     """What a shape asks for, times a figure per core, MB or accelerator (`*`: any other kind of accelerator).
 
-    Resources without a figure count nothing.
+    Resources without a figure count nothing; of several kinds that it may take the dearest counts.
     """
     total = 0.0
     for name, units in shape.total:
-        if name in per_unit:
-            total += per_unit[name] * (units / MILLI if name == "cores" else units)
-        elif ANY in per_unit and name not in ("cores", "memory_mb"):
-            total += per_unit[ANY] * units
+        other = 0.0 if name in ("cores", "memory_mb") else per_unit.get(ANY, 0.0)
+        figure = max(per_unit.get(one, other) for one in name.split(ANY_OF))
+        total += figure * (units if name == "memory_mb" else units / MILLI)
     return total

@@ -16,6 +16,7 @@ from compute_scheduler.domain.resources import Resources
 CentreState = Literal["open", "drained", "lost"]
 NodeState = Literal["up", "drained", "down"]
 Priority = Literal["low", "normal", "high"]
+Placement = Literal["best-fit", "fragmentation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class RunningJob:
 
     more: the nodes of a gang's other members, each of which holds the demand too; a node may come more than once.
     A job that is being stopped has an `ends_by_at` that is past.
+    devices: for each node the number of the device of which it holds a part; empty: where it fits best.
     """
 
     id: str
@@ -130,6 +132,7 @@ class RunningJob:
     priority: Priority = "normal"
     preemptions: int = 0
     checkpoint_every_s: float | None = None
+    devices: tuple[int | None, ...] = ()
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -150,6 +153,14 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Popular:
+    """A demand that jobs come with, and how often in proportion to others; of the past, never of what is to come."""
+
+    demand: Resources
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The network at one moment. Ids are unique within each part; order has no meaning.
 
@@ -163,6 +174,7 @@ class Snapshot:
     running: tuple[RunningJob, ...] = ()
     usages: tuple[Usage, ...] = ()
     outcomes: Mapping[str, bool] = field(default_factory=dict)
+    popular: tuple[Popular, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +189,9 @@ class Policy:
 
     half_life_s: after so long, past use counts half. backfill: whether later jobs may start before the first blocked
     one when that does not delay it. reservations: how many blocked jobs of one kind (centres and accelerators) get a
-    reserved start. most_starts: how many jobs one plan may start. Raises ValueError when half_life_s is not over zero.
+    reserved start. most_starts: how many jobs one plan may start. placement: which of the nodes that fit a job gets
+    (`placement.py`): the fullest, or the one whose accelerators waste least by it. Raises ValueError when half_life_s
+    is not over zero.
 
     preemptions: how many running jobs may have to make way in one plan (0: none ever), preemptions_per_job: how often
     one job, preempt_after_s: only for a job whose reserved start is further away than that (`preemption.py`).
@@ -204,6 +218,7 @@ class Policy:
     carbon_s: float = 0.0
     wait_weight: float = 1.0
     longest_hold_s: float = 0.0
+    placement: Placement = "fragmentation"
 
     @property
     def weighs_sites(self) -> bool:

@@ -4,7 +4,8 @@ others.
 Specification. Running jobs hold their amounts until their time limits; a reservation holds its job's amounts on its
 node from its start for the job's time limit. A job may start now on a node only if, with all of these, the node is
 never overfull. A new reservation takes the earliest time at which that is so for its job; of several nodes the first
-by id.
+by id. Parts of accelerators are added up here: whether they fit on one device is only seen at the start
+(`placement.py`), so where devices are shared the time of a reservation is the earliest possible and no promise.
 
 Shortcuts, each without effect on the answer:
 - Without reservations a node only grows emptier, so what fits now fits later: only reserved nodes are asked.
@@ -98,7 +99,7 @@ class Timeline:
         blockers: list[Reserved] = []
 
         def is_allowed(place: int) -> bool:
-            blocker = self.blocker(place, shape.amounts, ends_by_at)
+            blocker = self.blocker(place, index.on(place, shape).amounts, ends_by_at)
             if blocker is not None:
                 blockers.append(blocker)
             return blocker is None
@@ -132,12 +133,13 @@ class Timeline:
             if free is None:
                 free = freed[place] = index.free(place)
             shift(free, amounts, 1)
-            if fits(shape.amounts, free) and self.room(place, shape.amounts, free, end_at, end_at + time_limit_s):
+            asked = index.on(place, shape).amounts
+            if fits(asked, free) and self.room(place, asked, free, end_at, end_at + time_limit_s):
                 for same in times:
                     if same[:2] != (end_at, place):
                         break
                     shift(free, same[2], 1)
-                return self.keep(Reserved(job_id, place, end_at, end_at + time_limit_s, shape.amounts, free))
+                return self.keep(Reserved(job_id, place, end_at, end_at + time_limit_s, asked, free))
         return None
 
     def times(self, ends: Iterable[End], now: float) -> Iterable[tuple[float, int, Amounts]]:

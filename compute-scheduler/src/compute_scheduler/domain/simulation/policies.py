@@ -10,6 +10,7 @@ HOUR_S, DAY_S = 3600.0, 86_400.0
 SHORT_FIRST = Policy(priority_s=0.0, fair_share_s=0.0, short_first=5.0, longest_set_back_s=1.5 * DAY_S)
 POLICIES: dict[str, Policy] = {
     "default": Policy(),
+    "best-fit": Policy(placement="best-fit"),
     "fcfs": Policy(priority_s=0.0, fair_share_s=0.0, backfill=False),
     "easy": Policy(priority_s=0.0, fair_share_s=0.0),
     "fair-share": Policy(priority_s=0.0),
