@@ -8,6 +8,7 @@ from compute_scheduler.domain.snapshot import (
     Centre,
     Node,
     Policy,
+    Popular,
     QueuedJob,
     Quota,
     RunningJob,
@@ -26,8 +27,23 @@ times = st.integers(1, 6).map(lambda number: 100.0 * number)
 @st.composite
 def demands(draw: st.DrawFn, most: int = 3) -> Resources:
     """What a job asks for; sometimes nothing, sometimes too much."""
-    kinds = {kind: draw(st.integers(0, 1)) for kind in KINDS} if draw(st.integers(0, 2)) == 0 else {}
+    kinds: dict[str, float] = {}
+    which = draw(st.integers(0, 5))
+    if which < 2:
+        kinds = {kind: draw(st.integers(0, 1)) for kind in KINDS}
+    elif which == 2:
+        kinds = {draw(st.sampled_from(["a", "a", "b", "a|b"])): draw(st.sampled_from([0.3, 0.5, 0.7, 0.81, 1]))}
     return resources(draw(st.integers(0, most)), draw(st.integers(0, most)), kinds)
+
+
+@st.composite
+def capacities(draw: st.DrawFn, most: int = 4, devices: int = 2) -> Resources:
+    """What a node has."""
+    kinds = {kind: draw(st.integers(0, devices)) for kind in KINDS}
+    return resources(draw(st.integers(0, most)), draw(st.integers(0, most)), kinds)
+
+
+popular = st.lists(st.builds(Popular, demands(), st.integers(1, 3).map(float)), max_size=4).map(tuple)
 
 
 @st.composite
@@ -41,10 +57,12 @@ def quotas(draw: st.DrawFn) -> Quota:
 @st.composite
 def queued_jobs(draw: st.DrawFn, number: int) -> QueuedJob:
     """A queued job; a few of a tenant, centre or time that stands in its way."""
+    demand = draw(demands())
+    is_choice = any("|" in kind for kind, _ in demand.accelerators)
     return QueuedJob(
         f"q{number}",
         draw(st.sampled_from(["t0", "t1", "t2", "t0", "t1", "t2", "nobody"])),
-        draw(demands()),
+        demand,
         draw(st.integers(0, 9).map(lambda ago: NOW - 100.0 * ago)),
         draw(times),
         draw(st.sampled_from(["low", "normal", "high"])),
@@ -53,7 +71,7 @@ def queued_jobs(draw: st.DrawFn, number: int) -> QueuedJob:
         draw(st.sampled_from([(), (), (), ("c0",), ("c1", "c0"), ("c9",)])),
         draw(st.sampled_from([None, "c0", "c1"])),
         draw(st.sampled_from([0.0, 100.0])),
-        draw(st.sampled_from([1, 1, 1, 2, 3])),
+        1 if is_choice else draw(st.sampled_from([1, 1, 1, 2, 3])),
         draw(st.sampled_from([(), (), (), (), ("e0",), ("e0", "e1"), ("r0",), ("e0", "r0"), ("e0", "q0")])),
     )
 
@@ -83,7 +101,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         Node(
             f"n{n}",
             draw(st.sampled_from(["c0", "c0", "c1"])),
-            resources(draw(amount), draw(amount), {kind: draw(st.integers(0, 2)) for kind in KINDS}),
+            draw(capacities()),
             draw(st.sampled_from(["up", "up", "up", "up", "drained"])),
         )
         for n in range(draw(st.integers(0, 4)))
@@ -116,7 +134,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     )
     queued = tuple(draw(queued_jobs(number)) for number in range(draw(st.integers(0, 8))))
     outcomes = {"e0": True, "e1": draw(st.booleans())}
-    return Snapshot(centres, nodes, tuple(tenants), queued, tuple(running), usages, outcomes)
+    return Snapshot(centres, nodes, tuple(tenants), queued, tuple(running), usages, outcomes, draw(popular))
 
 
 @st.composite
@@ -183,7 +201,29 @@ def unlike_centres(draw: st.DrawFn) -> Snapshot:
     return Snapshot(centres, nodes, (Tenant("t0"), Tenant("t1")), queued, tuple(running))
 
 
-networks = st.one_of(snapshots(), busy_networks())
+@st.composite
+def shared_networks(draw: st.DrawFn) -> Snapshot:
+    """Nodes with a few devices, part of them shared, and jobs that ask for parts: what fragmentation is about."""
+    parts = st.tuples(st.sampled_from(["a", "a", "a", "b", "a|b"]), st.sampled_from([0.16, 0.3, 0.5, 0.7, 0.84, 1, 2]))
+    asked = st.one_of(st.just(()), st.just(()), *[parts.map(lambda part: (part,))] * 5)
+    sizes = st.builds(lambda cores, part: resources(cores, 0, dict(part)), st.integers(0, 3), asked)
+    nodes = tuple(
+        Node(f"n{n}", "c0", resources(draw(st.integers(4, 9)), 0, draw(st.sampled_from([{"a": 3}, {"a": 2, "b": 1}]))))
+        for n in range(draw(st.integers(1, 3)))
+    )
+    running = tuple(
+        RunningJob(f"r{n}", "t0", resources(1, 0, {"a": part}), nodes[n % len(nodes)].id, 0.0, NOW + draw(times))
+        for n, part in enumerate(draw(st.lists(st.sampled_from([0.3, 0.5, 0.7, 1]), max_size=2 * len(nodes))))
+    )
+    queued = tuple(
+        QueuedJob(f"q{n}", f"t{n % 2}", demand, NOW - 100.0 + n, draw(times))
+        for n, demand in enumerate(draw(st.lists(sizes, min_size=3, max_size=9)))
+    )
+    known = tuple(Popular(demand, 1.0 + n) for n, demand in enumerate(draw(st.lists(sizes, max_size=5))))
+    return Snapshot((Centre("c0", "中心"),), nodes, (Tenant("t0"), Tenant("t1")), queued, running, popular=known)
+
+
+networks = st.one_of(snapshots(), busy_networks(), shared_networks())
 policies = st.builds(
     Policy,
     priority_s=st.sampled_from([0.0, 300.0]),
@@ -197,6 +237,7 @@ policies = st.builds(
     preemptions=st.sampled_from([0, 1, 2, 4]),
     preemptions_per_job=st.sampled_from([1, 2]),
     preempt_after_s=st.sampled_from([0.0, 0.0, 150.0]),
+    placement=st.sampled_from(["best-fit", "fragmentation", "fragmentation"]),
     staging_weight=st.sampled_from([0.0, 1.0]),
     price_s=st.sampled_from([0.0, 0.0, 20.0]),
     carbon_s=st.sampled_from([0.0, 0.0, 20_000.0]),

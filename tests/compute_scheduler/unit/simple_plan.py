@@ -6,12 +6,16 @@ have tests of their own with figures worked out by hand).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from compute_scheduler.domain.fairshare import dominant_share, mean_past
 from compute_scheduler.domain.quota import QuotaTrees
 from compute_scheduler.domain.resources import Resources
 from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, RunningJob, Snapshot
+
+from tests.compute_scheduler.unit.simple_devices import AmpleDevices, Devices, on
 
 CLASS = {"low": -1, "normal": 0, "high": 1}
 Amounts = dict[str, int]
@@ -58,8 +62,17 @@ class Simple:
         self.snapshot, self.now, self.policy = snapshot, now, policy
         self.centres = {centre.id: centre for centre in snapshot.centres}
         self.nodes = sorted(snapshot.nodes, key=lambda node: node.id)
+        self.devices = Devices(snapshot, policy.placement)
+        known = {node.id: node for node in snapshot.nodes}
         self.running = [
-            Held(job.id, job.tenant, node, amounts(job.demand), job.started_at, max(job.ends_by_at, now))
+            Held(
+                job.id,
+                job.tenant,
+                node,
+                amounts(on(job.demand, known[job.node], len(job.nodes)) if job.node in known else job.demand),
+                job.started_at,
+                max(job.ends_by_at, now),
+            )
             for job in snapshot.running
             for node in job.nodes
         ]
@@ -97,8 +110,14 @@ class Simple:
                 checks.append(self.left(node, start))
         else:
             checks.append(self.left(node, start))
-        wanted = {name: amount * times_over for name, amount in amounts(job.demand).items()}
+        if is_now and not self.devices.fits(node, on(job.demand, node, job.gang)):
+            return False
+        wanted = {name: amount * times_over for name, amount in self.wanted(job, node).items()}
         return all(free.get(name, 0) >= amount for free in checks for name, amount in wanted.items())
+
+    def wanted(self, job: QueuedJob, node: Node) -> Amounts:
+        """What each member of the job takes on a node."""
+        return amounts(on(job.demand, node, job.gang))
 
     def share(self, tenant: str) -> float:
         """The tenant's dominant share with the starts so far."""
@@ -114,7 +133,7 @@ class Simple:
                 for name, amount in item.amounts.items():
                     held[name] = held.get(name, 0) + amount
         past = mean_past(usages[tenant], self.now, self.policy.half_life_s) if tenant in usages else {}
-        scaled = {name: amount * (1000.0 if name == "cores" else 1.0) for name, amount in past.items()}
+        scaled = {name: amount * (1.0 if name == "memory_mb" else 1000.0) for name, amount in past.items()}
         busy = {job.tenant for job in self.snapshot.queued}
         busy |= {job.tenant for job in self.snapshot.running if amounts(job.demand)}
         competing = sum(known[name].weight for name in busy if name in known) or 1.0
@@ -137,7 +156,8 @@ class Simple:
         large = [node for node in allowed if node.capacity.covers(job.demand)]
         if not large:
             for name, amount in amounts(job.demand).items():
-                if all(amounts(node.capacity).get(name, 0) < amount for node in allowed):
+                most = [amounts(node.capacity).get(one, 0) for node in allowed for one in name.split("|")]
+                if all(have < amount for have in most):
                     return "never_fits", name
             return "never_fits", None
         fitting = {node.centre for node in large if self.most_members(job, node.centre, only_open=False) >= job.gang}
@@ -152,18 +172,36 @@ class Simple:
         trees = QuotaTrees(self.snapshot.tenants)
         for item in self.running:
             trees.add(item.tenant, item.amounts.items(), 1)
+        job = self.affordable(job)
         short = trees.shortage(job.tenant, {name: a * job.gang for name, a in amounts(job.demand).items()}.items())
         return None if short is None else ("quota_never" if short.never else "quota", short.resource)
+
+    def affordable(self, job: QueuedJob) -> QueuedJob:
+        """The job with the kinds of accelerators for which its tenant's quota suffices; the first when for none."""
+        kinds = job.demand.accelerators[0][0].split("|") if job.demand.accelerators else []
+        if len(kinds) < 2 or job.gang > 1 or job.tenant not in {tenant.id for tenant in self.snapshot.tenants}:
+            return job
+        trees = QuotaTrees(self.snapshot.tenants)
+        for item in self.running:
+            trees.add(item.tenant, item.amounts.items(), 1)
+        number = job.demand.accelerators[0][1]
+        each = {kind: replace(job.demand, accelerators=((kind, number),)) for kind in kinds}
+        left = [kind for kind in kinds if trees.shortage(job.tenant, amounts(each[kind]).items()) is None]
+        return replace(job, demand=replace(job.demand, accelerators=(("|".join(left or kinds[:1]), number),)))
 
     def cost(self, job: QueuedJob, centre: Centre) -> Cost:
         """What a centre costs a job that starts now, second by hundred seconds; unknown counts as the most known."""
         asked = {name: amount * job.gang for name, amount in job.demand.amounts().items()}
+
+        def figured(figures: Mapping[str, float]) -> float:
+            return sum(max(figures.get(one, 0.0) for one in name.split("|")) * n for name, n in asked.items())
+
         seconds = range(int(self.now), int(self.now + job.time_limit_s), 100)
         yuan = kwh = kg = None
         if centre.prices:
             factors = [centre.tariff.at(second) if centre.tariff else 1.0 for second in seconds]
-            yuan = sum(centre.prices.get(name, 0.0) * n for name, n in asked.items()) * sum(factors) * 100 / 3600
-        watts = sum(centre.power_w.get(name, 0.0) * n for name, n in asked.items())
+            yuan = figured(centre.prices) * sum(factors) * 100 / 3600
+        watts = figured(centre.power_w)
         if centre.power_w:
             kwh = watts * len(seconds) * 100 / 3.6e6
         if centre.power_w and centre.carbon:
@@ -221,7 +259,7 @@ class Simple:
             if node.centre == centre and self.is_open(node):
                 number, free = 0, self.left(node, time, False)
                 while number < job.gang and all(
-                    free.get(name, 0) >= (number + 1) * amount for name, amount in amounts(job.demand).items()
+                    free.get(name, 0) >= (number + 1) * amount for name, amount in self.wanted(job, node).items()
                 ):
                     number += 1
                 count += number
@@ -235,9 +273,16 @@ class Simple:
                 number = 0
                 while number < job.gang and all(
                     amounts(node.capacity).get(name, 0) >= (number + 1) * amount
-                    for name, amount in amounts(job.demand).items()
+                    for name, amount in self.wanted(job, node).items()
                 ):
                     number += 1
+                if job.demand.share:
+                    whole = (
+                        dict(node.capacity.accelerators)[on(job.demand, node, job.gang).accelerators[0][0]]
+                        if number
+                        else 0
+                    )
+                    number = min(number, whole * (1000 // job.demand.share))
                 count += number
         return count
 
@@ -258,6 +303,7 @@ class Simple:
     def members_in(self, centre: str, job: QueuedJob) -> tuple[list[Node], Why | None]:
         """One member after another on the node of best fit; afterwards everything is as it was."""
         before, found, why = list(self.running), [], None
+        devices = deepcopy(self.devices)
         member = replace(job, centres=(centre,), gang=1)
         for _ in range(job.gang):
             node = self.best(member)
@@ -265,8 +311,8 @@ class Simple:
                 why = self.lacking(member)
                 break
             found.append(node)
-            self.running.append(self.held(job, node, self.now))
-        self.running = before
+            self.run(job, node)
+        self.running, self.devices = before, devices
         return found, why
 
     def worst(self, whys: list[Why]) -> Why:
@@ -280,10 +326,15 @@ class Simple:
 
     def held(self, job: QueuedJob, node: Node, start: float) -> Held:
         """What the job, or one member of it, holds on a node from a start on."""
-        return Held(job.id, job.tenant, node.id, amounts(job.demand), start, start + job.time_limit_s)
+        return Held(job.id, job.tenant, node.id, self.wanted(job, node), start, start + job.time_limit_s)
+
+    def run(self, job: QueuedJob, node: Node) -> None:
+        """The job, or one member of it, holds its node and devices from now on."""
+        self.devices.take(node, on(job.demand, node, job.gang), self.left(node, None).get("cores", 0))
+        self.running.append(self.held(job, node, self.now))
 
     def best(self, job: QueuedJob, centre: str | None = None) -> Node | None:
-        """The node of best fit."""
+        """The node of the placement."""
         fitting = []
         for number, node in enumerate(self.nodes):
             if centre not in (None, node.centre):
@@ -291,16 +342,17 @@ class Simple:
             if self.is_open(node) and (not job.centres or node.centre in job.centres):
                 free = self.left(node, None)
                 if self.holds(node, job, self.now, is_now=True):
-                    kinds = sum(amount for name, amount in free.items() if name not in ("cores", "memory_mb"))
+                    kinds = sum(self.devices.whole[node.id].values())
                     order = (kinds, free.get("cores", 0), free.get("memory_mb", 0), number)
                     fitting.append((node.centre != job.home, self.centres[node.centre].cost, *order, node))
-        return min(fitting, key=lambda item: item[:-1])[-1] if fitting else None
+        return self.devices.best(fitting, job) if fitting else None
 
     def lacking(self, job: QueuedJob) -> Why:
         """Why no node was found: the code and resource that a job without reservation gets."""
         nodes = [n for n in self.nodes if self.is_open(n) and (not job.centres or n.centre in job.centres)]
-        want = amounts(job.demand)
-        fitting = [n for n in nodes if all(self.left(n, None).get(name, 0) >= want[name] for name in want)]
+        with_devices = [n for n in nodes if self.devices.fits(n, on(job.demand, n, job.gang))]
+        rest = {n.id: {k: v for k, v in self.wanted(job, n).items() if k in ("cores", "memory_mb")} for n in nodes}
+        fitting = [n for n in with_devices if all(self.left(n, None).get(k, 0) >= v for k, v in rest[n.id].items())]
         if fitting:
             late = [
                 held
@@ -308,14 +360,12 @@ class Simple:
                 for held in self.reserved
                 if held.node == node.id
                 and held.starts < self.now + job.time_limit_s
-                and any(self.left(node, held.starts).get(name, 0) < want[name] for name in want)
+                and any(self.left(node, held.starts).get(k, 0) < v for k, v in self.wanted(job, node).items())
             ]
             return "reservation", min((held.starts, held.job_id) for held in late)[1]
-        kinds = [name for name in want if name not in ("cores", "memory_mb")]
-        nodes = [n for n in nodes if all(self.left(n, None).get(name, 0) >= want[name] for name in kinds)]
-        if not nodes:
-            return "priority", "、".join(kinds)
-        if not any(self.left(n, None).get("cores", 0) >= want.get("cores", 0) for n in nodes):
+        if not with_devices:
+            return "priority", "、".join(kind for kind, _ in job.demand.accelerators) or "cores"
+        if not any(self.left(n, None).get("cores", 0) >= job.demand.milli_cores for n in with_devices):
             return "priority", "cores"
         return "priority", "memory_mb"
 
@@ -367,23 +417,29 @@ class Cycle(Simple):
                 left.append(job)
         return left
 
+    def drop(self, told: object, why: Why) -> Why:
+        """All jobs alike wait for the same reason from now on."""
+        self.dropped[told] = why
+        return why
+
     def decide(self, job: QueuedJob) -> Why | None:
         """Steps 3 to 6; None when the job starts."""
+        told = (job.tenant, job.demand, tuple(sorted(set(job.centres))), job.home, job.gang)
+        whole, job = job, self.affordable(job)
         shape = (job.demand, tuple(sorted(set(job.centres))), job.home, job.gang)
         kind = (shape[1], tuple(name for name, _ in job.demand.accelerators))
         twin = self.failed.get(shape)
         has_failed = twin is not None and twin[0] <= job.time_limit_s
         has_room = self.kept.get(kind, 0) < self.policy.reservations
-        if (job.tenant, shape) in self.dropped:
-            return self.dropped[job.tenant, shape]
+        if told in self.dropped:
+            return self.dropped[told]
         if twin is not None and has_failed and not has_room:
-            return twin[1]
-        reason = self.hold(job)
+            return self.drop(told, twin[1]) if not twin[0] else twin[1]
+        reason = self.hold(whole)
         if reason is None and not self.policy.backfill and kind in self.blocked:
             reason = ("priority", None)
         if reason is not None:
-            self.dropped[job.tenant, shape] = reason
-            return reason
+            return self.drop(told, reason)
         is_held_back = False
         if self.policy.staging_weight or self.policy.price_s or self.policy.carbon_s:
             nodes, why, is_held_back = self.weighed(job)
@@ -393,7 +449,8 @@ class Cycle(Simple):
             return why
         if why is None:
             self.plain.starts.append((job.id, tuple(node.id for node in nodes)))
-            self.running += [self.held(job, node, self.now) for node in nodes]
+            for node in nodes:
+                self.run(job, node)
             return None
         if not has_failed:
             self.failed[shape] = (job.time_limit_s if why[0] == "reservation" else 0.0, why)
@@ -430,7 +487,9 @@ class Cycle(Simple):
         names = {item.id for item in gone}
         self.running = [held for held in running if held.job_id not in names]
         self.reserved = [held for held in reserved if held.job_id != job.id]
+        devices, self.devices = self.devices, AmpleDevices(self.snapshot, "best-fit")
         fits = self.holds(node, job, self.now, is_now=True)
+        self.devices = devices
         self.running, self.reserved = running, reserved
         return fits
 

@@ -249,3 +249,60 @@ def test_of_two_jobs_waiting_lifts_the_older_past_any_weight() -> None:
     snapshot = network([node("n", 10), node("m", 1)], queue, runs, usages=(past,))
 
     assert [start.job_id for start in plan(snapshot, NOW, weights).starts] == ["old"]
+
+
+def test_parts_of_a_device_share_it_until_it_is_full() -> None:
+    """Two devices: parts of 0.5 and 0.5 share one, a whole one takes the other, then 0.1 waits for an accelerator."""
+    jobs = [job("a", 1, cards={"A100": 0.5}), job("b", 1, cards={"A100": 0.5}), job("c", 1, cards={"A100": 1})]
+    told = network([node("n", 9, A100=2)], [*jobs, job("d", 1, cards={"A100": 0.1})])
+    decisions = plan(told, NOW, Policy())
+
+    assert [name for name, _ in started(decisions)] == ["a", "b", "c"]
+    assert why(decisions, "d").code == "resources"
+    assert why(decisions, "d").words == "加速卡 A100不足，已在节点 n 预留开始时间"
+
+
+def test_parts_on_two_devices_leave_no_whole_one() -> None:
+    """0.7 and 0.6 are on two devices: 0.7 of a device is left in all, but of neither more than 0.4."""
+    runs = [RunningJob(f"r{part}", "t", resources(1, 0, {"A100": part}), "n", NOW, NOW + HOUR) for part in (0.7, 0.6)]
+    told = network([node("n", 9, A100=2)], [job("a", 1, cards={"A100": 0.5}), job("b", 1, cards={"A100": 0.4})], *runs)
+
+    assert started(plan(told, NOW, Policy(reservations=0))) == [("b", "n")]
+
+
+def test_a_job_of_several_kinds_takes_one_that_its_quota_allows() -> None:
+    """A100 is first by name but not in the quota of t; u has no limit. Both nodes are large enough."""
+    limited = Tenant("t", Quota({"A100": 1.0, "V100": 9.0}))
+    jobs = [job("a", 1, cards={"V100|A100": 2}), job("b", 1, tenant="u", cards={"V100|A100": 2})]
+    told = network([node("x", 4, A100=2), node("y", 4, V100=2)], jobs, tenants=(limited, Tenant("u")))
+    decisions = plan(told, NOW, Policy())
+
+    assert dict(started(decisions)) == {"a": "y", "b": "x"}
+
+
+def test_a_job_of_kinds_that_no_quota_allows_waits_for_quota() -> None:
+    """Neither kind suffices: the reason names the first."""
+    limited = Tenant("t", Quota({"A100": 1.0, "V100": 1.0}))
+    told = network([node("x", 4, A100=2)], [job("a", 1, cards={"V100|A100": 2})], tenants=(limited,))
+    reason = why(plan(told, NOW, Policy()), "a")
+
+    assert (reason.code, reason.resource) == ("quota_never", "A100")
+
+
+def test_a_job_too_large_for_every_kind_names_them() -> None:
+    """The most of any of the kinds is told."""
+    told = network([node("x", 4, A100=2), node("y", 4, V100=1)], [job("a", 1, cards={"V100|A100": 3})])
+
+    assert (
+        why(plan(told, NOW, Policy()), "a").words
+        == "加速卡 A100 或 V100：单个节点最多 2 张，本作业要 3 张，请减小申请量"
+    )
+
+
+@pytest.mark.parametrize(
+    "asked", [{"a": 1.5}, {"a": 0.0004}, {"a": 0.5, "b": 1}, {"a|b": 1, "c": 1}, {"a|": 1}, {"a": -1}]
+)
+def test_amounts_of_accelerators_that_cannot_be_are_refused(asked: dict[str, float]) -> None:
+    """Parts of one device only, parts and choices alone, and no empty kind."""
+    with pytest.raises(ValueError, match=r"accelerator|never negative"):
+        resources(1, 0, asked)

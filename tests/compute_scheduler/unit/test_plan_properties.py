@@ -20,13 +20,15 @@ from hypothesis import strategies as st
 
 from tests.compute_scheduler.unit.networks import (
     NOW,
-    demands,
+    capacities,
     networks,
     policies,
     queued_jobs,
+    shared_networks,
     unlike_centres,
     weighing,
 )
+from tests.compute_scheduler.unit.simple_devices import on
 from tests.compute_scheduler.unit.simple_plan import amounts, simple_plan
 
 many = settings(max_examples=300, deadline=None)
@@ -36,8 +38,17 @@ some = settings(max_examples=150, deadline=None)
 def after(snapshot: Snapshot, decisions: Decisions) -> Snapshot:
     """The network once the starts were made."""
     nodes = {start.job_id: start for start in decisions.starts}
+    known = {node.id: node for node in snapshot.nodes}
     started = tuple(
-        RunningJob(job.id, job.tenant, job.demand, nodes[job.id].node, NOW, NOW + job.time_limit_s, nodes[job.id].more)
+        RunningJob(
+            job.id,
+            job.tenant,
+            on(job.demand, known[nodes[job.id].node], job.gang),
+            nodes[job.id].node,
+            NOW,
+            NOW + job.time_limit_s,
+            nodes[job.id].more,
+        )
         for job in snapshot.queued
         if job.id in nodes
     )
@@ -75,6 +86,19 @@ def test_the_plan_is_what_its_specification_says(told: tuple[Snapshot, Policy]) 
     assert answers == simple.waits | {job_id: answers[job_id] for job_id in cut}
     assert [(kept.job_id, kept.node, kept.start_at, kept.end_at) for kept in ours.reservations] == simple.reservations
     assert {item.job_id: item.by for item in ours.preemptions} == simple.preemptions
+
+
+@some
+@given(shared_networks(), st.sampled_from([1, 2, 16]), st.sampled_from([0, 1]))
+def test_parts_of_accelerators_go_where_the_specification_says(snapshot: Snapshot, most: int, reserved: int) -> None:
+    """However few nodes the placement looks at: the same nodes, and the same devices, as those show in what fits."""
+    policy = Policy(reservations=reserved)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(placement, "CANDIDATES", most)
+        ours, simple = plan(snapshot, NOW, policy), simple_plan(snapshot, NOW, policy)
+
+    assert [(start.job_id, start.nodes) for start in ours.starts] == simple.starts
+    assert {job_id: (reason.code, reason.resource) for job_id, reason in ours.waits()} == simple.waits
 
 
 @some
@@ -138,6 +162,45 @@ def test_no_node_is_ever_overfull(snapshot: Snapshot, policy: Policy) -> None:
 
 
 @some
+@given(shared_networks(), policies)
+def test_no_device_is_given_twice(snapshot: Snapshot, policy: Policy) -> None:
+    """Parts of one device never make more than it; devices that are shared and whole ones never more than there are.
+
+    Counted anew from what runs after the starts, where what ran before fits.
+    """
+    before = Board(snapshot, policy)
+    if not fits_on_devices(before):
+        return
+    board = Board(snapshot, policy)
+    for start in plan_board(board, NOW, policy).starts:
+        board.start(start.job_id, start.node, NOW, start.more)
+
+    assert fits_on_devices(board)
+
+
+def fits_on_devices(board: Board) -> bool:
+    """Whether what runs fits on the devices that it names."""
+    for node in board.index.nodes:
+        whole: dict[str, int] = {}
+        parts: dict[tuple[str, int | None], int] = {}
+        for job in board.running.values():
+            for number, at in enumerate(job.nodes):
+                for kind, devices in job.demand.accelerators if at == node.id else ():
+                    if job.demand.share:
+                        part = (kind, job.devices[number])
+                        parts[part] = parts.get(part, 0) + job.demand.share
+                    else:
+                        whole[kind] = whole.get(kind, 0) + devices
+        for kind in {*whole, *[kind for kind, _ in parts]}:
+            shared = [kind for name, _ in parts if name == kind]
+            if whole.get(kind, 0) + len(shared) > dict(node.capacity.accelerators).get(kind, 0):
+                return False
+        if max(parts.values(), default=0) > 1000:
+            return False
+    return True
+
+
+@some
 @given(networks, policies)
 def test_no_quota_is_exceeded_by_a_start(snapshot: Snapshot, policy: Policy) -> None:
     """Each start, in the order given, fits into what its tenant may still take."""
@@ -146,10 +209,12 @@ def test_no_quota_is_exceeded_by_a_start(snapshot: Snapshot, policy: Policy) -> 
         for _ in job.nodes:
             trees.add(job.tenant, amounts(job.demand).items(), 1)
     jobs = {job.id: job for job in snapshot.queued}
+    nodes = {node.id: node for node in snapshot.nodes}
 
     for start in plan(snapshot, NOW, policy).starts:
         job = jobs[start.job_id]
-        all_of_it = {name: amount * job.gang for name, amount in amounts(job.demand).items()}
+        held = amounts(on(job.demand, nodes[start.node], job.gang))
+        all_of_it = {name: amount * job.gang for name, amount in held.items()}
         assert trees.shortage(job.tenant, all_of_it.items()) is None
         trees.add(job.tenant, all_of_it.items(), 1)
 
@@ -220,7 +285,7 @@ def change_network(board: Board, what: str, draw: Callable[..., Any]) -> None:
     """One random change of a node, centre or tenant."""
     if what == "node" and board.index.nodes:
         node = draw(st.sampled_from(board.index.nodes))
-        board.put_nodes([Node(node.id, node.centre, draw(demands(4)), draw(st.sampled_from(["up", "down"])))])
+        board.put_nodes([Node(node.id, node.centre, draw(capacities()), draw(st.sampled_from(["up", "down"])))])
     elif what == "centre" and board.centres:
         centre = draw(st.sampled_from([*board.centres.values()]))
         board.put_centre(Centre(centre.id, centre.name, draw(st.sampled_from(["open", "lost"]))))

@@ -124,3 +124,43 @@ def clusters(folder: Path) -> tuple[Path, str, str, str, str]:
     second.write_text(head + "z,1,60,2\n", encoding="utf-8")
     carbon.write_text("hour_utc,coal,hydro\n2022-01-01T00:00Z,550,50\n", encoding="utf-8")
     return first, "--trace", str(second), "--carbon", str(carbon)
+
+
+NODES = "sn,cpu_milli,memory_mib,gpu,model\nn-0,8000,1000,10,T4\n"
+PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\np,500,10,1,1000,T4\n"
+
+
+def test_a_pod_list_is_packed_beside_published_fgd(tmp_path: Path) -> None:
+    """Thirteen whole GPUs are asked for, ten are there; the first twelve ask for 120 %."""
+    nodes, pods = tmp_path / "nodes.csv.gz", tmp_path / "pods.csv"
+    nodes.write_bytes(gzip.compress(NODES.encode()))
+    pods.write_text(PODS, encoding="utf-8")
+    code, output = run(pods, "--format", "openb", "--nodes", str(nodes), "--seed", "7", "--json")
+    report = json.loads(output)
+
+    assert code == 0
+    assert (report["trace"], report["policy"], report["seed"], report["jobs"]) == ("pods.csv", "default", 7, 13)
+    assert (report["metrics"]["allocation_pct"], report["metrics"]["requested_pct"]) == (100.0, 130.0)
+    assert report["metrics"]["decisions_per_s"] > 0
+    assert report["reference"]["name"] == "FGD"
+    assert report["reference"]["metrics"]["allocation_pct"] == 100.0
+
+    code, output = run(pods, "--format", "openb", "--nodes", str(nodes), "--limit", "12", "--policy", "best-fit")
+    assert (code, "12 个 pod" in output, "120.00" in output) == (0, True, True)
+
+
+def test_what_is_wrong_with_a_pod_list_is_said(tmp_path: Path) -> None:
+    """Without nodes, with a cell that is no number, with a damaged archive, with nodes where none belong."""
+    nodes, pods, bad = tmp_path / "nodes.csv", tmp_path / "pods.csv", tmp_path / "bad.csv.gz"
+    nodes.write_text(NODES, encoding="utf-8")
+    pods.write_text(PODS.replace("500", "x"), encoding="utf-8")
+    bad.write_bytes(gzip.compress(PODS.encode())[:30])
+    openb = ("--format", "openb")
+
+    assert "needs the node list" in run(pods, *openb)[1]
+    code, output = run(pods, *openb, "--nodes", str(nodes))
+    assert code == 2
+    assert "pods.csv, line 2, column cpu_milli: x" in " ".join(output.split())
+    assert "bad.csv.gz" in run(bad, *openb, "--nodes", str(nodes))[1]
+    assert "bad.csv.gz" in run(pods, *openb, "--nodes", str(bad))[1]
+    assert run(pods, "--nodes", str(nodes))[0] == 2

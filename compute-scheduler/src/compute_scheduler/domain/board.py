@@ -182,6 +182,7 @@ class Board:
         """A job that was not here runs already. Raises ValueError when it is queued or runs here."""
         if job.id in self.running or job.id in self.queued:
             raise ValueError(f"job {job.id} is on the board")
+        job = replace(job, demand=self._held_by(job).demand)
         self.running[job.id] = replace(job, devices=self._hold(job, 1))
 
     def end(self, job_id: str) -> RunningJob:
@@ -250,8 +251,8 @@ class Board:
         for job in sorted(self.running.values(), key=_device_order):
             shape = self._held_by(job)
             devices = self._take(job, shape, -1)
-            if devices != job.devices:
-                self.running[job.id] = replace(job, devices=devices)
+            if (devices, shape.demand) != (job.devices, job.demand):
+                self.running[job.id] = replace(job, devices=devices, demand=shape.demand)
             self.ends += [(job.ends_by_at, place, job.id, shape) for place in self._places(job)]
         self.ends.sort(key=_end_order)
         self._place_by(self.policy)

@@ -177,13 +177,14 @@ class _Cycle:
 
     def _decide(self, job: QueuedJob, shape: Shape) -> tuple[Reason | None, bool]:
         """Starts the job (None), or gives its reason and whether it holds for the whole rest of its group."""
+        whole = shape
         if shape.choices:
             shape = self._affordable(job.tenant, shape)
         failed = self.failed.get(shape)
         has_failed = failed is not None and job.time_limit_s >= failed[0]
         if failed is not None and has_failed and not self._has_room(shape):
             return failed[2], not failed[0]
-        reason = self._hold(job, shape)
+        reason = self._hold(job, whole, shape)
         if reason is not None:
             return reason, True
         if not self.policy.backfill and shape.kind in self.blocked:
@@ -228,11 +229,11 @@ class _Cycle:
         left = shape.without([one.accelerators[0][0] for one in short])
         return self.board.shapes.of(left, shape.centres, shape.home)
 
-    def _hold(self, job: QueuedJob, shape: Shape) -> Reason | None:
-        """Step 3."""
+    def _hold(self, job: QueuedJob, whole: Shape, shape: Shape) -> Reason | None:
+        """Step 3. shape: the whole one without the choices for which the quota does not suffice."""
         if not self.board.quotas.knows(job.tenant):
             return reasons.tenant_unknown(job.tenant)
-        reason = self.board.hold(shape)
+        reason = self.board.hold(whole)
         if reason is None:
             short = self.board.quotas.shortage(job.tenant, shape.total)
             reason = None if short is None else reasons.quota(job.tenant, short)

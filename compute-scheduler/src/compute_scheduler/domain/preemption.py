@@ -96,6 +96,7 @@ class Preemptions:
     def _fits_without(self, job: QueuedJob, shape: Shape, place: int, going: Sequence[RunningJob]) -> bool:
         """Whether the job fits on the node from now on once these have ended, beside the reservations of others."""
         until = self.now + job.time_limit_s
+        asked = self.board.index.on(place, shape).amounts
         own: list[Reserved] = [kept for kept in self.timeline.at(place) if kept.job_id == job.id]
         free = self.board.index.free(place)
         for item in going:
@@ -108,6 +109,6 @@ class Preemptions:
             given += [mine.amounts for mine in own if mine.start_at <= kept.start_at < mine.end_at]
             for amounts in given:
                 shift(spare, amounts, 1)
-            if not fits(shape.amounts, spare):
+            if not fits(asked, spare):
                 return False
-        return fits(shape.amounts, free)
+        return fits(asked, free)

@@ -12,6 +12,7 @@ tenant's quota.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.board import Board
+from compute_scheduler.domain.popularity import Popularity
 from compute_scheduler.domain.resources import Resources
 from compute_scheduler.domain.snapshot import Policy, Priority, QueuedJob, RunningJob, Snapshot
 from compute_scheduler.service import admission
@@ -50,6 +52,8 @@ class Picture:
         self._network: admission.Network | None = None
         self._queueing: set[str] = set()  # centres whose engines keep work waiting
         self._held: dict[str, RunningJob] = {}
+        self._told: dict[str, RunningJob] = {}  # as they were told to the board, which adds kinds and devices
+        self._popularity = Popularity()
         self._sizes: dict[str, Size] = {}
         self._ends: deque[tuple[float, Kind]] = deque()
 
@@ -86,7 +90,8 @@ class Picture:
         self._network = seen
         if before is None or (before.centres, before.nodes) != (seen.centres, seen.nodes):
             old = self.board.snapshot()
-            self.board = Board(Snapshot(seen.centres, seen.nodes, (), old.queued, old.running), self.policy)
+            here = Snapshot(seen.centres, seen.nodes, (), old.queued, old.running, popular=old.popular)
+            self.board = Board(here, self.policy)
             self._queueing = {centre for centre, can in seen.queues.items() if can}
         for usage in seen.usages:
             self.board.put_usage(usage)
@@ -95,8 +100,9 @@ class Picture:
         board, network = self.board, self._network
         assert network is not None
         running = running | {job.id: job for job in network.foreign}
-        for job_id in [job_id for job_id, job in board.running.items() if running.get(job_id) != job]:
+        for job_id in [job_id for job_id in board.running if running.get(job_id) != self._told.get(job_id)]:
             board.end(job_id)
+        self._told = running
         for job_id in [job_id for job_id, job in board.queued.items() if queued.get(job_id) is not job]:
             board.withdraw(job_id)
         orgs = {job.tenant for job in queued.values()} | {job.tenant for job in running.values()}
@@ -121,8 +127,15 @@ class Picture:
             made = {row["id"]: admission.queued_job(row) for row in fresh}
             self.reasons |= {row["id"]: (row["reason_code"], row["reason"]) for row in fresh}
             self._sizes |= {job.id: _size(job) for job in made.values()}
+            self._learn(made.values())
             queued |= {job_id: made.get(job_id) or known[job_id] for job_id in ids}
         return queued
+
+    def _learn(self, jobs: Iterable[QueuedJob]) -> None:
+        """What is popular among the jobs that come, by which the placement keeps accelerators whole."""
+        for job in jobs:
+            if (popular := self._popularity.comes(job.demand)) is not None:
+                self.board.put_popular(popular)
 
     def _alive(self, session: Session) -> dict[str, RunningJob]:
         rows = store.holders(session)

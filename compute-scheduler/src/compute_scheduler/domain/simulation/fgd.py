@@ -25,9 +25,9 @@ State = tuple[str, int, tuple[int, ...]]
 """Model, thousandths of cores left, thousandths left of each device."""
 
 
-def fgd(trace: PodTrace, listed: Sequence[Pod], progress: Callable[[int], None] | None = None) -> list[bool]:
-    """Which pods found a place, in the order in which they came. listed: the pods before the list was grown."""
-    cluster = _Cluster(trace.nodes, typical(listed))
+def fgd(trace: PodTrace, progress: Callable[[int], None] | None = None) -> list[bool]:
+    """Which pods found a place, in the order in which they came."""
+    cluster = _Cluster(trace.nodes, typical(trace.listed))
     placed = []
     for number, pod in enumerate(trace.pods):
         placed.append(cluster.place(pod))

@@ -63,11 +63,12 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class PodTrace:
-    """Nodes by id and pods in the order in which they come."""
+    """Nodes by id and pods in the order in which they come; listed: the pods of the list as it is."""
 
     name: str
     nodes: tuple[GpuNode, ...]
     pods: tuple[Pod, ...]
+    listed: tuple[Pod, ...]
 
     @property
     def capacity(self) -> int:
@@ -87,7 +88,8 @@ def read_openb(
     if not models:
         raise BadTrace(f"{nodes_name}: no node has a GPU (column gpu), so there is nothing to allocate")
     listed = _pods(name, pods, models, nodes_name)
-    return PodTrace(name, machines, tuple(inflated(listed, sum(node.gpus for node in machines), seed)[:limit]))
+    pods_come = inflated(listed, sum(node.gpus for node in machines), seed)[:limit]
+    return PodTrace(name, machines, tuple(pods_come), tuple(listed))
 
 
 def inflated(pods: Sequence[Pod], gpus: int, seed: int) -> list[Pod]:

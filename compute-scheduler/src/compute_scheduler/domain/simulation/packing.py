@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.plan import plan_board
-from compute_scheduler.domain.resources import Resources
+from compute_scheduler.domain.popularity import Popularity
 from compute_scheduler.domain.simulation.openb import PodTrace
-from compute_scheduler.domain.snapshot import Centre, Node, Policy, Popular, QueuedJob, Snapshot, Tenant
+from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, Snapshot, Tenant
 
-FIRST_LOOK = 16
 CENTRE, TENANT, LIMIT_S = "cluster", "pods", 3600.0
 
 
@@ -26,15 +24,12 @@ def pack(trace: PodTrace, policy: Policy, progress: Callable[[int], None] | None
     policy = replace(policy, reservations=0)
     nodes = tuple(Node(node.id, CENTRE, node.capacity) for node in trace.nodes)
     board = Board(Snapshot((Centre(CENTRE, CENTRE),), nodes, (Tenant(TENANT),)), policy)
-    seen: Counter[Resources] = Counter()
+    popularity = Popularity()
     placed = []
-    look = FIRST_LOOK
     for number, pod in enumerate(trace.pods):
         demand, now = pod.demand, float(number)
-        seen[replace(demand, memory_mb=0)] += 1
-        if number + 1 >= look:
-            board.put_popular(tuple(Popular(known, float(times)) for known, times in seen.items()))
-            look *= 2
+        if (popular := popularity.comes(demand)) is not None:
+            board.put_popular(popular)
         board.submit(QueuedJob(f"{number:08}", TENANT, demand, now, LIMIT_S))
         starts = plan_board(board, now, policy).starts
         for start in starts:

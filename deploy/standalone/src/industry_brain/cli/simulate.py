@@ -17,8 +17,9 @@ from industry_brain.cli.output import show
 
 if TYPE_CHECKING:
     from compute_scheduler.domain.simulation.jobs import Served, Trace
+    from compute_scheduler.domain.simulation.openb import PodTrace
 
-POLICY_NAMES = ("carbon", "default", "easy", "fair-share", "fcfs", "short-first")
+POLICY_NAMES = ("best-fit", "carbon", "default", "easy", "fair-share", "fcfs", "short-first")
 
 
 @click.command()
@@ -28,12 +29,17 @@ POLICY_NAMES = ("carbon", "default", "easy", "fair-share", "fcfs", "short-first"
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
     multiple=True,
-    help="作业日志 the log, may be gzipped; elasticflow: one a cluster, or a tar of them",
+    help="作业日志 the log, may be gzipped; elasticflow: one a cluster, or a tar of them; openb: the pod list",
 )
-@click.option("--format", "form", type=click.Choice(["swf", "elasticflow"]), default="swf", show_default=True)
+@click.option("--format", "form", type=click.Choice(["swf", "elasticflow", "openb"]), default="swf", show_default=True)
 @click.option("--policy", "name", type=click.Choice(POLICY_NAMES), default="default", show_default=True, help="策略")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="0 原样回放 as recorded; else shakes submissions")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="0 原样回放 as recorded; openb: 次序 the order")
 @click.option("--limit", type=click.IntRange(min=1), help="只取前 N 个作业 only the first N jobs")
+@click.option(
+    "--nodes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="openb: 节点表 the node list, may be gzipped",
+)
 @click.option("--processors", type=click.IntRange(min=1), help="swf: 机器的处理器数 of the machine; default of the log")
 @click.option("--load", type=click.FloatRange(0.01, 10.0), default=0.8, show_default=True, help="elasticflow: 负载")
 @click.option(
@@ -60,7 +66,13 @@ def simulate(paths: Sequence[Path], form: str, name: str, as_json: bool, **optio
 
     swf: the Standard Workload Format of the Parallel Workloads Archive, against EASY backfilling. elasticflow: logs of
     several GPU clusters that share their work, against a plain pull by idle clusters; with --carbon also their CO2.
+    openb: pods that come one by one until they ask for 130 % of the GPUs of --nodes, against published FGD.
     """
+    if form == "openb":
+        _pack(paths, name, as_json, options)
+        return
+    if options["nodes"]:
+        raise click.BadParameter("只用于 only for --format openb", param_hint="--nodes")
     from compute_scheduler.domain.simulation.easy import easy
     from compute_scheduler.domain.simulation.policies import POLICIES
     from compute_scheduler.domain.simulation.run import simulate as replay
@@ -82,6 +94,61 @@ def simulate(paths: Sequence[Path], form: str, name: str, as_json: bool, **optio
         return
     click.echo(f"{trace.name}: {len(trace.jobs)} 个作业 jobs, {trace.processors} 个处理器 processors")
     show(list(_rows(name, report)), False)
+
+
+def _pack(paths: Sequence[Path], name: str, as_json: bool, options: dict[str, Any]) -> None:
+    """The report on a pod list."""
+    from compute_scheduler.domain.simulation.fgd import fgd
+    from compute_scheduler.domain.simulation.packing import pack, packed
+    from compute_scheduler.domain.simulation.policies import POLICIES
+
+    trace = _pods(paths, options)
+
+    def measured(label: str, work: Callable[[Callable[[int], None]], list[bool]]) -> dict[str, float]:
+        started = time.perf_counter()
+        with click.progressbar(length=len(trace.pods), label=label, file=sys.stderr) as bar:
+            placed = work(lambda done: bar.update(done - bar.pos))
+        took = max(time.perf_counter() - started, 1e-9)
+        return {**packed(trace, placed), "decisions_per_s": len(trace.pods) / took}
+
+    report = {
+        "trace": trace.name,
+        "policy": name,
+        "seed": options["seed"],
+        "jobs": len(trace.pods),
+        "metrics": measured(name, lambda told: pack(trace, POLICIES[name], told)),
+        "reference": {"name": "FGD", "metrics": measured("FGD", lambda told: fgd(trace, told))},
+    }
+    if as_json:
+        show(report, True)
+        return
+    nodes, gpus = len(trace.nodes), trace.capacity // 1000
+    click.echo(f"{trace.name}: {len(trace.pods)} 个 pod, {nodes} 个节点 nodes, {gpus} 张 GPU")
+    show(list(_rows(name, report)), False)
+
+
+def _pods(paths: Sequence[Path], options: dict[str, Any]) -> PodTrace:
+    """Reads the pod list and the node list. Raises click.BadParameter that names what is wrong."""
+    from compute_scheduler.domain.simulation.jobs import BadTrace
+    from compute_scheduler.domain.simulation.openb import read_openb
+
+    nodes: Path | None = options["nodes"]
+    if nodes is None:
+        raise click.BadParameter("openb 要有节点表 needs the node list", param_hint="--nodes")
+    if len(paths) > 1:
+        raise click.BadParameter("openb 每次一个 pod 表 takes one pod list at a time", param_hint="--trace")
+    try:
+        node_lines = list(_lines(nodes))
+    except (OSError, EOFError, zlib.error) as error:
+        raise click.BadParameter(f"{nodes.name}: {error}", param_hint="--nodes") from None
+    pods = paths[0]
+    try:
+        return read_openb(pods.name, _lines(pods), nodes.name, node_lines, options["limit"], options["seed"])
+    except BadTrace as error:
+        hint = "--nodes" if str(error).startswith(f"{nodes.name}") else "--trace"
+        raise click.BadParameter(str(error), param_hint=hint) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise click.BadParameter(f"{pods.name}: {error}", param_hint="--trace") from None
 
 
 def _trace(paths: Sequence[Path], form: str, options: dict[str, Any]) -> Trace:
