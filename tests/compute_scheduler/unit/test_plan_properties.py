@@ -259,6 +259,7 @@ def test_the_order_of_the_parts_has_no_meaning(snapshot: Snapshot, policy: Polic
         shuffled(snapshot.running),
         shuffled(snapshot.usages),
         snapshot.outcomes,
+        popular=shuffled(snapshot.popular),
     )
 
     assert plan(told, NOW, policy) == plan(snapshot, NOW, policy) == plan(snapshot, NOW, policy)
