@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import pytest
 from compute_scheduler.domain import ledger as rules
+from compute_scheduler.domain.hourly import Hourly
 from compute_scheduler.domain.ledger import EnergyFactors, PriceList, Usage
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,9 +133,20 @@ def test_energy_and_carbon_follow_the_centres_factors() -> None:
     factors = EnergyFactors(START, 5000, {"A100": 400_000}, 1300, 530_600)
     energy = rules.energy_uwh(usage(cards=1), factors)
     assert energy == 533_000_000
-    assert rules.carbon_ug(energy, factors) == 282_809_800
+    assert rules.carbon_ug(energy, rules.carbon_mg_kwh(usage(), factors)) == 282_809_800
     assert rules.energy_uwh(usage(), None) is None
-    assert rules.carbon_ug(energy, EnergyFactors(START, 1, {}, 1000)) is None
+    assert rules.carbon_mg_kwh(usage(), EnergyFactors(START, 1, {}, 1000)) is None
+    assert rules.carbon_mg_kwh(usage(), None) is None
+
+
+def test_carbon_by_the_hour_goes_before_the_fixed_value_once_it_is_there() -> None:
+    """2.5 h from midnight at 100, 200, 600 g/kWh: (100 + 200 + 300) / 2.5 = 240; one added later does nothing."""
+    stretch = usage(hours=2.5)
+    series = Hourly(START.timestamp(), (100.0, 200.0, 600.0))
+    fixed = EnergyFactors(START, 1, {}, 1000, 530_600)
+    assert rules.carbon_mg_kwh(stretch, fixed, [(START, series)]) == 240_000
+    assert rules.carbon_mg_kwh(stretch, None, [(START, Hourly(0.0, (1.0,))), (START + HOUR, series)]) == 240_000
+    assert rules.carbon_mg_kwh(stretch, fixed, [(START + 3 * HOUR, series)]) == 530_600
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.1234567", "1e3", "NaN", "１", "1,5", "0x1", " 1", "100000"])

@@ -14,6 +14,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
+from compute_scheduler.domain.hourly import Hourly
+
 MICRO = 1_000_000
 GIB = 1 << 30
 ANY = "*"
@@ -44,7 +46,10 @@ class PriceList:
 
 @dataclass(frozen=True, slots=True)
 class EnergyFactors:
-    """Power of one core and of one accelerator in milliwatts, PUE in thousandths, carbon in mg a kWh if known."""
+    """Power of one core and of one accelerator in milliwatts, PUE in thousandths, carbon in mg a kWh if known.
+
+    The fixed carbon value holds for centres without an hourly series.
+    """
 
     valid_from: datetime
     core_mw: int
@@ -174,11 +179,23 @@ def energy_uwh(usage: Usage, factors: EnergyFactors | None) -> int | None:
     return round(power * factors.pue_milli / 3600)
 
 
-def carbon_ug(energy: int | None, factors: EnergyFactors | None) -> int | None:
+def carbon_mg_kwh(
+    usage: Usage, factors: EnergyFactors | None, series: Iterable[tuple[datetime, Hourly]] = ()
+) -> int | None:
+    """Mean carbon intensity of a stretch: by the newest hourly series (gCO2/kWh) that was there when it ended, else
+    the fixed value of the factors; None when neither is known.
+    """
+    known = [hourly for added_at, hourly in series if added_at <= usage.ended_at]
+    if not known:
+        return factors.carbon_mg_kwh if factors else None
+    start, end = usage.started_at.timestamp(), usage.ended_at.timestamp()
+    mean = known[-1].integral_s(start, end) / (end - start) if end > start else known[-1].at(end)
+    return round(mean * 1000)
+
+
+def carbon_ug(energy: int | None, mg_kwh: int | None) -> int | None:
     """Micrograms of CO2 of so many microwatt-hours, None when either is not known."""
-    if energy is None or factors is None or factors.carbon_mg_kwh is None:
-        return None
-    return _rounded(energy * factors.carbon_mg_kwh, MICRO)
+    return None if energy is None or mg_kwh is None else _rounded(energy * mg_kwh, MICRO)
 
 
 def sides(org: str, owner: str, amount: int) -> list[tuple[str, str, str, str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -65,11 +65,25 @@ def list_series(database: Database, centre: str) -> list[Row]:
 def in_force(session: Session) -> dict[str, Hourly]:
     """The newest series of each centre that has one."""
     newest = store.newest(session)
+    _load(session, newest.values())
+    return {centre: _read[series_id] for centre, series_id in newest.items()}
+
+
+def versions(session: Session) -> dict[str, list[tuple[datetime, Hourly]]]:
+    """Every series by centre, each with the moment at which it was added, the oldest first."""
+    heads = store.heads(session)
+    _load(session, [head["id"] for head in heads])
+    found: dict[str, list[tuple[datetime, Hourly]]] = {}
+    for head in heads:
+        found.setdefault(head["centre"], []).append((head["created_at"], _read[head["id"]]))
+    return found
+
+
+def _load(session: Session, series_ids: Iterable[str]) -> None:
     if len(_read) > MOST_KEPT:
         _read.clear()
-    for row in store.by_id(session, newest.values() - _read.keys()):
+    for row in store.by_id(session, set(series_ids) - _read.keys()):
         _read[row["id"]] = _hourly(row)
-    return {centre: _read[series_id] for centre, series_id in newest.items()}
 
 
 def shown(row: Row, now: datetime) -> Row:

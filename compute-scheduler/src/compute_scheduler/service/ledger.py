@@ -20,7 +20,9 @@ from brain_kit.database import Database
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain import ledger as rules
+from compute_scheduler.domain.hourly import Hourly
 from compute_scheduler.domain.ledger import EnergyFactors, PriceList, Usage
+from compute_scheduler.service import carbon
 from compute_scheduler.service.errors import AlreadyReversed, CorrectionInvalid, EntryUnknown
 from compute_scheduler.service.metrics import LedgerMetrics
 from compute_scheduler.service.tenancy import Actor
@@ -42,6 +44,7 @@ class Books:
 
     lists: Mapping[str, PriceList]
     factors: Mapping[str, list[EnergyFactors]]
+    series: Mapping[str, list[tuple[datetime, Hourly]]]
     owners: Mapping[str, str]
     closed: frozenset[str]
 
@@ -51,6 +54,7 @@ class Books:
         return cls(
             store.all_price_lists(session),
             store.all_energy_factors(session),
+            carbon.versions(session),
             {row["id"]: row["org"] for row in centres.all_centres(session)},
             frozenset(store.closed_periods(session)),
         )
@@ -150,7 +154,7 @@ def _entry(base: Row, usage: Usage, books: Books, outcome: str, prices: PriceLis
         "price_list": found.id if found else None,
         "wall_ms": usage.wall_ms,
         "energy_uwh": energy,
-        "carbon_ug": rules.carbon_ug(energy, factors),
+        "carbon_ug": rules.carbon_ug(energy, rules.carbon_mg_kwh(usage, factors, books.series.get(base["centre"], ()))),
     }
     return _with_sides(
         base | values, [(one.resource, one.quantity, one.price, one.amount) for one in items], amount, books

@@ -30,6 +30,12 @@ def newest(session: Session) -> dict[str, str]:
     return {row[0]: row[1] for row in session.execute(query)}
 
 
+def heads(session: Session) -> list[Row]:
+    """Every series without its values, the oldest first: id, centre, created_at."""
+    columns = (carbon_series.c.id, carbon_series.c.centre, carbon_series.c.created_at)
+    return [dict(row) for row in session.execute(sa.select(*columns).order_by(carbon_series.c.id)).mappings()]
+
+
 def by_id(session: Session, series_ids: Iterable[str]) -> list[Row]:
     """Series by id; no ids, no query."""
     wanted = list(series_ids)
