@@ -13,7 +13,7 @@ from compute_scheduler.engine.cluster import Cluster
 from compute_scheduler.engine.contract import Engine
 from compute_scheduler.settings import Settings
 
-KINDS = ("local", "slurm", "kubernetes")
+KINDS = ("local", "slurm", "ray", "kubernetes")
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -25,9 +25,9 @@ class EngineUnclear(ValueError):
 class EngineOptions:
     """What an operator says of an engine.
 
-    url: of slurmrestd or the API server of Kubernetes. token_file: with the JWT, or the service account's token.
-    shared: folder that the agent and the nodes both see under this path. desk: host:port where copies ask whether they
-    may begin; the host as nodes reach it. ca_file and what follows are Kubernetes's, see `JobOptions`.
+    url: of slurmrestd, Ray's dashboard or the API server of Kubernetes. token_file: with the JWT, or the service
+    account's token. shared: folder that the agent and the nodes both see under this path. desk: host:port where copies
+    ask whether they may begin; the host as nodes reach it. ca_file and what follows are Kubernetes's, see `JobOptions`.
     """
 
     kind: str = "local"
@@ -80,6 +80,10 @@ def _cluster(options: EngineOptions, settings: Settings) -> Cluster:
         return _kubernetes(options, settings)
     if not options.url.startswith(("http://", "https://")):
         raise EngineUnclear("--engine-url 应为集群接口的地址，例如 http://slurm.example.cn:6820")
+    if options.kind == "ray":
+        from compute_scheduler.engine.ray import Ray
+
+        return Ray(options.url)
     if options.kind == "slurm":
         from compute_scheduler.engine.slurm import Slurm
 

@@ -164,8 +164,10 @@ class Rounds:
             and not self.entries.forgotten_after(copy.attempt, self._began - FORGOTTEN_S)
         }
         for key in found.keys() & self._suspects:
-            log.warning("orphan_cancelled", attempt=key[0], remote=key[1])
-            self._orphans = (*self._orphans, f"{key[0]} {key[1]}")[-KEPT_ORPHANS:]
+            told = f"{key[0]} {key[1]}"
+            if told not in self._orphans:  # a cluster may take its time to end one
+                log.warning("orphan_cancelled", attempt=key[0], remote=key[1])
+                self._orphans = (*self._orphans, told)[-KEPT_ORPHANS:]
             self._cancel(found[key])
         self._suspects = frozenset(found.keys() - self._suspects)
         self.entries.forget_forgotten(self._began - 100 * FORGOTTEN_S)

@@ -161,9 +161,11 @@ def show_quota(org: str, url: str, key: str | None, as_json: bool) -> None:
 @click.option("--cores", type=float, default=0.0, help="local: cores to offer; 0: those of the machine")
 @click.option("--memory-mb", type=int, default=0, help="local: memory to offer; 0: three quarters of the machine's")
 @click.option(
-    "--engine", "kind", type=click.Choice(["local", "slurm", "kubernetes"]), default="local", show_default=True
+    "--engine", "kind", type=click.Choice(["local", "slurm", "ray", "kubernetes"]), default="local", show_default=True
 )
-@click.option("--engine-url", "engine_url", default="", help="slurm: address of slurmrestd; kubernetes: of the API")
+@click.option(
+    "--engine-url", "engine_url", default="", help="address of slurmrestd, of Ray's dashboard or of the API server"
+)
 @click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="file with the token")
 @click.option("--engine-user", "user", default="", help="slurm: whose token it is; the agent's user by default")
 @click.option("--partition", default="", help="slurm: partition; the cluster's default by default")

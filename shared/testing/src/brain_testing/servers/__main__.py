@@ -8,7 +8,13 @@ from brain_testing.browser import ensure_chromium
 from brain_testing.servers.debian import MissingServer
 from brain_testing.servers.ensemble import Ensemble, stop_on_signals
 from brain_testing.servers.kubernetes_build import ensure_kubernetes
-from brain_testing.servers.packages import ensure_kafka, ensure_postgresql, ensure_versitygw
+from brain_testing.servers.packages import (
+    ensure_kafka,
+    ensure_postgresql,
+    ensure_ray,
+    ensure_slurm,
+    ensure_versitygw,
+)
 from brain_testing.servers.server import ServerFailed
 
 DIR = click.option(
@@ -22,6 +28,8 @@ NEEDED = {
     "kafka": ensure_kafka,
     "s3": ensure_versitygw,
     "chromium": ensure_chromium,
+    "slurm": ensure_slurm,
+    "ray": ensure_ray,
     "kubernetes": ensure_kubernetes,
 }
 
