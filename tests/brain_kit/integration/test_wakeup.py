@@ -58,6 +58,30 @@ def test_who_waits_for_a_database_is_woken_by_its_commit(database: Database) -> 
     teller.join()
 
 
+def test_who_waits_for_topics_sleeps_through_others(database: Database) -> None:
+    """A commit of another topic wakes nobody; one of its own and a call to everybody do."""
+    woken: list[str] = []
+
+    def sleep(number: int) -> None:
+        seen = wakeup.told([Ours.topic])
+        ready.set()
+        wakeup.wait_for([Ours.topic], seen, 60.0)
+        woken.append(f"sleeper {number}")
+
+    for wake in (lambda: tell(database), wakeup.notify):
+        ready = threading.Event()
+        sleeper = threading.Thread(target=sleep, args=(len(woken),))
+        sleeper.start()
+        ready.wait(10.0)
+        before = list(woken)
+        tell(database, Others)
+        sleeper.join(0.2)
+        assert woken == before
+        wake()
+        sleeper.join(30.0)
+    assert woken == ["sleeper 0", "sleeper 1"]
+
+
 def test_a_subscription_reads_what_comes_after_commits_of_other_topics(database: Database) -> None:
     """It looks past the others' events once and takes its own, each one time and in order."""
     bus = LocalBus()

@@ -43,7 +43,7 @@ def test_after_short_jobs_more_is_handed_out_than_fits(database: Database) -> No
 
 
 def test_long_ago_is_no_reason_to_hand_out_ahead(database: Database) -> None:
-    """The rate is that of the last quarter of a second."""
+    """The rate is that of the last half second."""
     network = Network(database)
     network.open(queues=True)
     for _ in range(20):

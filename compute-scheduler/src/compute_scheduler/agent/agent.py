@@ -33,7 +33,7 @@ LOG_BYTES_A_REPORT = 1 << 22
 MOST_A_REPORT = 500
 NODES_EVERY_S = 10.0
 # Under load it reports this often, so that claims and ends come in batches; the first after a pause goes at once.
-GATHER_S = 0.02
+GATHER_S = 0.04
 PAUSES_S = (0.05, 0.2, 0.5, 1.0, 2.0)
 log = structlog.get_logger()
 

@@ -37,7 +37,9 @@ class AttemptFolder:
         """Makes the folder with its spec; False when it was taken before, which then stands."""
         if os.path.exists(self.file("spec.json")):
             return False
-        os.makedirs(os.path.join(self.work, "tmp"), mode=0o700, exist_ok=True)
+        for folder in (self.path, self.work, os.path.join(self.work, "tmp")):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, 0o700)
         write_whole(self.file("spec.json"), spec)
         return True
 
@@ -102,7 +104,7 @@ def write_whole(path: str, content: dict[str, Any]) -> None:
     """Writes a JSON file that readers see whole or not at all."""
     partial = f"{path}.part"
     with open(partial, "w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False)
+        file.write(json.dumps(content, ensure_ascii=False))
     os.replace(partial, path)
 
 

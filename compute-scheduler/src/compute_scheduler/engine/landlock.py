@@ -44,14 +44,19 @@ class Walls:
         self._write |= _REFER if self.version >= 2 else 0
         self._write |= _TRUNCATE if self.version >= 3 else 0
         self._write |= _IOCTL_DEV if self.version >= 5 else 0
-        self._rules = [(path, READ) for path in map(_opened, readable) if path is not None]
-        self._rules += [(path, self._write) for path in map(_opened, writable) if path is not None]
+        self._paths: list[int] = []
+        self._rules: list[bytes] = []
+        for access, paths in ((READ, readable), (self._write, writable)):
+            for path in map(_opened, paths):
+                if path is not None:
+                    self._paths.append(path)
+                    self._rules.append(_rule(path, access))
 
     def close(self) -> None:
         """Gives the opened paths back."""
-        for path, _ in self._rules:
+        for path in self._paths:
             os.close(path)
-        self._rules = []
+        self._paths, self._rules = [], []
 
     def enter(self, folder: str) -> None:
         """Keeps this thread, its privileges dropped, and what it starts to the common paths and `folder`.
@@ -62,12 +67,19 @@ class Walls:
             return
         net = _TCP if self.version >= 4 and not self.network else 0
         scoped = _SCOPES if self.version >= 6 else 0
-        ruleset = self._ruleset(net, scoped)
         own = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-        for path, access in [*self._rules, (own, self._write)]:
-            self._allow(ruleset, path, access)
-        if _libc.syscall(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0)):
-            raise _error("landlock_restrict_self")
+        try:
+            ruleset = self._ruleset(net, scoped)
+            try:
+                for rule in [*self._rules, _rule(own, self._write)]:
+                    if _libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0):
+                        raise _error("landlock_add_rule")
+                if _libc.syscall(_RESTRICT_SELF, ruleset, 0):
+                    raise _error("landlock_restrict_self")
+            finally:
+                os.close(ruleset)
+        finally:
+            os.close(own)
 
     def _ruleset(self, net: int, scoped: int) -> int:
         fields = [self._write] + ([net] if self.version >= 4 else []) + ([scoped] if self.version >= 6 else [])
@@ -77,13 +89,11 @@ class Walls:
             raise _error("landlock_create_ruleset")
         return made
 
-    def _allow(self, ruleset: int, path: int, access: int) -> None:
-        is_directory = os.fstat(path).st_mode & 0o170000 == 0o040000
-        allowed = access if is_directory else access & _ON_FILES
-        rule = struct.pack("=Qi", allowed, path)
-        kind = ctypes.c_int(_RULE_PATH_BENEATH)
-        if _libc.syscall(_ADD_RULE, ctypes.c_int(ruleset), kind, rule, ctypes.c_uint32(0)):
-            raise _error("landlock_add_rule")
+
+def _rule(path: int, access: int) -> bytes:
+    """What the kernel is told of an opened path."""
+    is_directory = os.fstat(path).st_mode & 0o170000 == 0o040000
+    return struct.pack("=Qi", access if is_directory else access & _ON_FILES, path)
 
 
 def _opened(path: str) -> int | None:

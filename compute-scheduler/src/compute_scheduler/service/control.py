@@ -62,7 +62,7 @@ def cancel(database: Database, actor: Actor, job_id: str) -> Row:
             raise StateConflict(f"作业已经结束（{job['state']}），不能取消", state=job["state"])
         if job["state"] in states.LIVE and job["cancel_at"] is None:
             moves = Moves(session, now)
-            job["cancel_at"] = now
+            moves.note(job, cancel_at=now)
             _cancel(moves, job, [a for a in store.attempts_of(session, job_id) if a["state"] != "ended"])
             moves.write()
             audit.record(session, actor.principal, action="job.cancel", object=job_id, detail={"org": job["org"]})

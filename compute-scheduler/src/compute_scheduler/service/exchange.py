@@ -94,8 +94,7 @@ class Exchange:
                 centres.save_nodes(session, centre_id, body["nodes"], now)
             steps.reached("pull:before-handing-out")
             handed = self._hand_out(session, centre_id, now, redeliver=bool(body["first"]))
-            running = store.alive_attempts(session, centre=centre_id, states=("submitting", "submitted", "running"))
-            ends = [row["id"] for row in running if row["cancel"] and row["id"] not in ending]
+            ends = [attempt for attempt in store.to_end(session, centre_id) if attempt not in ending]
         steps.reached("pull:before-answer")
         return {"orders": handed, "ends": ends, "lease_s": self.settings.compute_scheduler_agent_lease_s}
 
@@ -159,16 +158,14 @@ class Exchange:
         centres.save_nodes(session, centre["id"], state["nodes"], now)
 
     def _hand_out(self, session: Session, centre_id: str, now: datetime, *, redeliver: bool) -> list[Row]:
-        alive = store.alive_attempts(session, centre=centre_id, states=("prepared", "submitting"))
-        late = now - timedelta(seconds=REDELIVER_S)
-        due = [row for row in alive if row["state"] == "prepared" or redeliver or row["submitting_at"] < late]
-        due = due[:MOST_ORDERS]
-        jobs = store.lock_jobs(session, [row["job"] for row in due])
-        # Between reading and locking one of them may have been cancelled.
-        fresh = store.attempts_by_id(session, [row["id"] for row in due])
+        before = now + timedelta(days=1) if redeliver else now - timedelta(seconds=REDELIVER_S)
+        due = store.to_hand_out(session, centre_id, before, MOST_ORDERS)
+        jobs = store.lock_jobs(session, ids_of_jobs(due))
+        # Between finding and locking one of them may have been cancelled.
+        attempts = store.attempts_by_id(session, due)
         moves = Moves(session, now)
         work = []
-        for attempt in (fresh[row["id"]] for row in due):
+        for attempt in (attempts[attempt_id] for attempt_id in due):
             if attempt["state"] == "prepared":
                 moves.attempt(attempt, "submitting")
             if attempt["state"] == "submitting":

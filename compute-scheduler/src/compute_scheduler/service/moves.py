@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from brain_kit.events import emit_all
@@ -28,36 +29,40 @@ class Moves:
     def __init__(self, session: Session, now: datetime) -> None:
         self.session = session
         self.now = now
-        self._jobs: dict[str, Row] = {}
         self._attempts: dict[str, Row] = {}
+        # Changed columns by id.
+        self._job_changes: dict[str, Row] = {}
+        self._attempt_changes: dict[str, Row] = {}
         self._new_attempts: list[Row] = []
-        self._events: list[Any] = []
+        # Jobs that entered a state; whoever hears of one hears of the last.
+        self._told: dict[str, Row] = {}
         self._segments: list[Row] = []
+        self._demands: dict[str, Resources] = {}
 
     def job(self, job: Row, after: str, reason: str, **values: Any) -> None:
         """Moves a job to another state. Raises TransitionRefused."""
         states.check_job(job["state"], after)
-        job |= {"state": after, "reason": reason[:500], "reason_code": "", "predicted_start_at": None, **values}
+        entered: Row = {"state": after, "reason": reason[:500], "reason_code": "", "predicted_start_at": None}
         if after in states.FINAL:
-            job["ended_at"] = self.now
-        self._jobs[job["id"]] = job
-        self._events.append(job_changed(job))
+            entered["ended_at"] = self.now
+        self.note(job, **(entered | values))
+        self._told[job["id"]] = job
 
     def note(self, job: Row, **values: Any) -> None:
         """Changes a job within its state."""
         job |= values
-        self._jobs[job["id"]] = job
+        self._job_changes.setdefault(job["id"], {}).update(values)
 
     def attempt(self, attempt: Row, after: str, **values: Any) -> None:
         """Moves an attempt to another state. Raises TransitionRefused."""
         states.check_attempt(attempt["state"], after)
-        attempt |= {"state": after, f"{after}_at": self.now, **values}
-        self._attempts[attempt["id"]] = attempt
+        self.note_attempt(attempt, **{"state": after, f"{after}_at": self.now, **values})
 
     def note_attempt(self, attempt: Row, **values: Any) -> None:
         """Changes an attempt within its state."""
         attempt |= values
         self._attempts[attempt["id"]] = attempt
+        self._attempt_changes.setdefault(attempt["id"], {}).update(values)
 
     def prepare(self, job: Row, *, centre: str, nodes: Sequence[str], site: Row | None, fence: int) -> None:
         """Makes the next attempt of a queued job, one a member of a gang.
@@ -184,16 +189,17 @@ class Moves:
     def write(self) -> None:
         """Stores everything that was collected."""
         store.insert_attempts(self.session, self._new_attempts)
-        store.save_attempts(self.session, self._attempts.values())
-        store.save_jobs(self.session, self._jobs.values())
+        store.save_attempts(self.session, self._attempt_changes)
+        store.save_jobs(self.session, self._job_changes)
         accounts.insert_segments(self.session, self._segments)
         self._charge()
-        emit_all(self.session, self._events)
+        emit_all(self.session, [job_changed(job) for job in self._told.values()])
 
     def _account(self, attempt: Row, job: Row, began: datetime, usage: Row) -> None:
         # The engine's own clock does not jump; the calendar of this machine may.
         wall_s = max(0.0, float(usage.get("run_s") or (self.now - began).total_seconds()))
         asked = job["spec"]["resources"]
+        self._demands[attempt["id"]] = demand_of(job["spec"])
         self._segments.append(
             {
                 "attempt": attempt["id"],
@@ -223,20 +229,19 @@ class Moves:
             for segment in by_org[org]:
                 ended_at = segment["ended_at"].timestamp()
                 began_at = ended_at - segment["wall_s"]
-                usage = accrued(usage, _demand(segment), began_at, ended_at, USAGE_HALF_LIFE_S)
+                usage = accrued(usage, self._demands[segment["attempt"]], began_at, ended_at, USAGE_HALF_LIFE_S)
             accounts.save_tenant(self.session, org, self.now, usage=dict(usage.resource_s), usage_as_of=self.now)
-
-
-def _demand(segment: Row) -> Resources:
-    wall_s = segment["wall_s"] or 1.0
-    kinds = {kind: round(amount / wall_s) for kind, amount in segment["accelerator_s"].items()}
-    return resources(segment["core_s"] / wall_s, round(segment["memory_mb_s"] / wall_s), kinds)
 
 
 def demand_of(spec: Row) -> Resources:
     """What a job asks for."""
     asked = spec["resources"]
-    return resources(asked["cores"], asked["memory_mb"], asked["accelerators"])
+    return _demand(asked["cores"], asked["memory_mb"], tuple(asked["accelerators"].items()))
+
+
+@lru_cache(maxsize=10_000)
+def _demand(cores: float, memory_mb: int, accelerators: tuple[tuple[str, int], ...]) -> Resources:
+    return resources(cores, memory_mb, dict(accelerators))
 
 
 def gang_of(job: Row) -> int:

@@ -30,7 +30,7 @@ from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
 # Work handed out ahead is done within about this time.
-AHEAD_S = 0.25
+AHEAD_S = 0.5
 # A job that has lived longer is not taken to end soon.
 YOUNG_S = 2.0
 Kind = tuple[str, Resources, str]
@@ -92,7 +92,7 @@ class Picture:
             old = self.board.snapshot()
             here = Snapshot(seen.centres, seen.nodes, (), old.queued, old.running, popular=old.popular)
             self.board = Board(here, self.policy)
-            self._queueing = {centre for centre, can in seen.queues.items() if can}
+        self._queueing = {centre for centre, can in seen.queues.items() if can}
         for usage in seen.usages:
             self.board.put_usage(usage)
 
@@ -167,10 +167,16 @@ class Picture:
         lately = Counter(kind for _, kind in self._ends)
         if not lately:
             return alive
+        young = [
+            job
+            for job in alive.values()
+            if now - job.started_at < YOUNG_S and not job.more and self._keeps_waiting(job.node)
+        ]
+        young.sort(key=lambda job: (job.started_at, job.id))
         seen = dict(alive)
-        for job in sorted(alive.values(), key=lambda job: (job.started_at, job.id)):
+        for job in young:
             kind = _kind(job)
-            if lately[kind] and not job.more and now - job.started_at < YOUNG_S and self._keeps_waiting(job.node):
+            if lately[kind]:
                 lately[kind] -= 1
                 seen[job.id] = replace(job, node="")
         return seen

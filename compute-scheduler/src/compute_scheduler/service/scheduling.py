@@ -36,7 +36,7 @@ SWEEP_EVERY_S = 1.0
 PRUNE_EVERY_S = 600.0
 MOST_STARTS = 500
 # Under load it plans this often, so that starts come in batches; the first after a pause comes at once.
-GATHER_S = 0.03
+GATHER_S = 0.05
 log = structlog.get_logger()
 
 

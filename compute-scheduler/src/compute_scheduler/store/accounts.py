@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,26 +13,39 @@ from sqlalchemy.orm import Session
 from compute_scheduler.store.tables import files, log_chunks, segments, tenants
 
 Row = dict[str, Any]
+# Statements are made once: to make one costs more than to run it.
+_ONE = sa.select(tenants).where(tenants.c.org == sa.bindparam("tenant"))
+_TENANT = {False: _ONE, True: _ONE.with_for_update()}
+_TENANTS = sa.select(tenants).order_by(tenants.c.org)
 
 
 def tenant(session: Session, org: str, *, lock: bool = False) -> Row | None:
     """A tenant's quota and usage."""
-    query = sa.select(tenants).where(tenants.c.org == org)
-    row = session.execute(query.with_for_update() if lock else query).mappings().first()
+    row = session.execute(_TENANT[lock], {"tenant": org}).mappings().first()
     return dict(row) if row else None
 
 
 def all_tenants(session: Session) -> list[Row]:
     """Every tenant by organisation."""
-    return [dict(row) for row in session.execute(sa.select(tenants).order_by(tenants.c.org)).mappings()]
+    return [dict(row) for row in session.execute(_TENANTS).mappings()]
 
 
 def save_tenant(session: Session, org: str, now: datetime, **values: Any) -> None:
     """Changes a tenant, or makes it."""
-    known = session.execute(sa.update(tenants).where(tenants.c.org == org).values(updated_at=now, **values))
-    if not known.rowcount:  # type: ignore[attr-defined]
+    known = session.connection().execute(_change(tuple(values)), {"tenant": org, "now": now, **values})
+    if not known.rowcount:
         start: Row = {"quota": None, "weight": 1.0, "usage": {}, "usage_as_of": now}
         session.execute(sa.insert(tenants).values(org=org, updated_at=now, **(start | values)))
+
+
+@cache
+def _change(columns: tuple[str, ...]) -> sa.Update:
+    changed: Row = {name: sa.bindparam(name) for name in columns}
+    return (
+        sa.update(tenants)
+        .where(tenants.c.org == sa.bindparam("tenant"))
+        .values(updated_at=sa.bindparam("now"), **changed)
+    )
 
 
 def insert_segments(session: Session, rows: Sequence[Row]) -> None:

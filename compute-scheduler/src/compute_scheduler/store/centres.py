@@ -12,20 +12,23 @@ from sqlalchemy.orm import Session
 from compute_scheduler.store.tables import centre_keys, centres, leases, nodes
 
 Row = dict[str, Any]
+# Statements are made once: to make one costs more than to run it.
+_ONE = sa.select(centres).where(centres.c.id == sa.bindparam("centre"))
+_CENTRE = {"": _ONE, "share": _ONE.with_for_update(read=True), "update": _ONE.with_for_update()}
+_CENTRES = sa.select(centres).order_by(centres.c.id)
+_NODES = sa.select(nodes).order_by(nodes.c.id)
+_LEASE = sa.select(leases.c.token, leases.c.holder).where(leases.c.name == sa.bindparam("lease")).with_for_update()
 
 
 def centre(session: Session, centre_id: str, *, lock: str = "") -> Row | None:
     """A centre; lock "share" keeps its session from changing in this transaction, "update" is for changing it."""
-    query = sa.select(centres).where(centres.c.id == centre_id)
-    if lock:
-        query = query.with_for_update(read=lock == "share")
-    row = session.execute(query).mappings().first()
+    row = session.execute(_CENTRE[lock], {"centre": centre_id}).mappings().first()
     return dict(row) if row else None
 
 
 def all_centres(session: Session) -> list[Row]:
     """Every centre by id."""
-    return [dict(row) for row in session.execute(sa.select(centres).order_by(centres.c.id)).mappings()]
+    return [dict(row) for row in session.execute(_CENTRES).mappings()]
 
 
 def insert_centre(session: Session, row: Row) -> None:
@@ -55,7 +58,7 @@ def keys_of(session: Session, centre_id: str) -> list[str]:
 
 def all_nodes(session: Session, centre_id: str | None = None) -> list[Row]:
     """Nodes by id, of one centre or of all."""
-    query = sa.select(nodes).order_by(nodes.c.id)
+    query = _NODES
     if centre_id is not None:
         query = query.where(nodes.c.centre == centre_id)
     return [dict(row) for row in session.execute(query).mappings()]
@@ -121,8 +124,7 @@ def take_lease(
 
 def holds_lease(session: Session, name: str, holder: str, token: int) -> bool:
     """Whether nobody has taken the lease since the token was given; keeps it so until this transaction ends."""
-    query = sa.select(leases.c.token, leases.c.holder).where(leases.c.name == name).with_for_update()
-    row = session.execute(query).first()
+    row = session.execute(_LEASE, {"lease": name}).first()
     return row is not None and row.token == token and row.holder == holder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,46 +15,6 @@ from compute_scheduler.domain.states import FINAL
 from compute_scheduler.store.tables import attempts, jobs
 
 Row = dict[str, Any]
-# What changes in a job's life; the rest is written once.
-_JOB_CHANGES = (
-    "state",
-    "reason",
-    "reason_code",
-    "predicted_start_at",
-    "attempt",
-    "failures",
-    "returns",
-    "preemptions",
-    "exit_code",
-    "outputs",
-    "not_before_at",
-    "cancel_at",
-    "queued_at",
-    "started_at",
-    "ended_at",
-)
-_ATTEMPT_CHANGES = (
-    "state",
-    "nonce",
-    "outcome",
-    "reason",
-    "exit_code",
-    "usage",
-    "log_bytes",
-    "cancel",
-    "preempted_for",
-    "claimed_at",
-    "submitting_at",
-    "submitted_at",
-    "running_at",
-    "ended_at",
-)
-_UPDATE_JOB = sa.update(jobs).where(jobs.c.id == sa.bindparam("_id")).values({n: sa.bindparam(n) for n in _JOB_CHANGES})
-_UPDATE_ATTEMPT = (
-    sa.update(attempts)
-    .where(attempts.c.id == sa.bindparam("_id"))
-    .values({n: sa.bindparam(n) for n in _ATTEMPT_CHANGES})
-)
 
 
 def insert_jobs(session: Session, rows: Sequence[Row]) -> None:
@@ -62,11 +23,9 @@ def insert_jobs(session: Session, rows: Sequence[Row]) -> None:
         session.execute(sa.insert(jobs), list(rows))
 
 
-def save_jobs(session: Session, rows: Iterable[Row]) -> None:
-    """Writes the changing columns of jobs."""
-    changes = [{"_id": row["id"], **{name: row[name] for name in _JOB_CHANGES}} for row in rows]
-    if changes:
-        session.connection().execute(_UPDATE_JOB, changes)
+def save_jobs(session: Session, changes: Mapping[str, Row]) -> None:
+    """Writes the changed columns of jobs by id."""
+    _save(session, jobs, changes)
 
 
 def insert_attempts(session: Session, rows: Sequence[Row]) -> None:
@@ -75,11 +34,23 @@ def insert_attempts(session: Session, rows: Sequence[Row]) -> None:
         session.execute(sa.insert(attempts), list(rows))
 
 
-def save_attempts(session: Session, rows: Iterable[Row]) -> None:
-    """Writes the changing columns of attempts."""
-    changes = [{"_id": row["id"], **{name: row[name] for name in _ATTEMPT_CHANGES}} for row in rows]
-    if changes:
-        session.connection().execute(_UPDATE_ATTEMPT, changes)
+def save_attempts(session: Session, changes: Mapping[str, Row]) -> None:
+    """Writes the changed columns of attempts by id."""
+    _save(session, attempts, changes)
+
+
+def _save(session: Session, table: sa.Table, changes: Mapping[str, Row]) -> None:
+    alike: dict[tuple[str, ...], list[Row]] = {}
+    for row_id, values in changes.items():
+        alike.setdefault(tuple(values), []).append({"_id": row_id, **values})
+    for columns, rows in alike.items():
+        session.connection().execute(_update(table, columns), rows)
+
+
+@cache
+def _update(table: sa.Table, columns: tuple[str, ...]) -> sa.Update:
+    chosen = sa.update(table).where(table.c.id == sa.bindparam("_id"))
+    return chosen.values({name: sa.bindparam(name) for name in columns})
 
 
 def job(session: Session, job_id: str) -> Row | None:
@@ -96,10 +67,8 @@ def lock_jobs(session: Session, ids: Iterable[str]) -> dict[str, Row]:
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    chosen = sa.text(f"job.id IN (SELECT value FROM {rows_of_list(session, 'ids', 'text')})")
-    query = sa.select(jobs).where(chosen).order_by(jobs.c.id).with_for_update()
-    found = session.execute(query, {"ids": list_parameter(session, wanted)}).mappings()
-    return {row["id"]: dict(row) for row in found}
+    found = session.execute(_chosen(jobs, _ids(session), True), {"ids": list_parameter(session, wanted)})
+    return {row["id"]: dict(row) for row in found.mappings()}
 
 
 def attempts_by_id(session: Session, ids: Iterable[str]) -> dict[str, Row]:
@@ -107,9 +76,19 @@ def attempts_by_id(session: Session, ids: Iterable[str]) -> dict[str, Row]:
     wanted = sorted(set(ids))
     if not wanted:
         return {}
-    chosen = sa.text(f"attempt.id IN (SELECT value FROM {rows_of_list(session, 'ids', 'text')})")
-    found = session.execute(sa.select(attempts).where(chosen), {"ids": list_parameter(session, wanted)}).mappings()
-    return {row["id"]: dict(row) for row in found}
+    found = session.execute(_chosen(attempts, _ids(session), False), {"ids": list_parameter(session, wanted)})
+    return {row["id"]: dict(row) for row in found.mappings()}
+
+
+def _ids(session: Session) -> str:
+    return rows_of_list(session, "ids", "text")
+
+
+# Statements are made once: to make one costs more than to run it.
+@cache
+def _chosen(table: sa.Table, ids: str, lock: bool) -> sa.Select[Any]:
+    query = sa.select(table).where(sa.text(f"{table.name}.id IN (SELECT value FROM {ids})")).order_by(table.c.id)
+    return query.with_for_update() if lock else query
 
 
 def attempts_of(session: Session, job_id: str) -> list[Row]:
@@ -133,12 +112,49 @@ def waiting_members(session: Session, since: datetime) -> list[Row]:
 
 def alive_attempts(session: Session, *, centre: str | None = None, states: Sequence[str] = ()) -> list[Row]:
     """Attempts that have not ended, of a centre or of all, in the given states."""
-    query = sa.select(attempts).where(attempts.c.state != "ended")
-    if centre is not None:
-        query = query.where(attempts.c.centre == centre)
+    query = _alive(centre is not None, tuple(states))
+    return [dict(row) for row in session.execute(query, {"centre": centre} if centre is not None else {}).mappings()]
+
+
+@cache
+def _alive(is_of_one: bool, states: tuple[str, ...]) -> sa.Select[Any]:
+    query = sa.select(attempts).where(attempts.c.state != sa.literal_column("'ended'"))
+    if is_of_one:
+        query = query.where(attempts.c.centre == sa.bindparam("centre"))
     if states:
         query = query.where(attempts.c.state.in_(states))
-    return [dict(row) for row in session.execute(query.order_by(attempts.c.id)).mappings()]
+    return query.order_by(attempts.c.id)
+
+
+def to_hand_out(session: Session, centre: str, before: datetime, limit: int) -> list[str]:
+    """Attempts of a centre that wait for its agent, or were handed out before a moment and not taken since."""
+    values = {"centre": centre, "before": before, "limit": limit}
+    return list(session.execute(_TO_HAND_OUT, values).scalars())
+
+
+_TO_HAND_OUT = (
+    sa.select(attempts.c.id)
+    .where((attempts.c.centre == sa.bindparam("centre")) & (attempts.c.state != sa.literal_column("'ended'")))
+    .where(
+        (attempts.c.state == "prepared")
+        | ((attempts.c.state == "submitting") & (attempts.c.submitting_at < sa.bindparam("before")))
+    )
+    .order_by(attempts.c.id)
+    .limit(sa.bindparam("limit"))
+)
+
+
+def to_end(session: Session, centre: str) -> list[str]:
+    """Attempts of a centre that its agent has to end."""
+    return list(session.execute(_TO_END, {"centre": centre}).scalars())
+
+
+_TO_END = (
+    sa.select(attempts.c.id)
+    .where((attempts.c.centre == sa.bindparam("centre")) & (attempts.c.state != sa.literal_column("'ended'")))
+    .where(attempts.c.cancel & attempts.c.state.in_(("submitting", "submitted", "running")))
+    .order_by(attempts.c.id)
+)
 
 
 def states_of(session: Session, ids: Iterable[str], org: str | None = None) -> dict[str, str]:
@@ -248,8 +264,12 @@ def specs(session: Session, ids: Sequence[str]) -> dict[str, tuple[Row, int]]:
 
 
 def _rows_of(session: Session, columns: tuple[sa.Column[Any], ...], ids: Sequence[str]) -> sa.Result[Any]:
-    chosen = sa.text(f"job.id IN (SELECT value FROM {rows_of_list(session, 'ids', 'text')})")
-    return session.execute(sa.select(*columns).where(chosen), {"ids": list_parameter(session, ids)})
+    return session.execute(_parts(columns, _ids(session)), {"ids": list_parameter(session, ids)})
+
+
+@cache
+def _parts(columns: tuple[sa.Column[Any], ...], ids: str) -> sa.Select[Any]:
+    return sa.select(*columns).where(sa.text(f"job.id IN (SELECT value FROM {ids})"))
 
 
 def save_reasons(session: Session, rows: Sequence[Row]) -> None:
@@ -258,12 +278,14 @@ def save_reasons(session: Session, rows: Sequence[Row]) -> None:
     Jobs that no longer wait are passed over.
     """
     if rows:
-        update = (
-            sa.update(jobs)
-            .where((jobs.c.id == sa.bindparam("_id")) & (jobs.c.state == "queued"))
-            .values({n: sa.bindparam(n) for n in ("reason", "reason_code", "predicted_start_at")})
-        )
-        session.connection().execute(update, list(rows))
+        session.connection().execute(_UPDATE_REASON, list(rows))
+
+
+_UPDATE_REASON = (
+    sa.update(jobs)
+    .where((jobs.c.id == sa.bindparam("_id")) & (jobs.c.state == "queued"))
+    .values({name: sa.bindparam(name) for name in ("reason", "reason_code", "predicted_start_at")})
+)
 
 
 def ended_before(session: Session, moment: datetime, limit: int) -> list[str]:

@@ -34,8 +34,9 @@ def _next_value() -> int:
     global _last
     with _lock:
         millis = time.time_ns() // 1_000_000
-        value = (millis << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
-        if millis <= _last >> _RANDOM_BITS:
+        if millis > _last >> _RANDOM_BITS:
+            value = (millis << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+        else:
             # Same millisecond, or a clock that stepped back: count on from the last one. The step is random
             # so that an id does not betray its neighbour.
             value = _last + 1 + secrets.randbits(32)

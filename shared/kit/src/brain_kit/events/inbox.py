@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -21,7 +22,11 @@ _ADMIT = """
 
 def admit(session: Session, group: str, event_ids: Sequence[str]) -> set[str]:
     """Enter the ids into the inbox of the group in the caller's transaction; returns those that were not there."""
-    query = sa.text(_ADMIT.format(ids=rows_of_list(session, "ids", "text")))
-    query = query.bindparams(sa.bindparam("at", type_=UtcDateTime))
+    query = _admit(rows_of_list(session, "ids", "text"))
     ids = list_parameter(session, list(dict.fromkeys(event_ids)))
     return set(session.execute(query, {"group_name": group, "ids": ids, "at": utc_now()}).scalars())
+
+
+@cache
+def _admit(ids: str) -> sa.TextClause:
+    return sa.text(_ADMIT.format(ids=ids)).bindparams(sa.bindparam("at", type_=UtcDateTime))

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
 from brain_kit.database.tables import CONSUMER_OFFSET, OUTBOX
+from brain_kit.database.types import UtcDateTime
 from brain_kit.events import wakeup
 from brain_kit.events.bus import Delivery
 from brain_kit.events.outbox import event_of
@@ -22,6 +23,13 @@ LOOK_EVERYWHERE_S = 0.4
 # All groups share what was found out about an outbox this long.
 HEAD_S = 0.1
 _NEWEST = sa.select(sa.func.max(OUTBOX.c.id))
+_COLUMNS = [OUTBOX.c[name] for name in ("id", "event_id", "topic", "key", "source", "time", "data", "traceparent")]
+_ADVANCE = sa.text("""
+    INSERT INTO consumer_offset ("group", source, topic, position, at)
+    VALUES (:group_name, :source, :topic, :place, :at)
+    ON CONFLICT ("group", source, topic) DO UPDATE SET position = excluded.position, at = excluded.at
+    WHERE excluded.position > consumer_offset.position
+""").bindparams(sa.bindparam("at", type_=UtcDateTime))
 
 
 class LocalBus:
@@ -105,6 +113,13 @@ class LocalSubscription:
         self._group = group
         self._database = database
         self._topics = list(topics)
+        self._wanted = (
+            sa.select(*_COLUMNS)
+            .where(OUTBOX.c.id > sa.bindparam("after"), OUTBOX.c.id <= sa.bindparam("newest"))
+            .where(OUTBOX.c.topic.in_(self._topics))
+            .order_by(OUTBOX.c.id)
+            .limit(sa.bindparam("most"))
+        )
         self._positions = _load(database, group)
         self._ready: set[str] = set()
         # Up to here the outbox has nothing for us; saves reading over other topics' rows again at each poll.
@@ -118,10 +133,10 @@ class LocalSubscription:
 
     def poll(self, timeout_s: float, limit: int) -> list[Delivery]:
         """The next deliveries of the first outbox that has some."""
-        seen = wakeup.count()
+        seen = wakeup.told(self._topics)
         found = self._look(limit)
         if not found:
-            wakeup.wait(seen, timeout_s)
+            wakeup.wait_for(self._topics, seen, timeout_s)
             found = self._look(limit)
         self._pending = found
         self._is_behind = len(found) == limit
@@ -132,9 +147,10 @@ class LocalSubscription:
         for source, position in _last(deliveries).items():
             # All rows up to here were read for all our topics, so all their positions move together: the next read
             # starts behind this row for each of them.
-            for topic in self._topics:
-                if self._positions.get((source, topic), 0) < position:
-                    _advance(session, self._group, source, topic, position)
+            common = {"group_name": self._group, "source": source, "place": position, "at": utc_now()}
+            behind = [topic for topic in self._topics if self._positions.get((source, topic), 0) < position]
+            if behind:
+                session.execute(_ADVANCE, [common | {"topic": topic} for topic in behind])
 
     def acknowledge(self) -> None:
         """Take over the positions that were committed."""
@@ -188,8 +204,7 @@ class LocalSubscription:
         with database.reading() as session:
             newest = session.execute(_NEWEST).scalar() or 0
             while after < newest:
-                wanted = sa.and_(OUTBOX.c.id > after, OUTBOX.c.id <= newest, OUTBOX.c.topic.in_(self._topics))
-                rows = session.execute(sa.select(OUTBOX).where(wanted).order_by(OUTBOX.c.id).limit(limit)).all()
+                rows = session.execute(self._wanted, {"after": after, "newest": newest, "most": limit}).all()
                 # Topics stand at different places only after one was added: those ahead were handled before.
                 found = [Delivery(event_of(row), source, row.id) for row in rows if row.id > position[row.topic]]
                 if found:
@@ -218,16 +233,3 @@ def _positions_of(database: Database, source: str) -> list[tuple[str, int]]:
     with database.reading() as session:
         rows = session.execute(sa.select(*columns).where(CONSUMER_OFFSET.c.source == source)).all()
     return [(row.topic, row.position) for row in rows]
-
-
-def _advance(session: Session, group: str, source: str, topic: str, position: int) -> None:
-    place = sa.and_(
-        CONSUMER_OFFSET.c.group == group, CONSUMER_OFFSET.c.source == source, CONSUMER_OFFSET.c.topic == topic
-    )
-    now = utc_now()
-    kept = session.execute(sa.select(CONSUMER_OFFSET.c.position).where(place).with_for_update()).scalar()
-    if kept is None:
-        row = {"group": group, "source": source, "topic": topic, "position": position, "at": now}
-        session.execute(sa.insert(CONSUMER_OFFSET), [row])
-    elif kept < position:
-        session.execute(sa.update(CONSUMER_OFFSET).where(place).values(position=position, at=now))
