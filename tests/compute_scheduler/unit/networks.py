@@ -13,6 +13,7 @@ from compute_scheduler.domain.snapshot import (
     Quota,
     RunningJob,
     Snapshot,
+    Stage,
     Tenant,
     Usage,
 )
@@ -73,6 +74,8 @@ def queued_jobs(draw: st.DrawFn, number: int) -> QueuedJob:
         draw(st.sampled_from([0.0, 100.0])),
         1 if is_choice else draw(st.sampled_from([1, 1, 1, 2, 3])),
         draw(st.sampled_from([(), (), (), (), ("e0",), ("e0", "e1"), ("r0",), ("e0", "r0"), ("e0", "q0")])),
+        draw(st.sampled_from([{}, {}, {"c0": Stage(50.0, 2.0, 1)}, {"c0": Stage(0.0), "c1": Stage(200.0, 1.0, 1)}])),
+        draw(st.sampled_from([False] * 9 + [True])),
     )
 
 
@@ -195,6 +198,7 @@ def unlike_centres(draw: st.DrawFn) -> Snapshot:
             centres=draw(st.sampled_from([(), (), ("c0", "c1")])),
             home=draw(st.sampled_from([None, "c0", "c1"])),
             staging_s=draw(st.sampled_from([0.0, 100.0])),
+            stages={f"c{k}": Stage(draw(times), draw(st.integers(0, 9)), 1) for k in range(draw(st.integers(0, 3)))},
         )
         for n in range(draw(st.integers(1, 6)))
     )
@@ -248,7 +252,8 @@ weighing = st.builds(
     Policy,
     reservations=st.sampled_from([0, 1]),
     staging_weight=st.sampled_from([0.0, 1.0]),
-    carbon_s=st.sampled_from([10_000.0, 100_000.0]),
+    price_s=st.sampled_from([0.0, 100.0]),
+    carbon_s=st.sampled_from([0.0, 10_000.0, 100_000.0]),
     wait_weight=st.sampled_from([0.1, 1.0]),
     longest_hold_s=st.sampled_from([0.0, 500.0, 1e9]),
 )

@@ -20,8 +20,8 @@ from tests.compute_scheduler.unit.simple_devices import AmpleDevices, Devices, o
 CLASS = {"low": -1, "normal": 0, "high": 1}
 Amounts = dict[str, int]
 Why = tuple[str, str | None]
-Cost = tuple[str, float, float | None, float | None, float | None, float]
-"""Centre, staging seconds, yuan, kWh, kg of CO2, score."""
+Cost = tuple[str, float, float | None, float | None, float | None, float, float]
+"""Centre, staging seconds, yuan, kWh, kg of CO2, score, yuan for moving data."""
 
 
 def amounts(demand: Resources) -> Amounts:
@@ -206,7 +206,19 @@ class Simple:
             kwh = watts * len(seconds) * 100 / 3.6e6
         if centre.power_w and centre.carbon:
             kg = watts * sum(centre.carbon.at(second) * 100 for second in seconds) / 3.6e6 / 1000
-        return centre.id, 0.0 if job.home in (None, centre.id) else job.staging_s, yuan, kwh, kg, 0.0
+        seconds_of_staging, moving = 0.0 if job.home in (None, centre.id) else job.staging_s, 0.0
+        if centre.id in job.stages:
+            seconds_of_staging, moving = job.stages[centre.id].seconds, job.stages[centre.id].yuan
+        return centre.id, seconds_of_staging, yuan, kwh, kg, 0.0, moving
+
+    def matters(self, job: QueuedJob) -> bool:
+        """Whether the policy weighs something that centres cost the job."""
+        policy, centres = self.policy, self.snapshot.centres
+        if (job.stages or job.staging_s) and (policy.staging_weight or policy.price_s):
+            return True
+        if policy.price_s and [centre for centre in centres if centre.prices]:
+            return True
+        return bool(policy.carbon_s and [centre for centre in centres if centre.carbon is not None])
 
     def sites(self, job: QueuedJob) -> list[Cost]:
         """The open centres where a job may run, by score."""
@@ -218,9 +230,9 @@ class Simple:
         scored = []
         for cost in costs:
             score = policy.staging_weight * cost[1]
-            score += policy.price_s * (yuan if cost[2] is None else cost[2])
+            score += policy.price_s * ((yuan if cost[2] is None else cost[2]) + cost[6])
             score += policy.carbon_s * (kg if cost[4] is None else cost[4])
-            scored.append((*cost[:5], score))
+            scored.append((*cost[:5], score, cost[6]))
         return sorted(scored, key=lambda site: (site[5], site[0] != job.home, self.centres[site[0]].cost, site[0]))
 
     def weighed(self, job: QueuedJob) -> tuple[list[Node], Why | None, bool]:
@@ -411,6 +423,8 @@ class Cycle(Simple):
                 self.plain.refused.add(job.id)
             elif earliest > self.now:
                 self.plain.waits[job.id] = ("not_before", None)
+            elif job.nowhere:
+                self.plain.waits[job.id] = ("data_stays", None)
             elif open_ends := set(job.after) - self.snapshot.outcomes.keys():
                 self.plain.waits[job.id] = ("dependency", min(open_ends))
             else:
@@ -441,7 +455,7 @@ class Cycle(Simple):
         if reason is not None:
             return self.drop(told, reason)
         is_held_back = False
-        if self.policy.staging_weight or self.policy.price_s or self.policy.carbon_s:
+        if self.matters(job):
             nodes, why, is_held_back = self.weighed(job)
         else:
             nodes, why = self.places(job)

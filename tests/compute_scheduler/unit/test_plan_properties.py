@@ -29,7 +29,7 @@ from tests.compute_scheduler.unit.networks import (
     weighing,
 )
 from tests.compute_scheduler.unit.simple_devices import on
-from tests.compute_scheduler.unit.simple_plan import amounts, simple_plan
+from tests.compute_scheduler.unit.simple_plan import Simple, amounts, simple_plan
 
 many = settings(max_examples=300, deadline=None)
 some = settings(max_examples=150, deadline=None)
@@ -75,13 +75,14 @@ def test_the_plan_is_what_its_specification_says(told: tuple[Snapshot, Policy]) 
     ours, simple = plan(snapshot, NOW, policy), simple_plan(snapshot, NOW, policy)
 
     assert [(start.job_id, start.nodes) for start in ours.starts] == simple.starts
-    weighed = [[start.site, *start.others] for start in ours.starts if policy.weighs_sites and start.site]
+    jobs, network = {job.id: job for job in snapshot.queued}, Simple(snapshot, NOW, policy)
+    weighed = [[start.site, *start.others] for start in ours.starts if network.matters(jobs[start.job_id])]
     assert [[astuple(site) for site in sites] for sites in weighed] == [
         [pytest.approx(cost) for cost in sites] for sites in simple.sites
     ]
     assert {refusal.job_id for refusal in ours.refusals} == simple.refused
     answers = {job_id: (reason.code, reason.resource) for job_id, reason in ours.waits()}
-    given = {why for why in simple.waits.values() if why[0] not in ("not_before", "dependency", "resources")}
+    given = {why for why in simple.waits.values() if why[0] not in ("not_before", "data_stays", "dependency", "resources")}
     cut = {job_id for job_id, why in simple.waits.items() if why[0] == "cycle_limit" and answers[job_id] in given}
     assert answers == simple.waits | {job_id: answers[job_id] for job_id in cut}
     assert [(kept.job_id, kept.node, kept.start_at, kept.end_at) for kept in ours.reservations] == simple.reservations

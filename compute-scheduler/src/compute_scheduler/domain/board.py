@@ -305,7 +305,7 @@ def _static(policy: Policy) -> tuple[float, float, float]:
 
 
 def _is_conditional(job: QueuedJob) -> bool:
-    return job.deadline_at is not None or job.not_before_at is not None or bool(job.after)
+    return job.deadline_at is not None or job.not_before_at is not None or bool(job.after) or job.nowhere
 
 
 def _order(entry: Entry) -> tuple[float, str]:

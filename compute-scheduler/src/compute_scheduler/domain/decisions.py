@@ -12,6 +12,7 @@ Code = Literal[
     "dependency",
     "dependency_failed",
     "centre_unknown",
+    "data_stays",
     "centre_closed",
     "never_fits",
     "nodes_closed",
@@ -47,6 +48,7 @@ class Site:
     """What a start now at a centre costs a job; None: the centre does not tell.
 
     money: yuan. energy_kwh and co2_kg: for the whole time limit. score_s: all of it as seconds of waiting.
+    moving: yuan for bringing its data.
     """
 
     centre: str
@@ -55,6 +57,7 @@ class Site:
     energy_kwh: float | None = None
     co2_kg: float | None = None
     score_s: float = 0.0
+    moving: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as cod
 
 1. A job whose time limit from now, or from when it may start, passes its deadline is refused, and so is one that comes
    after a job that has not succeeded. A job that may not start yet waits (`not_before`), and so does one that comes
-   after a job that has not ended (`dependency`).
+   after a job that has not ended (`dependency`), and one whose data may be in no centre (`data_stays`).
 2. Of the jobs not yet decided take the one with the least
    `submitted_at - priority_s * class + min(short_first * time_limit_s, longest_set_back_s) + fair_share_s * share`,
    then the least id. The share is the tenant's dominant share over decayed usage and what it holds, with the starts of
@@ -12,7 +12,7 @@ Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as cod
 3. It waits if its tenant is unknown, no open node could ever hold it, or its tenant's quota does not suffice.
 4. Else it starts on the node of best fit (`placement.py`) where it delays no reserved start (`timeline.py`); a gang
    on the nodes that its members find one after another in one centre, all or none (`gangs.py`). If the policy weighs
-   sites, that is asked centre by centre in order of score (`siting.py`), and the job waits instead if a centre passed
+   something that centres cost the job, that is asked centre by centre in order of score (`siting.py`), and the job waits instead if a centre passed
    over, in which no node has room now, is better: its score plus `wait_weight` times the seconds until running jobs
    leave room there is less, the job will then have waited at most `longest_hold_s`, its deadline holds.
 5. Else it waits. If fewer than `reservations` jobs of its kind have a reserved start, it gets the earliest one.
@@ -191,7 +191,7 @@ class _Cycle:
             return reasons.in_line(), True
         if failed is not None and has_failed:
             return self._reserve(job, shape, failed[1]) or failed[2], False
-        if self.policy.weighs_sites:
+        if self.siting.matters(job):
             return self._weigh(job, shape), False
         places, lacking, blocker = self._place(job, shape)
         if not places:
@@ -331,4 +331,6 @@ def _condition(job: QueuedJob, outcomes: Mapping[str, bool], now: float) -> tupl
             return reasons.dependency_failed(before), None
     if earliest > now:
         return None, reasons.NOT_BEFORE
+    if job.nowhere:
+        return None, reasons.DATA_STAYS
     return None, next((reasons.dependency(before) for before in sorted(job.after) if before not in outcomes), None)

@@ -13,6 +13,9 @@ from compute_scheduler.domain.shapes import Shape
 from compute_scheduler.domain.snapshot import Node
 
 NOT_BEFORE = Reason("not_before", "还没有到可以开始的时间（重试前的等待或指定的开始时间）")
+DATA_STAYS = Reason(
+    "data_stays", "数据不出域：作业所读的数据集没有一个都允许或都能到达的算力中心；请调整数据规则、链路或作业的 centre"
+)
 CYCLE_LIMIT = Reason("cycle_limit", "本轮启动的作业数已到上限，下一轮继续安排")
 _NAMES = {"cores": "CPU 核", "memory_mb": "内存"}
 

@@ -2,12 +2,13 @@
 
 Specification. For a job that would start now and use its whole time limit at a centre:
 
-- staging: `staging_s` of the job at any other centre than its home, 0 at home or without one;
+- staging: what the job's `stages` say of the centre; else `staging_s` at any other centre than its home, 0 at home or
+  without one. moving: yuan that its `stages` say;
 - money: what it asks for times the centre's price per hour, times the tariff of each moment;
 - energy: what it asks for times the centre's power; carbon: energy times the intensity of each moment.
 
-The score is `staging_weight * staging_s + price_s * money + carbon_s * co2_kg`: seconds of waiting that the job would
-take to avoid it. A centre that does not tell its price or carbon counts as the most that another centre in question
+The score is `staging_weight * staging_s + price_s * (money + moving) + carbon_s * co2_kg`: seconds of waiting that the
+job would take to avoid it. A centre that does not tell its price or carbon counts as the most that another centre in question
 tells, so that silence is never cheap. The least score comes first, then home, then the least `cost` of the centre, then
 its id. The data rule is hard and stands before all scores: a job never leaves the centres that it names.
 """
@@ -28,7 +29,7 @@ from compute_scheduler.domain.timeline import End, fits
 
 JOULE_PER_KWH = 3.6e6
 ANY = "*"
-_Cost = tuple[float, float | None, float | None, float | None]
+_Cost = tuple[float, float | None, float | None, float | None, float]
 
 
 class Siting:
@@ -36,12 +37,24 @@ class Siting:
 
     def __init__(self, centres: Mapping[str, Centre], policy: Policy, now: float) -> None:
         self.centres, self.policy, self.now = centres, policy, now
+        told = centres.values()
+        self._weighs_all = bool(policy.price_s) and any(centre.prices for centre in told)
+        self._weighs_all |= bool(policy.carbon_s) and any(centre.carbon for centre in told)
+        self._weighs_data = bool(policy.staging_weight or policy.price_s)
         self._waits: dict[tuple[Shape, str], float | None] = {}
 
+    def matters(self, job: QueuedJob) -> bool:
+        """Whether the policy weighs anything that a centre may cost this job."""
+        return self._weighs_all or (self._weighs_data and bool(job.stages or job.staging_s))
+
     def cost(self, job: QueuedJob, shape: Shape, centre: Centre) -> _Cost:
-        """What a centre costs the job: staging seconds, yuan, kWh, kg of CO2."""
+        """What a centre costs the job: staging seconds, yuan, kWh, kg of CO2, yuan for moving its data."""
         until = self.now + job.time_limit_s
-        staging_s = job.staging_s if job.home is not None and centre.id != job.home else 0.0
+        stage = job.stages.get(centre.id)
+        if stage is not None:
+            staging_s, moving = stage.seconds, stage.yuan
+        else:
+            staging_s, moving = (job.staging_s if job.home is not None and centre.id != job.home else 0.0), 0.0
         money = energy_kwh = co2_kg = None
         if centre.prices:
             seconds = centre.tariff.integral_s(self.now, until) if centre.tariff else job.time_limit_s
@@ -51,7 +64,7 @@ class Siting:
             energy_kwh = watts * job.time_limit_s / JOULE_PER_KWH
             if centre.carbon is not None:
                 co2_kg = watts * centre.carbon.integral_s(self.now, until) / JOULE_PER_KWH / 1000.0
-        return staging_s, money, energy_kwh, co2_kg
+        return staging_s, money, energy_kwh, co2_kg, moving
 
     def ranked(self, job: QueuedJob, shape: Shape) -> list[Site]:
         """The open centres where the job may run, the best first."""
@@ -67,17 +80,19 @@ class Siting:
         for centre, cost in costs:
             money = dearest if cost[1] is None else cost[1]
             co2_kg = dirtiest if cost[3] is None else cost[3]
-            score_s = policy.staging_weight * cost[0] + policy.price_s * money + policy.carbon_s * co2_kg
-            scored.append((score_s, centre.id != job.home, centre.cost, centre.id, Site(centre.id, *cost, score_s)))
+            score_s = policy.staging_weight * cost[0] + policy.price_s * (money + cost[4]) + policy.carbon_s * co2_kg
+            site = Site(centre.id, *cost[:4], score_s, cost[4])
+            scored.append((score_s, centre.id != job.home, centre.cost, centre.id, site))
         scored.sort(key=itemgetter(0, 1, 2, 3))
         return [entry[4] for entry in scored]
 
     def told(self, job: QueuedJob, shape: Shape, centre_id: str) -> Site | None:
         """What the centre costs the job where nothing is weighed; None when there is nothing to tell."""
         centre = self.centres[centre_id]
-        if not (centre.prices or centre.power_w or job.staging_s):
+        if not (centre.prices or centre.power_w or job.staging_s or job.stages):
             return None
-        return Site(centre_id, *self.cost(job, shape, centre))
+        cost = self.cost(job, shape, centre)
+        return Site(centre_id, *cost[:4], moving=cost[4])
 
     def better(
         self,

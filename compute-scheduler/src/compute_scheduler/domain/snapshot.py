@@ -84,13 +84,23 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """What it takes to bring a job's data to a centre: seconds, yuan, bytes that move; all 0 where they are."""
+
+    seconds: float
+    yuan: float = 0.0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class QueuedJob:
     """A job that waits for its start.
 
     time_limit_s: it is stopped when it has run so long. deadline_at: when it must have ended.
     not_before_at: it is not started earlier, such as between two tries. centres: where it may run; empty is anywhere.
     home: the centre that is tried before all others, such as the one where its data are. staging_s: how long its data
-    take to another centre. Data that may not leave: `centres` names home alone.
+    take to another centre, for each centre that `stages` does not name. Data that may not leave: `centres` names where
+    they may be; nowhere: that is no centre at all, the job waits.
     gang: how many members, each asking for `demand`, start together in one centre, all or none.
     after: jobs that must have succeeded before it starts. preemptions: how often it had to make way before.
     checkpoint_every_s: how often it saves what it has done; None: never.
@@ -111,6 +121,8 @@ class QueuedJob:
     after: tuple[str, ...] = ()
     preemptions: int = 0
     checkpoint_every_s: float | None = None
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    nowhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,11 +231,6 @@ class Policy:
     wait_weight: float = 1.0
     longest_hold_s: float = 0.0
     placement: Placement = "fragmentation"
-
-    @property
-    def weighs_sites(self) -> bool:
-        """Whether it matters to a job what a centre costs it."""
-        return bool(self.staging_weight or self.price_s or self.carbon_s)
 
     def __post_init__(self) -> None:
         if not self.half_life_s > 0:
