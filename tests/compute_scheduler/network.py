@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from brain_kit.auth import Principal
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
-from compute_scheduler.clients import DatasetRights
+from compute_scheduler.clients import DatasetFacts, DatasetRights
 from compute_scheduler.domain.spec import JobSpec
 from compute_scheduler.service import centres
 from compute_scheduler.service.exchange import Exchange
@@ -25,11 +25,15 @@ OPERATOR = Principal("usr_1", "user", ORG, "operator", roles=frozenset({"operato
 NODE = {"name": "n1", "cores": 4.0, "memory_mb": 4000, "accelerators": {}, "load": {}}
 
 
-class NoDatasets(DatasetRights):
-    """These tests name no data sets."""
+class ToldDatasets(DatasetRights):
+    """Data sets as a test says they are; the data hub itself is asked in `test_data_hub.py`."""
 
     def __init__(self) -> None:
-        pass
+        self.known: dict[str, DatasetFacts] = {}
+
+    def facts(self, dataset: str, version: str | None, caller: Principal, token: str) -> DatasetFacts | str:
+        """What the test has said."""
+        return self.known.get(dataset) or "没有这个数据集"
 
 
 class Network:
@@ -39,7 +43,8 @@ class Network:
         self.database = database
         self.settings = Settings(**settings)
         self.exchange = Exchange(database, self.settings)
-        self.submissions = Submissions(database, self.settings, NoDatasets())
+        self.datasets = ToldDatasets()
+        self.submissions = Submissions(database, self.settings, self.datasets)
         self.actor = Actor(OPERATOR)
         self.instance = uuid4().hex
         self.clock = 0.0

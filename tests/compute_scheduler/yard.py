@@ -23,12 +23,14 @@ FINAL = ("succeeded", "failed", "cancelled")
 
 
 class Yard:
-    """The two services of one home folder; every test makes organisations of its own."""
+    """The two services of one home folder; every test makes organisations of its own. beside: further services."""
 
-    def __init__(self, home: Path, *, roles: tuple[str, ...] = ROLES, **settings: Any) -> None:
+    def __init__(
+        self, home: Path, *, roles: tuple[str, ...] = ROLES, beside: tuple[str, ...] = (), **settings: Any
+    ) -> None:
         self.home = home
         self.platform = Platform(PlatformSettings(home=home, **settings))
-        self.runtimes = [build_service(self.platform, name) for name in ("identity", "compute-scheduler")]
+        self.runtimes = [build_service(self.platform, name) for name in ("identity", *beside, "compute-scheduler")]
         made = identity.main.bootstrap(self.platform)
         assert made is not None
         self.database = self.platform.database("compute-scheduler")

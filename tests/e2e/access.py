@@ -144,6 +144,15 @@ compute_scheduler.put_inventory            operator   -
 compute_scheduler.list_links               all        -
 compute_scheduler.put_link                 operator   -
 compute_scheduler.delete_link              operator   -
+compute_scheduler.add_link_window          operator   -
+compute_scheduler.delete_link_window       operator   -
+compute_scheduler.list_replicas            operator   -
+compute_scheduler.put_replica              operator   -
+compute_scheduler.delete_replica           operator   -
+compute_scheduler.list_data_rules          all        own
+compute_scheduler.put_data_rule            operator   -
+compute_scheduler.delete_data_rule         operator   -
+compute_scheduler.read_data_quotes         all        -
 compute_scheduler.read_utilisation         all        own
 compute_scheduler.list_simulations         operator   -
 compute_scheduler.make_simulation          operator   -

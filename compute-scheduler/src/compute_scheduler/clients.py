@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from brain_kit.acting import HEADER as ACTING_HEADER
@@ -10,27 +11,45 @@ from brain_kit.client import ServiceClient
 from brain_kit.problems import InvalidInput, NotFound, Problem
 
 
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What the data hub tells a caller of a data set's version.
+
+    version: the one that is meant, None when nothing was ever committed. size: bytes of the newest version, the best
+    that is known of an older one; None: not told to this caller. owner_org: whose it is; None: the platform's.
+    """
+
+    dataset: str
+    version: str | None
+    size: int | None
+    classification: str
+    owner_org: str | None
+
+
 class DatasetRights:
     """Asks the data hub, with the caller's own rights, whether data sets and their versions are there."""
 
     def __init__(self, hub: ServiceClient) -> None:
         self._hub = hub
 
-    def objection(self, dataset: str, version: str | None, caller: Principal, token: str) -> str | None:
-        """Why a job may not read the data set, None when it may. Raises Unavailable when the hub does not answer."""
+    def facts(self, dataset: str, version: str | None, caller: Principal, token: str) -> DatasetFacts | str:
+        """What a job may know of the data set, or why it may not read it. Raises Unavailable when nobody answers."""
         acting = caller.kind == "service"
         headers = {ACTING_HEADER: caller.org} if acting else {}
-        path = f"/v1/datasets/{dataset}" + ("" if version is None else "/rows")
-        params = None if version is None else {"version": version, "limit": 1}
+        carried, path = None if acting else token, f"/v1/datasets/{dataset}"
         try:
-            self._hub.request("GET", path, params=params, token=None if acting else token, headers=headers)
+            found = self._hub.request("GET", path, token=carried, headers=headers).json()
+            if version is not None:
+                params = {"version": version, "limit": 1}
+                self._hub.request("GET", f"{path}/rows", params=params, token=carried, headers=headers)
         except Problem as problem:
             if problem.status in (403, 404):
                 return f"数据集 {dataset} 不存在，或本机构无权读取"
             if problem.status < 500:
                 return problem.detail
             raise
-        return None
+        current = None if found["snapshot"] is None else str(found["snapshot"])
+        return DatasetFacts(dataset, version or current, found["bytes"], found["classification"], found["owner_org"])
 
 
 class CentreKeys:

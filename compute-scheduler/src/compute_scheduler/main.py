@@ -12,6 +12,7 @@ from compute_scheduler.api.centres import centre_routes, tenant_routes
 from compute_scheduler.api.files import file_routes
 from compute_scheduler.api.inventory import inventory_routes
 from compute_scheduler.api.jobs import job_routes
+from compute_scheduler.api.network import network_routes
 from compute_scheduler.api.settlement import ledger_routes, price_routes, settlement_routes
 from compute_scheduler.api.simulations import simulation_routes
 from compute_scheduler.clients import CentreKeys, DatasetRights, Owners
@@ -32,7 +33,8 @@ def build(platform: Platform) -> ServiceRuntime:
     settings = Settings(**platform.settings.model_dump())
     database = platform.database(NAME)
     database.migrate("compute_scheduler")
-    submissions = Submissions(database, settings, DatasetRights(platform.client("data-hub")))
+    rights = DatasetRights(platform.client("data-hub"))
+    submissions = Submissions(database, settings, rights)
     exchange = Exchange(database, settings)
     spool = settings.home / "spool" / NAME
     files = Files(database, platform.objects, spool, settings.compute_scheduler_most_file_bytes)
@@ -44,6 +46,7 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(centre_routes(database, CentreKeys(identity), Owners(identity)))
     app.include_router(tenant_routes(database, settings))
     app.include_router(inventory_routes(database))
+    app.include_router(network_routes(database, settings, rights))
     app.include_router(price_routes(database))
     app.include_router(carbon_routes(database))
     app.include_router(ledger_routes(database))

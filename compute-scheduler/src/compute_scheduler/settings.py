@@ -94,6 +94,22 @@ class Settings(PlatformSettings):
     compute_scheduler_job_writable: list[str] = Field(
         [], description="JSON list of folders that jobs may write to beside their own, such as a scratch share."
     )
+    compute_scheduler_data_centres: list[str] = Field(
+        ["local"], description="JSON list of the centres that stand beside the warehouse and hold what it holds."
+    )
+    compute_scheduler_staying_classes: list[str] = Field(
+        ["重要", "核心"],
+        description="JSON list of the classes (GB/T 43697) whose data sets stay there, unless a rule says otherwise.",
+    )
+    compute_scheduler_assumed_gbit_s: float = Field(
+        1.0,
+        ge=0,
+        le=1e6,
+        description="Gbit/s taken for two centres that no path of links joins; 0: no data move there.",
+    )
+    compute_scheduler_staging_weight: float = Field(
+        1.0, ge=0, le=1000, description="Seconds of waiting that a job takes to save a second of bringing its data."
+    )
     compute_scheduler_simulation_most_jobs: int = Field(
         50_000, ge=1, description="Most jobs of one simulation; of more the rest is left out."
     )

@@ -74,8 +74,8 @@ def queued_jobs(draw: st.DrawFn, number: int) -> QueuedJob:
         draw(st.sampled_from([0.0, 100.0])),
         1 if is_choice else draw(st.sampled_from([1, 1, 1, 2, 3])),
         draw(st.sampled_from([(), (), (), (), ("e0",), ("e0", "e1"), ("r0",), ("e0", "r0"), ("e0", "q0")])),
-        draw(st.sampled_from([{}, {}, {"c0": Stage(50.0, 2.0, 1)}, {"c0": Stage(0.0), "c1": Stage(200.0, 1.0, 1)}])),
-        draw(st.sampled_from([False] * 9 + [True])),
+        stages=draw(st.sampled_from([{}, {}, {"c0": Stage(50.0, 2.0)}, {"c0": Stage(0.0), "c1": Stage(200.0, 1.0)}])),
+        nowhere=draw(st.sampled_from([False] * 9 + [True])),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations, pairwise
+from itertools import pairwise, permutations
 
 from compute_scheduler.domain.data import Atlas, Need, permits, price_of
 from compute_scheduler.domain.network import MOST_LINKS, Ends, Link, Network, Span, ends_of
@@ -43,7 +43,8 @@ class Plain:
     def __init__(self, known: list[Link]) -> None:
         self.free = {
             link.ends: [
-                min([link.rate, *(w.rate for w in link.windows if w.start_ms <= ms < w.end_ms)]) for ms in range(HORIZON)
+                min([link.rate, *(w.rate for w in link.windows if w.start_ms <= ms < w.end_ms)])
+                for ms in range(HORIZON)
             ]
             for link in known
         }

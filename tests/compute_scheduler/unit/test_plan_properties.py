@@ -82,7 +82,9 @@ def test_the_plan_is_what_its_specification_says(told: tuple[Snapshot, Policy]) 
     ]
     assert {refusal.job_id for refusal in ours.refusals} == simple.refused
     answers = {job_id: (reason.code, reason.resource) for job_id, reason in ours.waits()}
-    given = {why for why in simple.waits.values() if why[0] not in ("not_before", "data_stays", "dependency", "resources")}
+    given = {
+        why for why in simple.waits.values() if why[0] not in ("not_before", "data_stays", "dependency", "resources")
+    }
     cut = {job_id for job_id, why in simple.waits.items() if why[0] == "cycle_limit" and answers[job_id] in given}
     assert answers == simple.waits | {job_id: answers[job_id] for job_id in cut}
     assert [(kept.job_id, kept.node, kept.start_at, kept.end_at) for kept in ours.reservations] == simple.reservations

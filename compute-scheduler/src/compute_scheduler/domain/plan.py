@@ -12,9 +12,10 @@ Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as cod
 3. It waits if its tenant is unknown, no open node could ever hold it, or its tenant's quota does not suffice.
 4. Else it starts on the node of best fit (`placement.py`) where it delays no reserved start (`timeline.py`); a gang
    on the nodes that its members find one after another in one centre, all or none (`gangs.py`). If the policy weighs
-   something that centres cost the job, that is asked centre by centre in order of score (`siting.py`), and the job waits instead if a centre passed
-   over, in which no node has room now, is better: its score plus `wait_weight` times the seconds until running jobs
-   leave room there is less, the job will then have waited at most `longest_hold_s`, its deadline holds.
+   something that centres cost the job, that is asked centre by centre in order of score (`siting.py`), and the job
+   waits instead if a centre passed over, in which no node has room now, is better: its score plus `wait_weight` times
+   the seconds until running jobs leave room there is less, the job will then have waited at most `longest_hold_s`, its
+   deadline holds.
 5. Else it waits. If fewer than `reservations` jobs of its kind have a reserved start, it gets the earliest one.
    Without backfill nothing of its kind starts any more.
 6. A job waits for the reason of an earlier one without looking further when that one was of the same tenant and shape

@@ -8,9 +8,9 @@ Specification. For a job that would start now and use its whole time limit at a 
 - energy: what it asks for times the centre's power; carbon: energy times the intensity of each moment.
 
 The score is `staging_weight * staging_s + price_s * (money + moving) + carbon_s * co2_kg`: seconds of waiting that the
-job would take to avoid it. A centre that does not tell its price or carbon counts as the most that another centre in question
-tells, so that silence is never cheap. The least score comes first, then home, then the least `cost` of the centre, then
-its id. The data rule is hard and stands before all scores: a job never leaves the centres that it names.
+job would take to avoid it. A centre that does not tell its price or carbon counts as the most that another centre in
+question tells, so that silence is never cheap. The least score comes first, then home, then the least `cost` of the
+centre, then its id. The data rule is hard and stands before all scores: a job never leaves the centres that it names.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -25,6 +25,7 @@ from compute_scheduler.domain.snapshot import (
     Usage,
 )
 from compute_scheduler.domain.spec import JobSpec
+from compute_scheduler.service import data
 from compute_scheduler.service.costs import Told, centre_of
 from compute_scheduler.service.errors import NoQuota
 from compute_scheduler.service.moves import demand_of
@@ -119,12 +120,19 @@ class Hall:
     org: str
     network: Network
     board: Board
+    ground: data.Ground | None = None
 
-    def objections(self, spec: JobSpec, time_limit_s: int, now: datetime) -> list[Row]:
-        """What makes it impossible that the job ever runs: {field, code, reason}."""
-        document = spec.document() | {"time_limit_s": time_limit_s}
+    def objections(self, spec: JobSpec, time_limit_s: int, now: datetime, read: list[Row]) -> list[Row]:
+        """What makes it impossible that the job ever runs: {field, code, reason}. read: its data sets (`data.told`)."""
+        document = spec.document() | {"time_limit_s": time_limit_s, "data": read}
         fresh = {"queued_at": now, "not_before_at": None, "preemptions": 0}
         job = queued_job({"id": "", "org": self.org, "spec": document, **fresh})
+        if read and self.ground is not None:
+            needs, at_ms = data.needs_of(document), int(now.timestamp() * 1000)
+            placed = self.ground.atlas.place(needs, self.ground.network(), at_ms, job.centres)
+            if words := data.objection(placed, job):
+                return [{"field": "datasets", "code": "data_stays", "reason": words}]
+            job = data.placed_job(job, placed)
         found = objections(job, self.board, now.timestamp())
         # Before the first agent has come nobody knows what will fit.
         is_empty = not self.network.nodes
@@ -135,10 +143,18 @@ class Hall:
         ]
 
 
-def load(session: Session, actor: Actor, settings: Settings, now: datetime, *, with_running: bool) -> Hall:
+def load(
+    session: Session,
+    actor: Actor,
+    settings: Settings,
+    now: datetime,
+    *,
+    with_running: bool,
+    datasets: Collection[str] = (),
+) -> Hall:
     """What a submission of this organisation is measured against. Raises NoQuota.
 
-    with_running: a deadline is to be tried against what runs.
+    with_running: a deadline is to be tried against what runs. datasets: those that its jobs read.
     """
     found = network(session, settings, now)
     row = found.quotas.get(actor.org)
@@ -150,7 +166,9 @@ def load(session: Session, actor: Actor, settings: Settings, now: datetime, *, w
         )
     asking = tenants(found.quotas, [actor.org], settings)
     runs = running(session) if with_running else ()
-    return Hall(actor.org, found, Board(Snapshot(found.centres, found.nodes, asking, running=runs), Policy()))
+    board = Board(Snapshot(found.centres, found.nodes, asking, running=runs), Policy())
+    ground = data.load(session, settings, datasets, now) if datasets else None
+    return Hall(actor.org, found, board, ground)
 
 
 def running(session: Session) -> tuple[RunningJob, ...]:

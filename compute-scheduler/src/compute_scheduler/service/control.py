@@ -135,6 +135,7 @@ def shown(job: Row) -> Row:
         "command": spec["command"],
         "labels": job["labels"],
         "outputs": job["outputs"],
+        "data": spec.get("data", []),
         "deadline": spec["deadline"],
         "submitted_by": job["submitted_by"],
         "cancel_requested": job["cancel_at"] is not None and job["state"] in states.LIVE,
@@ -143,7 +144,7 @@ def shown(job: Row) -> Row:
 
 
 def _plain_spec(job: Row) -> Row:
-    return {name: value for name, value in job["spec"].items() if name != "digest"}
+    return {name: value for name, value in job["spec"].items() if name not in ("digest", "data")}
 
 
 def _shown_attempt(attempt: Row) -> Row:
@@ -159,6 +160,7 @@ def _shown_attempt(attempt: Row) -> Row:
         "exit_code": attempt["exit_code"],
         "usage": attempt["usage"],
         "site": attempt["site"],
+        "stage": attempt["stage"],
         "log_bytes": attempt["log_bytes"],
         **{name: rfc3339(attempt[name]) if attempt[name] else None for name in _ATTEMPT_TIMES},
     }

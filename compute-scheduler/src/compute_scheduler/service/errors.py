@@ -201,3 +201,39 @@ class SimulationNotReady(Conflict):
     """The simulation has no result."""
 
     code = "simulation_not_ready"
+
+
+class NetworkInvalid(InvalidInput):
+    """A window, a rule or a place in a list cannot be used as it is; `errors` says for each field what to do."""
+
+    code = "network_invalid"
+
+
+class WindowUnknown(NotFound):
+    """No window of that id on that link."""
+
+    code = "link_window_unknown"
+
+
+class ReplicaUnknown(NotFound):
+    """No copy of that version is registered at that centre."""
+
+    code = "replica_unknown"
+
+
+class RuleUnknown(NotFound):
+    """The data set has no rule of its own."""
+
+    code = "data_rule_unknown"
+
+
+class RuleNotPermitted(NotPermitted):
+    """The data set belongs to others, or its class leaves its rule to operators."""
+
+    code = "data_rule_not_permitted"
+
+
+class DatasetNotReadable(NotFound):
+    """No such data set or version for this caller."""
+
+    code = "dataset_not_readable"

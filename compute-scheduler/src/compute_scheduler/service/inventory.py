@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from brain_contracts.codes import CodeInvalid, check_region, region_name
@@ -12,9 +13,12 @@ from brain_kit.clock import CHINA, rfc3339, utc_now
 from brain_kit.database import Database
 from sqlalchemy.orm import Session
 
+from compute_scheduler.domain.network import BYTES_MS_PER_GBIT_S, Network
 from compute_scheduler.service import centres as service
+from compute_scheduler.service import data
 from compute_scheduler.service.errors import CentreUnknown, InventoryInvalid, LinkUnknown
-from compute_scheduler.store import centres
+from compute_scheduler.service.network import window_shown
+from compute_scheduler.store import centres, network
 from compute_scheduler.store import inventory as store
 
 Row = dict[str, Any]
@@ -91,9 +95,12 @@ def set_link(database: Database, principal: Principal, one: str, other: str, bod
 
 
 def list_links(database: Database) -> list[Row]:
-    """Every link."""
+    """Every link, with what it carries now and its windows."""
+    now = utc_now()
     with database.reading() as session:
-        return [_link_shown(link) for link in store.all_links(session)]
+        windows = network.windows(session, now)
+        free = Network(data.links(session, now))
+        return [_link_now(link, windows, free, now) for link in store.all_links(session)]
 
 
 def remove_link(database: Database, principal: Principal, one: str, other: str) -> None:
@@ -102,6 +109,7 @@ def remove_link(database: Database, principal: Principal, one: str, other: str) 
     with database.transaction() as session:
         if not store.remove_link(session, first, second):
             raise LinkUnknown(f"{first[:40]} 与 {second[:40]} 之间没有链路")
+        network.remove_windows(session, first, second)
         audit.record(session, principal, action="link.remove", object=f"{first}/{second}")
 
 
@@ -185,4 +193,12 @@ def _link_shown(link: Row) -> Row:
         "note": link["note"],
         "as_of": link["as_of"].isoformat(),
         "updated_at": rfc3339(link["updated_at"]),
+    }
+
+
+def _link_now(link: Row, windows: list[Row], free: Network, now: datetime) -> Row:
+    ends = (link["one"], link["other"])
+    return _link_shown(link) | {
+        "free_gbit_s": free.free(ends, int(now.timestamp() * 1000)) / BYTES_MS_PER_GBIT_S,
+        "windows": [window_shown(row) for row in windows if (row["one"], row["other"]) == ends],
     }

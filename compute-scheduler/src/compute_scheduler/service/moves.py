@@ -15,7 +15,7 @@ from compute_scheduler.domain.fairshare import accrued
 from compute_scheduler.domain.news import job_changed
 from compute_scheduler.domain.outcomes import Ending, ending_together, next_of
 from compute_scheduler.domain.resources import Resources, resources
-from compute_scheduler.domain.snapshot import Usage
+from compute_scheduler.domain.snapshot import Stage, Usage
 from compute_scheduler.store import accounts
 from compute_scheduler.store import jobs as store
 
@@ -64,10 +64,13 @@ class Moves:
         self._attempts[attempt["id"]] = attempt
         self._attempt_changes.setdefault(attempt["id"], {}).update(values)
 
-    def prepare(self, job: Row, *, centre: str, nodes: Sequence[str], site: Row | None, fence: int) -> None:
+    def prepare(  # noqa: PLR0913 - named parts of a start
+        self, job: Row, *, centre: str, nodes: Sequence[str], site: Row | None, fence: int, stage: Stage | None = None
+    ) -> None:
         """Makes the next attempt of a queued job, one a member of a gang.
 
-        nodes: that of each member. site: what the whole job costs there (`costs.kept`).
+        nodes: that of each member. site: what the whole job costs there (`costs.kept`). stage: what bringing its data
+        there was reckoned to take.
         """
         epoch, is_gang = job["attempt"] + 1, len(nodes) > 1
         where = f"{centre} 的 {len(set(nodes))} 个节点（{len(nodes)} 个成员）" if is_gang else nodes[0]
@@ -88,6 +91,7 @@ class Moves:
                 "fence": fence,
                 "site": site,
                 "cancel": False,
+                "stage": stage and {"bytes": stage.size, "seconds": stage.seconds, "yuan": stage.yuan},
                 "prepared_at": self.now,
             }
             for rank, node in enumerate(nodes)

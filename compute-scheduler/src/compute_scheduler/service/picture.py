@@ -22,8 +22,9 @@ from sqlalchemy.orm import Session
 from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.popularity import Popularity
 from compute_scheduler.domain.resources import Resources
-from compute_scheduler.domain.snapshot import Policy, Priority, QueuedJob, RunningJob, Snapshot
+from compute_scheduler.domain.snapshot import Policy, Priority, QueuedJob, RunningJob, Snapshot, Stage
 from compute_scheduler.service import admission
+from compute_scheduler.service.data import DataView, needs_of
 from compute_scheduler.service.moves import demand_of
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import jobs as store
@@ -50,6 +51,7 @@ class Picture:
         self.board = Board(Snapshot(), self.policy)
         self.reasons: dict[str, tuple[str, str]] = {}
         self._network: admission.Network | None = None
+        self._data = DataView(self.settings)
         self._queueing: set[str] = set()  # centres whose engines keep work waiting
         self._held: dict[str, RunningJob] = {}
         self._told: dict[str, RunningJob] = {}  # as they were told to the board, which adds kinds and devices
@@ -61,6 +63,7 @@ class Picture:
         """The board of this moment. clock: seconds that never step back."""
         self._look_at_network(session, now)
         queued = self._queued(session)
+        self._data.place(session, queued, self.board.queued, now, clock)
         before = {before for job in queued.values() for before in job.after}
         self.board.put_outcomes(store.outcomes(session, before))
         held = self._alive(session)
@@ -71,6 +74,11 @@ class Picture:
         self._sizes = {job_id: size for job_id, size in self._sizes.items() if job_id in known}
         self.reasons = {job_id: reason for job_id, reason in self.reasons.items() if job_id in queued}
         return self.board
+
+    def stage(self, job_id: str, centre: str) -> Stage | None:
+        """What it takes to bring a queued job's data to a centre; None: it reads none."""
+        job = self.board.queued.get(job_id)
+        return None if job is None else job.stages.get(centre)
 
     def leaves(self, job_id: str, nodes: tuple[str, ...] = (), at: float = 0.0) -> None:
         """A job was taken out of the queue, to nodes or not: when it queues again it is another job to the plan."""
@@ -128,6 +136,8 @@ class Picture:
             self.reasons |= {row["id"]: (row["reason_code"], row["reason"]) for row in fresh}
             self._sizes |= {job.id: _size(job) for job in made.values()}
             self._learn(made.values())
+            for row in fresh:
+                self._data.note(made[row["id"]], needs_of(row["spec"]))
             queued |= {job_id: made.get(job_id) or known[job_id] for job_id in ids}
         return queued
 

@@ -53,6 +53,7 @@ class Scheduler:
         self.holder = holder
         self.policy = Policy(
             most_starts=MOST_STARTS,
+            staging_weight=settings.compute_scheduler_staging_weight,
             price_s=settings.compute_scheduler_price_s,
             carbon_s=settings.compute_scheduler_carbon_s,
             wait_weight=settings.compute_scheduler_wait_weight,
@@ -160,10 +161,13 @@ class Scheduler:
                 if item.job_id in jobs:
                     moves.make_way(jobs[item.job_id], item.by)
             for start in decisions.starts:
+                stage = self.picture.stage(start.job_id, start.centre)
                 self.picture.leaves(start.job_id, start.nodes, now.timestamp())
                 job = jobs.get(start.job_id)
                 if job is not None and job["state"] == "queued":
-                    moves.prepare(job, centre=start.centre, nodes=start.nodes, site=kept(start), fence=token)
+                    moves.prepare(
+                        job, centre=start.centre, nodes=start.nodes, site=kept(start), stage=stage, fence=token
+                    )
                     started += 1
             for refusal in decisions.refusals:
                 self.picture.leaves(refusal.job_id)

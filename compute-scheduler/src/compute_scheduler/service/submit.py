@@ -19,11 +19,11 @@ from brain_kit.events import emit_all
 from brain_kit.ids import new_id
 from sqlalchemy.orm import Session
 
-from compute_scheduler.clients import DatasetRights
+from compute_scheduler.clients import DatasetFacts, DatasetRights
 from compute_scheduler.domain import dependencies
 from compute_scheduler.domain.news import job_changed
 from compute_scheduler.domain.spec import JobSpec
-from compute_scheduler.service import admission
+from compute_scheduler.service import admission, data
 from compute_scheduler.service.errors import IdempotencyKeyReused, JobRefused, QueueFull
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
@@ -31,6 +31,8 @@ from compute_scheduler.store import accounts
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
+Found = tuple[list[DatasetFacts], list[Row]]
+"""Data sets that a job may read, and objections to the others."""
 MOST_TOGETHER = 200
 LATE = "deadline_profile"
 QUEUED = "已排队，等待下一次调度"
@@ -71,8 +73,12 @@ class Submissions:
         if earlier is not None:
             return earlier, True
         now = utc_now()
-        warnings = self._check(actor, specs, token, now)
-        rows = [self._row(actor, spec, key, now) for spec, key in zip(specs, keys, strict=True)]
+        known = [self._data(actor, spec, token) for spec in specs]
+        warnings = self._check(actor, specs, known, now)
+        rows = [
+            self._row(actor, spec, key, now, data.told(facts))
+            for spec, key, (facts, _) in zip(specs, keys, known, strict=True)
+        ]
         for place, row in enumerate(rows):
             if place in warnings:
                 row |= {"reason": warnings[place][:500], "reason_code": LATE}
@@ -87,11 +93,14 @@ class Submissions:
             return earlier, True
         return rows, False
 
-    def _check(self, actor: Actor, specs: Sequence[JobSpec], token: str, now: datetime) -> dict[int, str]:
+    def _check(
+        self, actor: Actor, specs: Sequence[JobSpec], found_data: Sequence[Found], now: datetime
+    ) -> dict[int, str]:
         """What is not refused but warned of, by the job's place. Raises JobRefused."""
         with self._database.reading() as session:
             with_running = any(spec.deadline is not None for spec in specs)
-            hall = admission.load(session, actor, self._settings, now, with_running=with_running)
+            datasets = {item.dataset for facts, _ in found_data for item in facts}
+            hall = admission.load(session, actor, self._settings, now, with_running=with_running, datasets=datasets)
             waiting = store.queued_of(session, actor.org)
             files = {digest.sha256 for spec in specs for digest in spec.inputs.values()}
             known = accounts.known_files(session, actor.org, files) if files else set()
@@ -105,7 +114,8 @@ class Submissions:
         errors: list[Row] = []
         warnings: dict[int, str] = {}
         for number, spec in enumerate(specs):
-            found = hall.objections(spec, self._time_limit_s(spec), now)
+            facts, unreadable = found_data[number]
+            found = hall.objections(spec, self._time_limit_s(spec), now, data.told(facts))
             late = [item for item in found if item["code"] == LATE]
             if late and self._settings.compute_scheduler_late_jobs == "warn":
                 warnings[number] = late[0]["reason"]
@@ -113,27 +123,32 @@ class Submissions:
             found += _file_objections(spec, known)
             found += [{"field": field, "reason": words} for place, field, words in circular if place == number]
             found += _dependency_objections(spec, before)
-            found += self._data_objections(actor, spec, token)
+            found += unreadable
             errors += found if len(specs) == 1 else [item | {"job": number} for item in found]
         if errors:
             named = "；".join(f"{item['field']}：{item['reason']}" for item in errors[:5])
             raise JobRefused(f"作业不能提交：{named}"[:1000], errors=errors[:100])
         return warnings
 
-    def _data_objections(self, actor: Actor, spec: JobSpec, token: str) -> list[Row]:
-        errors = []
+    def _data(self, actor: Actor, spec: JobSpec, token: str) -> Found:
+        """The data sets that a job reads, and what is wrong with those that it may not read."""
+        found, errors = [], []
         for place, item in enumerate(spec.datasets):
-            reason = self._rights.objection(item.dataset, item.version, actor.principal, token)
-            if reason:
-                errors.append({"field": f"datasets.{place}", "reason": reason, "value": item.dataset})
-        return errors
+            facts = self._rights.facts(item.dataset, item.version, actor.principal, token)
+            if isinstance(facts, str):
+                errors.append({"field": f"datasets.{place}", "reason": facts, "value": item.dataset})
+            else:
+                found.append(facts)
+        return found, errors
 
     def _time_limit_s(self, spec: JobSpec) -> int:
         return spec.time_limit_s or self._settings.compute_scheduler_time_limit_s
 
-    def _row(self, actor: Actor, spec: JobSpec, key: str | None, now: datetime) -> Row:
+    def _row(self, actor: Actor, spec: JobSpec, key: str | None, now: datetime, read: list[Row]) -> Row:
         document = spec.document()
         document["time_limit_s"] = self._time_limit_s(spec)
+        if read:
+            document["data"] = read
         return {
             "id": new_id("job"),
             "org": actor.org,

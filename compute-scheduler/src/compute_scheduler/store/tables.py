@@ -122,6 +122,8 @@ attempts = sa.Table(
     sa.Column("cancel", sa.Boolean, nullable=False),
     # The job that it is stopped for.
     sa.Column("preempted_for", sa.String(40)),
+    # What bringing its data to the centre was reckoned to take: bytes, seconds, yuan; null: it reads none.
+    sa.Column("stage", sa.JSON),
     sa.Column("prepared_at", UtcDateTime, nullable=False),
     sa.Column("submitting_at", UtcDateTime),
     sa.Column("submitted_at", UtcDateTime),

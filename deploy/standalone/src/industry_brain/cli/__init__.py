@@ -32,6 +32,7 @@ COMMANDS = {
     "centre": ("industry_brain.cli.centres", "centre"),
     "quota": ("industry_brain.cli.centres", "quota"),
     "inventory": ("industry_brain.cli.inventory", "inventory"),
+    "network": ("industry_brain.cli.network", "network"),
     "settlement": ("industry_brain.cli.settlement", "settlement"),
     "agent": ("industry_brain.cli.centres", "agent"),
     "backup": ("industry_brain.cli.backup", "backup_command"),
