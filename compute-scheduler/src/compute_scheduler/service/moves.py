@@ -64,7 +64,7 @@ class Moves:
         self._attempts[attempt["id"]] = attempt
         self._attempt_changes.setdefault(attempt["id"], {}).update(values)
 
-    def prepare(  # noqa: PLR0913 - named parts of a start
+    def prepare(
         self, job: Row, *, centre: str, nodes: Sequence[str], site: Row | None, fence: int, stage: Stage | None = None
     ) -> None:
         """Makes the next attempt of a queued job, one a member of a gang.
