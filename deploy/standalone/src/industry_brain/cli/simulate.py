@@ -61,13 +61,16 @@ POLICY_NAMES = ("best-fit", "carbon", "default", "easy", "fair-share", "fcfs", "
     "--power", type=click.FloatRange(min=0.0, max=1e5), default=400.0, show_default=True, help="elasticflow: 每卡瓦数"
 )
 @click.option("--json", "as_json", is_flag=True, help="机器可读 print JSON")
-def simulate(paths: Sequence[Path], form: str, name: str, as_json: bool, **options: Any) -> None:
+@click.argument("more", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="[FILE]...")
+def simulate(paths: Sequence[Path], more: Sequence[Path], form: str, name: str, as_json: bool, **options: Any) -> None:
     """策略试算 replays a job log through the scheduler's own plan, and through a plain reference for comparison.
 
     swf: the Standard Workload Format of the Parallel Workloads Archive, against EASY backfilling. elasticflow: logs of
     several GPU clusters that share their work, against a plain pull by idle clusters; with --carbon also their CO2.
     openb: pods that come one by one until they ask for 130 % of the GPUs of --nodes, against published FGD.
+    FILE: further logs, as if each had a --trace of its own.
     """
+    paths = (*paths, *more)
     if form == "openb":
         _pack(paths, name, as_json, options)
         return
