@@ -64,15 +64,20 @@ def network_routes(database: Database, settings: Settings, rights: DatasetRights
         return network.add_window(database, caller, one, other, body.model_dump())
 
     @router.delete("/links/{one}/{other}/windows/{window}", status_code=204, summary="取消链路维护时段")
-    def delete_link_window(one: End, other: End, window: Annotated[str, Path(max_length=40)], caller: Operator) -> None:
+    def delete_link_window(
+        one: End,
+        other: End,
+        window: Annotated[str, Path(max_length=40, description="维护时段 id of the window")],
+        caller: Operator,
+    ) -> None:
         """Takes a window back."""
         network.remove_window(database, caller, one, other, window)
 
     @router.get("/replicas", summary="副本目录")
     def list_replicas(
         caller: Operator,
-        dataset: Annotated[str, Query(max_length=120)] = "",
-        centre: Annotated[str, Query(max_length=40)] = "",
+        dataset: Annotated[str, Query(max_length=120, description="只看这个数据集 of this data set")] = "",
+        centre: Annotated[str, Query(max_length=40, description="只看这个中心 at this centre")] = "",
         after: Annotated[str, Query(max_length=250, description="`next` of the page before")] = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> dict[str, Any]:
