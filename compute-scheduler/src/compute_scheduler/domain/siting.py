@@ -107,6 +107,8 @@ class Siting:
         latest = job.submitted_at + self.policy.longest_hold_s
         if job.deadline_at is not None:
             latest = min(latest, job.deadline_at - job.time_limit_s)
+        if latest <= self.now:
+            return None  # no wait is short enough, and none need be reckoned
         best: tuple[float, str, float] | None = None
         for site in full:
             wait_s = self._wait_s(shape, site.centre, index, ends)
