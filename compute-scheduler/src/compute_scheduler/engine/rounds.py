@@ -103,7 +103,8 @@ class Rounds:
             self.hear({"event": "state"})
 
     def _attend(self, entry: Entry, copies: tuple[Copy, ...], is_looking: bool, reasons: dict[str, str]) -> None:
-        do, record = rules.decide(self._view(entry, copies), self.times)
+        view = self._view(entry, copies)
+        do, record = rules.decide(view, self.times)
         if do == "end":
             self._finish(entry, record)
         elif do == "fence":
@@ -114,7 +115,9 @@ class Rounds:
             self.submit(entry)
         if not is_looking:
             return
-        living = [copy for copy in copies if copy.phase != "ended"]
+        # A copy that has said that it ended is told as running for a while by clusters; its end is no reason to end it.
+        done = view.claimed_by if view.marker is not None else ""
+        living = [copy for copy in copies if copy.phase != "ended" and copy.remote != done]
         if entry.ending or entry.record is not None:
             for copy in living:
                 self._cancel(copy)
