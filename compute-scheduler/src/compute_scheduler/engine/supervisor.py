@@ -162,6 +162,7 @@ class Supervisor:
         folder.begin()
         reading, writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(reading, False)
+        began, began_at = time.monotonic(), time.time()
         try:
             pid = launch.launch(folder, spec, self.walls, writing)
         except launch.CannotLaunch as error:
@@ -172,7 +173,7 @@ class Supervisor:
         finally:
             os.close(writing)
         folder.identify(pid)
-        job = self.jobs[pid] = WatchedJob(folder, spec, pid, reading)
+        job = self.jobs[pid] = WatchedJob(folder, spec, pid, reading, began, began_at)
         self.selector.register(reading, selectors.EVENT_READ, lambda: self._on_output(job))
 
     def _on_output(self, job: WatchedJob) -> None:

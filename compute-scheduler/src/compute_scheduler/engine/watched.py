@@ -22,16 +22,19 @@ class WatchedJob:
     """A started command with what it may use.
 
     `cause` says why it was ended by us: cancelled, time_limit, memory, disk, processes; else `exit`.
+    began, began_at: monotonic and calendar seconds just before it was started.
     """
 
-    def __init__(self, folder: AttemptFolder, spec: dict[str, Any], pid: int, output: int) -> None:
+    def __init__(
+        self, folder: AttemptFolder, spec: dict[str, Any], pid: int, output: int, began: float, began_at: float
+    ) -> None:
         self.folder = folder
         self.limits = spec["limits"]
         self.pid = pid
         self.output = output
         self.cause = "exit"
-        self.began = time.monotonic()
-        self.began_at = time.time()
+        self.began = began
+        self.began_at = began_at
         self.kill_at: float | None = None
         self.log_bytes = 0
         self.dropped = 0
