@@ -19,7 +19,7 @@ Json = dict[str, Any]
 # A look is repeated no sooner than so many times what it took, so that a busy cluster is not kept busy by looking.
 LOOK_SHARE, LONGEST_S = 4.0, 20.0
 # What was given up so shortly before a look may still be in it.
-FORGOTTEN_S = 2.0
+FORGOTTEN_S = 10.0
 KEPT_ORPHANS = 20
 log = structlog.get_logger()
 
