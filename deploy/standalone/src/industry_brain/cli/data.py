@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import click
 
 from industry_brain.apiclient import ApiClient, Progress
-from industry_brain.cli.output import connect, connection, show
+from industry_brain.cli.output import connect, connection, show, written_whole
 
 CONTENT_TYPES = {
     ".json": "application/json",
@@ -115,10 +115,8 @@ def _target(output: Path | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
-    partial = output.with_name(output.name + ".part")
-    with partial.open("wb") as file:
+    with written_whole(output) as file:
         yield file
-    partial.replace(output)
 
 
 @click.command()

@@ -6,12 +6,12 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import click
 
 from industry_brain.apiclient import ApiClient
-from industry_brain.cli.output import connect, connection, show
+from industry_brain.cli.output import connect, connection, save_table, show
 
 API = "/api/evaluation/v1"
 POLL_S = 0.5
@@ -95,13 +95,5 @@ def export(
     set_id: str, output: Path, period: str | None, cluster: str | None, url: str, key: str | None, as_json: bool
 ) -> None:
     """导出 writes SET in the form of the document's table, with its values beside it."""
-    form = output.suffix.lower().lstrip(".")
-    if form not in ("xlsx", "csv"):
-        raise click.UsageError(f"文件名应以 .xlsx 或 .csv 结尾 end with .xlsx or .csv, not {output.suffix!r}")
     given = {name: value for name, value in (("period", period), ("cluster", cluster)) if value}
-    path = f"{API}/indicator-sets/{quote(set_id)}/export?{urlencode({'format': form} | given)}"
-    partial = output.with_name(output.name + ".part")
-    with connect(url, key) as api, partial.open("wb") as file:
-        size = api.download("GET", path, file, accept="*/*")
-    partial.replace(output)
-    show({"file": str(output), "bytes": size}, as_json)
+    show(save_table(url, key, f"{API}/indicator-sets/{quote(set_id)}/export", given, output), as_json)

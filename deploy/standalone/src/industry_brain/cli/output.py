@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import urlencode
 
 import click
 
@@ -94,6 +97,28 @@ def show(data: Any, as_json: bool, columns: Sequence[str] | None = None) -> None
         _table(data, columns or list(data[0]))
     else:
         click.echo("（没有记录 no records）")
+
+
+@contextmanager
+def written_whole(output: Path) -> Iterator[BinaryIO]:
+    """A file that bears its name only when everything has been written."""
+    partial = output.with_name(output.name + ".part")
+    with partial.open("wb") as file:
+        yield file
+    partial.replace(output)
+
+
+def save_table(url: str, key: str | None, path: str, given: Mapping[str, str], output: Path) -> dict[str, Any]:
+    """Writes a table that the platform exports to a file, in the form that its name ends with; what was written.
+
+    given: the query of the request, without the form. Raises click.UsageError for another ending.
+    """
+    form = output.suffix.lower().lstrip(".")
+    if form not in ("xlsx", "csv"):
+        raise click.UsageError(f"文件名应以 .xlsx 或 .csv 结尾 end with .xlsx or .csv, not {output.suffix!r}")
+    with connect(url, key) as api, written_whole(output) as file:
+        size = api.download("GET", f"{path}?{urlencode(dict(given) | {'format': form})}", file, accept="*/*")
+    return {"file": str(output), "bytes": size}
 
 
 def _cell(value: Any) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import click
 
-from industry_brain.cli.output import connect, connection, show
+from industry_brain.cli.output import connect, connection, save_table, show
 
 API = "/api/compute-scheduler/v1"
 PERIOD_COLUMNS = ("period", "state", "entries", "amount", "currency", "closed_at")
@@ -69,16 +68,8 @@ def export(
     period: str, output: Path, tenant: str | None, owner: str | None, url: str, key: str | None, as_json: bool
 ) -> None:
     """导出 writes the lines of PERIOD's statements."""
-    form = output.suffix.lower().lstrip(".")
-    if form not in ("xlsx", "csv"):
-        raise click.UsageError(f"文件名应以 .xlsx 或 .csv 结尾 end with .xlsx or .csv, not {output.suffix!r}")
     given = {name: value for name, value in (("org", tenant), ("owner", owner)) if value}
-    path = f"{API}/settlement/export?{urlencode({'period': period, 'format': form} | given)}"
-    partial = output.with_name(output.name + ".part")
-    with connect(url, key) as api, partial.open("wb") as file:
-        size = api.download("GET", path, file, accept="*/*")
-    partial.replace(output)
-    show({"file": str(output), "bytes": size}, as_json)
+    show(save_table(url, key, f"{API}/settlement/export", {"period": period} | given, output), as_json)
 
 
 @settlement.command()
