@@ -179,8 +179,10 @@ compute_scheduler.put_file                 runners    -
 compute_scheduler.get_file                 all        404
 compute_scheduler.submit_job               runners    -
 compute_scheduler.submit_jobs              runners    -
+compute_scheduler.estimate_job             runners    -
 compute_scheduler.list_jobs                all        own
 compute_scheduler.get_job                  all        404
+compute_scheduler.get_job_costs            all        404
 compute_scheduler.cancel_job               all        404
 compute_scheduler.retry_job                runners    -
 compute_scheduler.read_job_log             all        404

@@ -41,7 +41,7 @@ def build(platform: Platform) -> ServiceRuntime:
     checks = {"database": database.ping, "objects": platform.objects.ping}
     app = create_app(NAME, platform, title="算力调度平台 Compute scheduler", checks=checks)
     identity = platform.client("identity")
-    app.include_router(job_routes(database, submissions))
+    app.include_router(job_routes(database, submissions, settings))
     app.include_router(file_routes(files))
     app.include_router(centre_routes(database, CentreKeys(identity), Owners(identity)))
     app.include_router(tenant_routes(database, settings))

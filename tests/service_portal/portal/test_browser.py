@@ -43,6 +43,7 @@ PAGES = [
     f"/factories/{ASSESSMENT}",
     "/sources",
     "/jobs",
+    "/jobs/new?from=job_failed",
     "/jobs/job_succeeded",
     "/jobs/job_failed",
     "/centres",

@@ -67,21 +67,73 @@ def test_the_log_goes_on_where_the_browser_was(operator: Browserless) -> None:
     assert text.rstrip().endswith('data: {"state": "succeeded"}')
 
 
-def test_people_cancel_retry_copy_and_drain(operator: Browserless, brain: FakeBrain) -> None:
+def test_people_cancel_retry_and_drain(operator: Browserless, brain: FakeBrain) -> None:
     """Each form calls the API that a third party would call."""
     for action in ("cancel", "retry"):
         assert operator.post(f"/jobs/job_failed/{action}").headers["location"] == "/jobs/job_failed"
-    assert operator.post("/jobs/job_failed/clone").headers["location"] == "/jobs/job_queued"
     assert operator.post("/centres/local/state", {"state": "drained", "node": "n1"}).headers["location"] == "/centres"
     operator.post("/centres/local/state", {"state": "open"})
-    assert brain.calls[-5:] == [
+    assert brain.calls[-4:] == [
         ("cancel", "job_failed"),
         ("retry", "job_failed"),
-        ("submit", "oee-failed"),
         ("centre", ("local", "n1", "drained")),
         ("centre", ("local", "", "open")),
     ]
     assert operator.post("/centres/local/state", {"state": "exploded"}).status == 422
+
+
+def test_a_copy_opens_the_filled_in_form_and_keeps_what_the_form_does_not_show(
+    operator: Browserless, brain: FakeBrain
+) -> None:
+    """Changed fields count; a member of the specification that the form has no field for stays."""
+    assert "/jobs/new?from=job_failed" in operator.text("/jobs/job_failed")
+    text = operator.text("/jobs/new?from=job_failed")
+    for part in ("oee-failed", "python3 run.py", "A100=1", "enterprise.meter_15min@123", "algorithm-dev/run=run_1"):
+        assert part in text
+    fields = {
+        "from": "job_failed", "name": "oee-again", "command": "python3 -c 'print(1)\r\nprint(2)'", "cores": "0.5",
+        "memory_mb": "256", "gang": "2", "time_limit_s": "60", "retries": "", "priority": "high", "centre": "",
+        "deadline": "2026-12-01T08:00", "accelerators": "", "datasets": "enterprise.meter_15min", "outputs": "a.csv",
+        "env": "'NOTE=two words'", "labels": "", "inputs": "", "after": "", "checkpoint_every_s": "", "repeat": "1",
+    }  # fmt: skip
+    assert operator.post("/jobs/new", fields).headers["location"] == "/jobs/job_queued"
+    spec = brain.calls[-1][1]
+    assert spec["command"] == ["python3", "-c", "print(1)\nprint(2)"]
+    assert spec["resources"] == {"cores": 0.5, "memory_mb": 256, "accelerators": {}}
+    assert (spec["gang"], spec["priority"], spec["deadline"]) == (2, "high", "2026-12-01T08:00:00+08:00")
+    assert (spec["env"], spec["datasets"][0]["version"]) == ({"NOTE": "two words"}, None)
+    assert (spec["extra"], "retries" in spec) == ("kept", False)
+
+
+def test_what_the_api_refuses_stands_above_the_form_with_what_was_written(operator: Browserless) -> None:
+    """The field and the reason of the API; an open quotation mark is told before."""
+    fields = {"name": "zu-gross", "command": "true", "cores": "400", "memory_mb": "256"}
+    reply = operator.post("/jobs/new", fields)
+    assert reply.status == 422
+    for part in ("没有一个节点有 400 核", "zu-gross", 'value="400"'):
+        assert part in reply.data.decode()
+    assert "引号没有成对" in operator.post("/jobs/new", fields | {"command": "echo 'a"}).data.decode()
+
+
+def test_the_estimate_tells_start_cost_and_carbon_before_the_job_is_sent(operator: Browserless) -> None:
+    """Figures of the API; what it refuses stands in their place."""
+    fields = {"name": "t", "command": "true", "cores": "4", "memory_mb": "256"}
+    text = operator.post("/jobs/estimate", fields).data.decode()
+    for part in ("2026-11-21 14:30:00", "1.2500", "0.0150"):
+        assert part in text
+    assert "没有一个节点有 400 核" in operator.post("/jobs/estimate", fields | {"cores": "400"}).data.decode()
+
+
+def test_costs_are_shown_before_and_after_a_run(operator: Browserless) -> None:
+    """A waiting job: what is expected at each centre; an ended one: what the ledger has beside what was expected."""
+    waiting = operator.text("/jobs/job_queued")
+    for part in ("11-21 15:00", "已留出节点", "用满时限的预计", "若现在开始", "zibo-edge-1"):
+        assert part in waiting
+    ended = operator.text("/jobs/job_succeeded")
+    for part in ("已入账", "0.870", "运行前预计 1.25", "中心没有碳强度"):
+        assert part in ended
+    row = next(csv.DictReader(io.StringIO(operator.get("/jobs.csv?state=succeeded").data.decode("utf-8-sig"))))
+    assert (row["expected_yuan"], row["charged_yuan"], row["charged_co2_kg"]) == ("1.25", "0.870000", "")
 
 
 def test_only_operators_are_offered_to_drain(operator: Browserless, owner: Browserless) -> None:

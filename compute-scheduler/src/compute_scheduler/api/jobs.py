@@ -19,9 +19,11 @@ from starlette.concurrency import run_in_threadpool
 
 from compute_scheduler.domain.spec import MOST_MEMBERS, JobSpec
 from compute_scheduler.domain.states import JOB_STATES
-from compute_scheduler.service import control, logs
+from compute_scheduler.service import control, estimates, logs
+from compute_scheduler.service.policies import policy_of
 from compute_scheduler.service.submit import Submissions
 from compute_scheduler.service.tenancy import Actor
+from compute_scheduler.settings import Settings
 
 LOOK_EVERY_S = 0.3
 AGAIN = gives("application/json")
@@ -37,9 +39,10 @@ class JobBatch(BaseModel):
     jobs: list[JobSpec] = Field(min_length=1, max_length=500)
 
 
-def job_routes(database: Database, submissions: Submissions) -> APIRouter:
+def job_routes(database: Database, submissions: Submissions, settings: Settings) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1", tags=["jobs"])
+    _cost_routes(router, database, submissions, settings)
 
     @router.post("/jobs", status_code=201, summary="提交作业", responses=AGAIN)
     def submit_job(
@@ -71,19 +74,21 @@ def job_routes(database: Database, submissions: Submissions) -> APIRouter:
         return {"items": [{"id": row["id"], "name": row["name"], "state": row["state"]} for row in rows], "next": None}
 
     @router.get("/jobs", summary="作业列表")
-    def list_jobs(
+    def list_jobs(  # noqa: PLR0913 - the filters of a list
         caller: ActingCaller,
         state: States = "",
         name: Annotated[str, Query(max_length=100, description="part of the name")] = "",
         label: Annotated[str, Query(max_length=300, description="NAME=VALUE")] = "",
         centre: Annotated[str, Query(max_length=40)] = "",
         org: Annotated[str, Query(max_length=18, description="for operators: of one organisation")] = "",
+        costs: Annotated[bool, Query(description="with `expected` and `charged` costs")] = False,
         after: Annotated[str, Query(max_length=60, description="`next` of the page before")] = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> dict[str, Any]:
         """Jobs, newest first, each with its state and why; `counts` are those of all jobs by state."""
         filters = {"states": _states(state), "name": name, "label": _label(label), "centre": centre, "org": org}
-        return control.list_jobs(database, Actor(caller), filters, after=after, limit=limit)
+        page = control.list_jobs(database, Actor(caller), filters, after=after, limit=limit)
+        return estimates.with_costs(database, settings, policy_of(settings), page) if costs else page
 
     @router.get("/jobs/{job_id}", summary="作业")
     def get_job(job_id: str, caller: ActingCaller) -> dict[str, Any]:
@@ -136,6 +141,19 @@ def job_routes(database: Database, submissions: Submissions) -> APIRouter:
         return Response(part["data"], media_type="text/plain; charset=utf-8", headers=headers)
 
     return router
+
+
+def _cost_routes(router: APIRouter, database: Database, submissions: Submissions, settings: Settings) -> None:
+    @router.post("/job-estimates", summary="作业预估", responses=AGAIN)
+    def estimate_job(spec: JobSpec, caller: ActingCaller, request: Request) -> dict[str, Any]:
+        """When a job could start and what it would cost at each centre; refuses what submitting it would refuse."""
+        asked = (Actor(caller), spec, bearer_token(request))
+        return estimates.estimate(database, settings, policy_of(settings), submissions, asked)
+
+    @router.get("/jobs/{job_id}/costs", summary="作业的费用与碳排放")
+    def get_job_costs(job_id: str, caller: ActingCaller) -> dict[str, Any]:
+        """Predicted start, expected costs at each centre while it waits, and what was charged once it ran."""
+        return estimates.costs_of(database, settings, policy_of(settings), Actor(caller), job_id)
 
 
 async def _followed(follower: logs.Follower) -> AsyncIterator[bytes]:

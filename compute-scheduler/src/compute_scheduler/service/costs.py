@@ -60,10 +60,11 @@ def kept(start: Start) -> Row | None:
     """Why here and what it costs, for the attempt: the terms, and those of other centres where they were weighed."""
     if start.site is None:
         return None
-    return {**_terms(start.site), "others": [{"centre": site.centre, **_terms(site)} for site in start.others]}
+    return {**terms(start.site), "others": [{"centre": site.centre, **terms(site)} for site in start.others]}
 
 
-def _terms(site: Site) -> Row:
+def terms(site: Site) -> Row:
+    """What a centre costs a job, as the API gives it; None: the centre does not tell."""
     values = (site.staging_s, site.money, site.energy_kwh, site.co2_kg, site.score_s)
     return {name: None if value is None else round(value, 6) for name, value in zip(TERMS, values, strict=True)}
 

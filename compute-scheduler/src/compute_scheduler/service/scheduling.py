@@ -26,6 +26,7 @@ from compute_scheduler.service import admission
 from compute_scheduler.service.costs import kept
 from compute_scheduler.service.moves import Moves
 from compute_scheduler.service.picture import Picture
+from compute_scheduler.service.policies import policy_of
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import accounts, centres
 from compute_scheduler.store import jobs as store
@@ -34,7 +35,6 @@ Row = dict[str, Any]
 LEASE = "scheduler"
 SWEEP_EVERY_S = 1.0
 PRUNE_EVERY_S = 600.0
-MOST_STARTS = 500
 # Under load it plans this often, so that starts come in batches; the first after a pause comes at once.
 GATHER_S = 0.05
 log = structlog.get_logger()
@@ -51,14 +51,7 @@ class Scheduler:
         self.database = database
         self.settings = settings
         self.holder = holder
-        self.policy = Policy(
-            most_starts=MOST_STARTS,
-            staging_weight=settings.compute_scheduler_staging_weight,
-            price_s=settings.compute_scheduler_price_s,
-            carbon_s=settings.compute_scheduler_carbon_s,
-            wait_weight=settings.compute_scheduler_wait_weight,
-            longest_hold_s=settings.compute_scheduler_longest_hold_s,
-        )
+        self.policy = policy_of(settings)
         self._token: int | None = None
         self._renew_at = 0.0
         self.picture = Picture(settings, self.policy)

@@ -93,6 +93,13 @@ class Submissions:
             return earlier, True
         return rows, False
 
+    def check(self, actor: Actor, spec: JobSpec, token: str) -> list[Row]:
+        """Refuses what `submit` would refuse and keeps nothing; returns what is known of the data sets it reads."""
+        actor.check_may_run()
+        found = self._data(actor, spec, token)
+        self._check(actor, [spec], [found], utc_now())
+        return data.told(found[0])
+
     def _check(
         self, actor: Actor, specs: Sequence[JobSpec], found_data: Sequence[Found], now: datetime
     ) -> dict[int, str]:
@@ -115,7 +122,7 @@ class Submissions:
         warnings: dict[int, str] = {}
         for number, spec in enumerate(specs):
             facts, unreadable = found_data[number]
-            found = hall.objections(spec, self._time_limit_s(spec), now, data.told(facts))
+            found = hall.objections(spec, self.time_limit_s(spec), now, data.told(facts))
             late = [item for item in found if item["code"] == LATE]
             if late and self._settings.compute_scheduler_late_jobs == "warn":
                 warnings[number] = late[0]["reason"]
@@ -141,12 +148,13 @@ class Submissions:
                 found.append(facts)
         return found, errors
 
-    def _time_limit_s(self, spec: JobSpec) -> int:
+    def time_limit_s(self, spec: JobSpec) -> int:
+        """The time limit of a job, that of the settings when it names none."""
         return spec.time_limit_s or self._settings.compute_scheduler_time_limit_s
 
     def _row(self, actor: Actor, spec: JobSpec, key: str | None, now: datetime, read: list[Row]) -> Row:
         document = spec.document()
-        document["time_limit_s"] = self._time_limit_s(spec)
+        document["time_limit_s"] = self.time_limit_s(spec)
         if read:
             document["data"] = read
         return {

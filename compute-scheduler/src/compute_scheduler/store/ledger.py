@@ -245,6 +245,27 @@ def lines(session: Session, scope: str | None, period: str, org: str = "", owner
     return sorted(found, key=lambda row: [str(row[column.name] or "") for column in keys])
 
 
+def charged(session: Session, jobs: Sequence[str]) -> list[Row]:
+    """Sums of the entries of jobs that have any: job, entries, with_energy, with_carbon, sums."""
+    query = (
+        sa.select(
+            ledger.c.job,
+            sa.func.count().label("entries"),
+            sa.func.count(ledger.c.energy_uwh).label("with_energy"),
+            sa.func.count(ledger.c.carbon_ug).label("with_carbon"),
+            sa.func.sum(ledger.c.amount).label("amount"),
+            sa.func.sum(ledger.c.energy_uwh).label("energy_uwh"),
+            sa.func.sum(ledger.c.carbon_ug).label("carbon_ug"),
+        )
+        .where(ledger.c.job.in_(jobs))
+        .group_by(ledger.c.job)
+    )
+    names = ("amount", "energy_uwh", "carbon_ug")
+    return [
+        row | {name: None if row[name] is None else int(row[name]) for name in names} for row in _rows(session, query)
+    ]
+
+
 def balances(session: Session, period: str) -> dict[str, int]:
     """What each organisation is owed (over zero) or owes in a month; together nothing."""
     query = sa.select(postings.c.org, sa.func.sum(postings.c.amount)).where(postings.c.period == period)

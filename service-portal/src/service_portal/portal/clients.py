@@ -283,10 +283,6 @@ class Brain(ComponentCalls, ComputeCalls):
         """Cancel or retry a job."""
         return dict(self.call("compute-scheduler", "POST", f"/v1/jobs/{_part(job_id)}/{_part(action)}").json())
 
-    def submit_job(self, spec: Json) -> Json:
-        """Queue a new job."""
-        return dict(self.call("compute-scheduler", "POST", "/v1/jobs", json=spec).json())
-
     def centres(self) -> list[Json]:
         """Computing centres with nodes and load."""
         return list(self.get("compute-scheduler", "/v1/centres")["items"])

@@ -61,6 +61,19 @@ class ComputeCalls:
         """A page of ledger entries."""
         return dict(self.get(COMPUTE, "/v1/ledger", **filters))
 
+    def submit_job(self: _Calls, spec: Json, repeat: str = "") -> Json:
+        """Queue a new job. repeat: the same text again makes no second job."""
+        headers = {"Idempotency-Key": repeat} if repeat else {}
+        return dict(self.call(COMPUTE, "POST", "/v1/jobs", json=spec, headers=headers).json())
+
+    def estimate_job(self: _Calls, spec: Json) -> Json:
+        """When a job could start and what it would cost at each centre."""
+        return dict(self.call(COMPUTE, "POST", "/v1/job-estimates", json=spec).json())
+
+    def job_costs(self: _Calls, job_id: str) -> Json:
+        """Predicted start, expected and charged costs of a job."""
+        return dict(self.get(COMPUTE, f"/v1/jobs/{quote(job_id)}/costs"))
+
     def simulations(self: _Calls, after: str) -> Json:
         """A page of simulations, the newest first."""
         return dict(self.get(COMPUTE, "/v1/simulations", after=after, limit=50))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from brain_kit.application import add_problem_handlers
-from brain_kit.problems import NotFound
+from brain_kit.problems import InvalidInput, NotFound
 from fastapi import Body, FastAPI, Response
 
 from tests.service_portal.portal.fake.data import FakeBrain
@@ -45,8 +46,14 @@ def _job(state: str) -> dict[str, Any]:
         "resources": {"cores": 4.0, "memory_mb": 512, "accelerators": {"A100": 1}}, "retries": 1, "time_limit_s": 600,
         "datasets": [{"dataset": "enterprise.meter_15min", "version": "123"}], "inputs": {}, "outputs": ["r.csv"],
         "labels": {"algorithm-dev/run": "run_1"}, "centre": None, "gang": gang,
+        "extra": "kept",
     }  # fmt: skip
+    expected = (
+        None if state == "failed" else {"centre": "local"} | {name: SITE[name] for name in SITE if name != "others"}
+    )
+    charged = {"amount": "0.870000", "currency": "CNY", "entries": 1, "energy_kwh": 0.2, "co2_kg": None}
     return {
+        "expected": expected, "charged": charged if state == "succeeded" else None,
         "id": f"job_{state}", "org": "91370300MA3C00001U", "name": spec["name"], "state": state,
         "reason": REASONS[state], "reason_code": "", "attempt": int(state != "queued"), "gang": gang,
         "after": ["job_succeeded"] if state == "queued" else [],
@@ -96,14 +103,37 @@ def compute_app(brain: FakeBrain) -> FastAPI:
 
     @app.post("/v1/jobs", status_code=201)
     def submit(spec: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
-        brain.calls.append(("submit", spec["name"]))
+        if spec["resources"]["cores"] == 400:
+            raise InvalidInput("作业不能提交", errors=[{"field": "resources", "reason": "没有一个节点有 400 核"}])
+        brain.calls.append(("submit", spec))
         return known["job_queued"]
 
+    _costs(app, find)
     _centres(app, brain)
     add_network(app, brain)
     add_settlement(app, brain)
     add_simulations(app, brain)
     return app
+
+
+def _costs(app: FastAPI, find: Callable[[str], dict[str, Any]]) -> None:
+    @app.get("/v1/jobs/{job_id}/costs")
+    def costs(job_id: str) -> dict[str, Any]:
+        job, queued = find(job_id), job_id == "job_queued"
+        sites = [{"centre": "local"} | {name: SITE[name] for name in SITE if name != "others"}, *SITE["others"]]
+        return {
+            "predicted_start_at": job["predicted_start_at"], "expected": job["expected"], "charged": job["charged"],
+            "earliest_start_at": "2026-11-21T06:30:00Z" if queued else None, "sites": sites if queued else [],
+            "as_of": "2026-11-21T06:10:00Z",
+        }  # fmt: skip
+
+    @app.post("/v1/job-estimates")
+    def estimate(spec: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        if spec["resources"]["cores"] == 400:
+            errors = [{"field": "resources", "reason": "没有一个节点有 400 核"}]
+            raise InvalidInput("作业不能提交", errors=errors)
+        site = {"centre": "local"} | {name: SITE[name] for name in SITE if name != "others"}
+        return {"earliest_start_at": "2026-11-21T06:30:00Z", "sites": [site], "as_of": "2026-11-21T06:10:00Z"}
 
 
 def _centres(app: FastAPI, brain: FakeBrain) -> None:

@@ -50,14 +50,18 @@ def job() -> None:
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE")
 @click.option("--idempotency-key", help="同一个键重复提交不会产生第二个作业")
 @click.option("--wait", "wait_s", type=float, is_flag=False, flag_value=86_400.0, default=None, help="等到结束（秒）")
+@click.option("--estimate", is_flag=True, help="只看最早开始、费用和碳排放，不提交 tell start and cost, submit nothing")
 @connection
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def submit(command: tuple[str, ...], url: str, key: str | None, as_json: bool, **given: Any) -> None:
     """提交作业 submits COMMAND...; put `--` before it. With --wait: exit code 0 succeeded, 8 failed, 9 cancelled."""
-    wait_s = given.pop("wait_s")
+    wait_s, estimate = given.pop("wait_s"), given.pop("estimate")
     idempotency_key = given.pop("idempotency_key")
     with connect(url, key) as api:
         spec = _specification(api, command, given)
+        if estimate:
+            _show_estimate(api.post(f"{BASE}/job-estimates", spec), as_json)
+            return
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         made = api.post_with(f"{BASE}/jobs", spec, headers)
         if wait_s is None:
@@ -69,6 +73,14 @@ def submit(command: tuple[str, ...], url: str, key: str | None, as_json: bool, *
         if as_json:
             show(ended, True)
         sys.exit(EXIT_OF.get(ended["state"], NOT_IN_TIME))
+
+
+def _show_estimate(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        show(found, True)
+        return
+    click.echo(f"最早开始 earliest start: {found['earliest_start_at'] or '—'}")
+    show(found["sites"], False, ("centre", *TERMS))
 
 
 @job.command("list")
@@ -91,14 +103,26 @@ def show_job(job_id: str, url: str, key: str | None, as_json: bool) -> None:
     """显示作业 shows a job with its attempts."""
     with connect(url, key) as api:
         body = api.get(_path(job_id))
+        costs = api.get(f"{_path(job_id)}/costs")
         if as_json:
-            show(body, True)
+            show(body | {"costs": costs}, True)
             return
         show([_row(body)], False, COLUMNS)
+        show(_cost_rows(costs), False, ("what", "centre", "start_at", "money_yuan", "energy_kwh", "co2_kg"))
         columns = ("id", "rank", "centre", "node", "state", "outcome", "exit_code", "running_at", "ended_at", "reason")
         show(body["attempts"], False, columns)
         if sites := _sites(body["attempts"]):
             show(sites, False, ("attempt", "centre", "chosen", *TERMS))
+
+
+def _cost_rows(costs: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was expected for the whole time limit, and what the ledger has."""
+    expected, charged = costs["expected"] or {}, costs["charged"]
+    start = costs["predicted_start_at"] or costs["earliest_start_at"]
+    rows = [{"what": "预计 expected", "centre": None, "start_at": start, **expected}]
+    if charged is not None:
+        rows.append({"what": "已入账 charged", "money_yuan": charged["amount"], **charged})
+    return rows
 
 
 def _sites(attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from service_portal.portal.exports import as_file
 from service_portal.portal.formats import moment
+from service_portal.portal.parts import part
 from service_portal.portal.visit import Sent, SignedIn, Visit
 
 router = APIRouter()
@@ -22,7 +23,8 @@ EXPORTED = 1000
 FINAL = ("succeeded", "failed", "cancelled")
 COLUMNS = (
     "id", "name", "org", "state", "reason", "priority", "cores", "memory_mb", "submitted_at", "started_at", "ended_at",
-    "wait_s", "run_s", "attempt", "exit_code",
+    "wait_s", "run_s", "attempt", "exit_code", "predicted_start_at", "expected_yuan", "expected_co2_kg", "charged_yuan",
+    "charged_co2_kg",
 )  # fmt: skip
 LOOK_EVERY_S = 0.5
 SIGN_OF_LIFE_S = 15.0
@@ -33,9 +35,11 @@ LONGEST_S = 120.0
 @router.get("/jobs")
 def jobs(visit: SignedIn, state: str = "", name: str = "", label: str = "", after: str = "") -> Response:
     """Jobs, newest first, each with its state and why."""
-    page = visit.brain.jobs(state=state, name=name, label=label, after=after, limit=PAGE)
+    page = visit.brain.jobs(state=state, name=name, label=label, costs="true", after=after, limit=PAGE)
     items = [_row(item) for item in page["items"]]
-    return visit.page("jobs.html", page=page | {"items": items}, state=state, name=name, label=label)
+    return visit.page(
+        "jobs.html", page=page | {"items": items}, state=state, name=name, label=label, may_run=_may_run(visit)
+    )
 
 
 @router.get("/jobs.{kind}")
@@ -43,7 +47,7 @@ def jobs_file(
     visit: SignedIn, kind: Literal["csv", "xlsx"], state: str = "", name: str = "", label: str = ""
 ) -> Response:
     """The jobs of the list, up to a thousand, as a file."""
-    page = visit.brain.jobs(state=state, name=name, label=label, limit=EXPORTED)
+    page = visit.brain.jobs(state=state, name=name, label=label, costs="true", limit=EXPORTED)
     return as_file(kind, "jobs", COLUMNS, map(_row, page["items"]))
 
 
@@ -56,6 +60,7 @@ def job(visit: SignedIn, job_id: str, rank: int = Query(0, ge=0)) -> Response:
     return visit.page(
         "job.html",
         job=_row(found),
+        costs=part(lambda: visit.brain.job_costs(job_id)),
         text=text[0].decode("utf-8", "replace"),
         start=f"{attempt}:{text[1]}",
         rank=rank,
@@ -86,14 +91,6 @@ def retry(sent: Sent, job_id: str) -> Response:
     """Queue a job again, then show it."""
     sent.visit.brain.change_job(job_id, "retry")
     return sent.visit.go(f"/jobs/{job_id}")
-
-
-@router.post("/jobs/{job_id}/clone")
-def clone(sent: Sent, job_id: str) -> Response:
-    """Submit the same specification as a new job, then show that."""
-    brain = sent.visit.brain
-    made = brain.submit_job(brain.job(job_id)["spec"] | {"deadline": None})
-    return sent.visit.go(f"/jobs/{made['id']}")
 
 
 async def _events(visit: Visit, job_id: str, place: str, rank: int) -> AsyncIterator[bytes]:
@@ -129,15 +126,24 @@ def _event(name: str, data: dict[str, Any], identity: str = "") -> bytes:
     return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
+def _may_run(visit: Visit) -> bool:
+    return visit.person.has("operator", "analyst", "developer")
+
+
 def _row(job: dict[str, Any]) -> dict[str, Any]:
     """A job with what the list adds: cores, memory, seconds of waiting and running."""
     submitted, started, ended = (moment(job[name]) for name in ("submitted_at", "started_at", "ended_at"))
     wait = (started - submitted).total_seconds() if started and submitted else None
     run = (ended - started).total_seconds() if started and ended else None
     resources = job["resources"]
+    expected, charged = job.get("expected") or {}, job.get("charged") or {}
     return job | {
         "cores": resources["cores"],
         "memory_mb": resources["memory_mb"],
         "wait_s": None if wait is None else round(max(wait, 0.0), 1),
         "run_s": None if run is None else round(max(run, 0.0), 1),
+        "expected_yuan": expected.get("money_yuan"),
+        "expected_co2_kg": expected.get("co2_kg"),
+        "charged_yuan": charged.get("amount"),
+        "charged_co2_kg": charged.get("co2_kg"),
     }
