@@ -18,7 +18,7 @@ settings.load_profile("brain")
 
 pytest_plugins = ["brain_testing.fixtures"]
 
-# Folders whose tests share one running service (fixtures of scope "session" in their conftest.py).
+# Folders whose tests share one running service (fixtures of scope "package" in their conftest.py).
 SHARING = (
     "tests/algorithm_dev",
     "tests/evaluation",
@@ -27,7 +27,7 @@ SHARING = (
     "tests/service_portal/portal",
 )
 # What takes longest begins first, so that the processes end at about the same time.
-LONGEST = ("faults", "e2e", "tests/evaluation", "slurm")
+LONGEST = ("e2e", "tests/evaluation", "slurm")
 
 
 def group_of(item: pytest.Item) -> str:

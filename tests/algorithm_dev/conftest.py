@@ -11,7 +11,7 @@ import pytest
 from tests.algorithm_dev.lab import DEPARTMENT, MAKER, NEIGHBOUR, OPERATOR, Lab
 
 
-@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+@pytest.fixture(scope="package", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A running service that tests share; each uses components of its own."""
     home: Path = tmp_path_factory.mktemp("algorithm")
@@ -26,7 +26,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         postgres.drop_databases(prefix)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A service on SQLite for what does not depend on the database, with short limits."""
     made = Lab(tmp_path_factory.mktemp("small"), settle_s=0.2, call_seconds=4, box_process_mib=1024)

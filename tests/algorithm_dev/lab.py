@@ -51,7 +51,6 @@ class Lab:
     def close(self) -> None:
         """Ends workers, child processes and connections."""
         self.workers.stop(10)
-        self.runtime.extras["boxes"].close()
         self.platform.close()
 
     def token(self, org: str, role: str, subject: str = "", name: str = "") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,40 +20,47 @@ from tests.e2e.record_examples import ENVIRONMENT, stage_of
 CLUSTER = pytest.param("cluster", marks=pytest.mark.servers)
 
 
-def environment_of(postgres: Postgres, kafka: Kafka, s3: S3) -> dict[str, str]:
-    """Addresses for one cluster: databases and a bucket of its own."""
+@dataclass(frozen=True)
+class Cluster:
+    """One process per service on servers of its own, which may all be killed; `journey` is the operator's view."""
+
+    process: PlatformProcess
+    journey: Journey
+    postgres: Postgres
+    kafka: Kafka
+    s3: S3
+
+
+@pytest.fixture(scope="package")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster of all end-to-end tests: each works on organisations and data sets of its own, some kill its parts.
+
+    Its start takes a minute of two cores, and what went through faults must still give exact counts afterwards.
+    """
+    home: Path = tmp_path_factory.mktemp("cluster")
     prefix = f"e{uuid4().hex[:10]}"
-    return {
-        "BRAIN_DATABASE_URL": postgres.database_url(f"{prefix}_{{service}}"),
-        "BRAIN_EVENTS_URL": kafka.url,
-        "BRAIN_OBJECTS_URL": s3.make_bucket(prefix),
-    }
+    with Postgres() as postgres, Kafka() as kafka, S3() as s3:
+        environment = {
+            "BRAIN_DATABASE_URL": postgres.database_url(f"{prefix}_{{service}}"),
+            "BRAIN_EVENTS_URL": kafka.url,
+            "BRAIN_OBJECTS_URL": s3.make_bucket(prefix),
+        }
+        with PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=600) as process:
+            yield Cluster(process, Journey(process.url, home), postgres, kafka, s3)
 
 
 @pytest.fixture(scope="module", params=["embedded", CLUSTER])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformProcess]:
-    """The platform as a process, started once a module and way of running.
-
-    A cluster gets a Kafka of its own: topics have fixed names, so two platforms must not share a broker.
-    """
-    home: Path = tmp_path_factory.mktemp(request.param)
-    with ExitStack() as stack:
-        if request.param == "embedded":
-            process = PlatformProcess(home)
-        else:
-            kafka = stack.enter_context(Kafka())
-            environment = environment_of(request.getfixturevalue("postgres"), kafka, request.getfixturevalue("s3"))
-            process = PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=300)
-        yield stack.enter_context(process)
+def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+    """The operator's view of a running platform, embedded and as the cluster."""
+    if request.param == "cluster":
+        shared: Cluster = request.getfixturevalue("cluster")
+        yield shared.journey
+    else:
+        with PlatformProcess(tmp_path_factory.mktemp("embedded")) as process:
+            yield Journey(process.url, process.home)
 
 
-@pytest.fixture(scope="module")
-def journey(running: PlatformProcess) -> Journey:
-    """The operator's view of the running platform."""
-    return Journey(running.url, running.home)
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """An embedded platform with a small demonstration on which every example of every service was played."""
     home: Path = tmp_path_factory.mktemp("stage")

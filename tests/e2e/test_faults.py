@@ -16,17 +16,16 @@ from typing import Any
 
 import pytest
 from brain_testing.process import PlatformProcess
-from brain_testing.servers.kafka import Kafka
 from industry_brain.apiclient import ApiClient, ApiError, PlatformUnreachable
 
-from tests.e2e.conftest import environment_of
+from tests.e2e.conftest import Cluster
 from tests.e2e.journey import Journey
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.xdist_group("faults"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(1800)]
 
 ROUNDS = int(os.environ.get("BRAIN_FAULT_ROUNDS", "3"))
 ROWS_A_PUSH = 20
-DATASET = "industry.fault_row"
+DATASET, PUSHER = "industry.fault_row", "91370300MA3C000045"
 CONTRACT = """
 apiVersion: v3.1.0
 kind: DataContract
@@ -94,11 +93,11 @@ class Pusher(threading.Thread):
         return False
 
 
-def prepare(running: PlatformProcess) -> Journey:
-    """A data set and an organisation that pushes to it."""
-    journey = Journey(running.url, running.home)
+def prepare(journey: Journey) -> Journey:
+    """A data set and an organisation that pushes to it, unless they are there."""
     journey.operator.put(f"/api/data-hub/v1/contracts/{DATASET}", CONTRACT.encode(), "application/yaml")
-    journey.add_organisation("pusher", "91370300MA3C00001U", "provider", "370300")
+    if "pusher" not in journey.keys:
+        journey.add_organisation("pusher", PUSHER, "provider", "370300")
     return journey
 
 
@@ -135,7 +134,7 @@ def stream_of_pushes(journey: Journey) -> Iterator[list[Pusher]]:
 
 def check(journey: Journey, acknowledged: dict[str, int]) -> None:
     """Acknowledged rows are there exactly once; pages, query and statistics agree once what waited is committed."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     seen: tuple[list[str], int, int] = ([], -1, -1)
     while time.monotonic() < deadline:
         with contextlib.suppress(ApiError, PlatformUnreachable):
@@ -169,7 +168,7 @@ def run_rounds(journey: Journey, kill: Callable[[random.Random], None], seed: in
 def test_killing_the_embedded_platform_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """SIGKILL of the one process, restart on the same home."""
     with PlatformProcess(tmp_path / "home") as running:
-        journey = prepare(running)
+        journey = prepare(Journey(running.url, running.home))
 
         def kill(_: random.Random) -> None:
             running.kill9()
@@ -178,26 +177,15 @@ def test_killing_the_embedded_platform_loses_and_doubles_nothing(tmp_path: Path)
         run_rounds(journey, kill, seed=1)
 
 
-@pytest.fixture(scope="module")
-def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any, Any]]:
-    """A cluster with a Kafka of its own, to be killed."""
-    with Kafka() as kafka:
-        environment = environment_of(request.getfixturevalue("postgres"), kafka, request.getfixturevalue("s3"))
-        home: Path = tmp_path_factory.mktemp("cluster")
-        process = PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=300)
-        with process as running:
-            yield running, prepare(running), kafka
-
-
 @pytest.mark.servers
 @pytest.mark.parametrize("member", ["data-hub-committer", "data-hub-worker", "service-portal"])
-def test_killing_a_process_of_the_cluster_loses_and_doubles_nothing(cluster: tuple[Any, Any, Any], member: str) -> None:
+def test_killing_a_process_of_the_cluster_loses_and_doubles_nothing(cluster: Cluster, member: str) -> None:
     """SIGKILL of committer, relay and gateway; the supervisor starts them again."""
-    running, journey, _ = cluster
+    journey = prepare(cluster.journey)
     killed: set[int] = set()
 
     def kill(_: random.Random) -> None:
-        killed.add(kill_member(running.home / "cluster.json", member, killed))
+        killed.add(kill_member(cluster.process.home / "cluster.json", member, killed))
 
     run_rounds(journey, kill, seed=len(member))
 
@@ -216,17 +204,17 @@ def kill_member(state_file: Path, member: str, killed: set[int]) -> int:
 
 
 @pytest.mark.servers
-def test_killing_kafka_loses_and_doubles_nothing(cluster: tuple[Any, Any, Any]) -> None:
+def test_killing_kafka_loses_and_doubles_nothing(cluster: Cluster) -> None:
     """SIGKILL of the broker and restart: pushes go on, events arrive later, once."""
-    _, journey, kafka = cluster
+    journey = prepare(cluster.journey)
 
     def kill(chance: random.Random) -> None:
-        kafka.kill()
+        cluster.kafka.kill()
         time.sleep(chance.uniform(0.1, 1.0))
-        kafka.restart()
+        cluster.kafka.restart()
 
     run_rounds(journey, kill, seed=7)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while any(item["lag"] for item in journey.operator.get("/api/service-portal/v1/events/lag")["items"]):
         assert time.monotonic() < deadline, "events do not catch up"
         time.sleep(0.5)

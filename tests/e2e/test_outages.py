@@ -5,32 +5,26 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from brain_testing.process import PlatformProcess, free_port
-from brain_testing.servers.kafka import Kafka
-from brain_testing.servers.postgres import Postgres
-from brain_testing.servers.s3 import S3
 from industry_brain.apiclient import ApiClient, ApiError, PlatformUnreachable
 
-from tests.e2e.conftest import environment_of
+from tests.e2e.conftest import Cluster
+from tests.e2e.journey import Journey
 from tests.e2e.test_faults import DATASET, prepare, stored
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.servers, pytest.mark.xdist_group("e2e")]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A cluster on servers of its own, which may be taken away."""
-    home: Path = tmp_path_factory.mktemp("outages")
-    with Postgres() as postgres, Kafka() as kafka, S3() as s3:
-        environment = environment_of(postgres, kafka, s3)
-        with PlatformProcess(home, env=environment, command=("cluster",), ready_timeout_s=300) as running:
-            journey = prepare(running)
-            yield {"journey": journey, "data-hub/database": postgres, "data-hub/objects": s3, "kafka": kafka, "n": 0}
+def world(cluster: Cluster) -> dict[str, Any]:
+    """The cluster with the servers that may be taken away."""
+    servers = {"data-hub/database": cluster.postgres, "data-hub/objects": cluster.s3, "kafka": cluster.kafka}
+    return {"journey": prepare(cluster.journey), "n": 0, **servers}
 
 
 def push(world: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -47,7 +41,7 @@ def push(world: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return name, {"status": 503, "detail": str(error)}
 
 
-def eventually(claim: Callable[[], bool], seconds: float = 60) -> None:
+def eventually(claim: Callable[[], bool], seconds: float = 240) -> None:
     """Polls until a claim holds."""
     deadline = time.monotonic() + seconds
     while True:
@@ -94,7 +88,7 @@ def test_a_full_disk_refuses_the_push_and_leaves_nothing(tmp_path: Path) -> None
     home, port = tmp_path / "home", free_port()
     command = [sys.executable, "-m", "industry_brain", "up", "--home", str(home), "--port", str(port)]
     with PlatformProcess(home, port, line=["prlimit", "--fsize=12000000", *command]) as running:
-        journey = prepare(running)
+        journey = prepare(Journey(running.url, running.home))
         api = journey.as_("pusher")
         filler = "x" * 200
         rows = "\n".join(json.dumps({"id": f"{filler}-{number}", "n": number}) for number in range(100_000))

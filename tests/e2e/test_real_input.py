@@ -50,7 +50,7 @@ def loaded(journey: Journey, real: RealInput) -> Journey:
     return journey
 
 
-def wait_for(check: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(check: Callable[[], bool], seconds: float = 240) -> None:
     """Polls until a claim holds; fails when it never does."""
     deadline = time.monotonic() + seconds
     while not check():

@@ -11,7 +11,7 @@ import pytest
 from tests.evaluation.world import World, build_world
 
 
-@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+@pytest.fixture(scope="package", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The running services that tests share; each test works on periods or indicators of its own."""
     home: Path = tmp_path_factory.mktemp("evaluation")

@@ -11,7 +11,7 @@ import pytest
 from tests.identity.brain import Brain
 
 
-@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+@pytest.fixture(scope="package", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def brain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brain]:
     """A running identity that tests share; they meet only where they name each other's organisations."""
     home: Path = tmp_path_factory.mktemp("identity")

@@ -47,7 +47,8 @@ def build(platform: Platform) -> ServiceRuntime:
     invoker = _invoker(settings, platform, artefacts, boxes, meter)
     review = Review(database, Checks(artefacts, boxes), invoker.forget)
     invoker.broken = review.mark
-    invoker.first_call = partial(usage.settle_from_now, database, meter, settings.algorithm_dev_settle_s)
+    settling = usage.SettlingHere(database, meter, settings.algorithm_dev_settle_s)
+    invoker.first_call = settling.begin
     running = _running(settings, platform, artefacts, meter)
     checks = {"database": database.ping, "objects": platform.objects.ping}
     app = create_app(NAME, platform, title="算法开发平台 Algorithm development", checks=checks)
@@ -67,7 +68,7 @@ def build(platform: Platform) -> ServiceRuntime:
     ]
     door = calls.QuickCalls(app, invoker, platform.tokens, app.state.metrics)
     extras = {"boxes": boxes, "review": review, "artefacts": artefacts, "steps": running.steps}
-    return ServiceRuntime(NAME, app, database, workers, extras, door)
+    return ServiceRuntime(NAME, app, database, workers, extras, door, closers=(settling.close, boxes.close))
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,6 @@ def _seed(database: Database, artefacts: ArtefactStore, invoker: Invoker) -> Non
 
 
 def _tend(boxes: BoxedRunner, stop: threading.Event) -> None:
-    """Ends processes that nobody uses, and all of them at the end."""
+    """Ends processes that nobody uses."""
     while not stop.wait(10.0):
         boxes.pool.tend()
-    boxes.close()

@@ -76,6 +76,6 @@ def build(platform: Platform) -> ServiceRuntime:
         consumer(platform, database),
         committer(committing),
         sweeper(Sweeper(database, objects, settings)),
-        reading.worker(),
     ]
-    return ServiceRuntime(NAME, app, database, workers, extras={"warehouse": warehouse, "committer": committing})
+    extras = {"warehouse": warehouse, "committer": committing}
+    return ServiceRuntime(NAME, app, database, workers, extras, closers=(reading.close,))

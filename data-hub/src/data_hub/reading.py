@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from brain_kit.database import Database
 from brain_kit.sandbox import SandboxLimits, SandboxPool
-from brain_kit.service import Worker
 from fastapi import APIRouter
 
 from data_hub.api import queries as queries_api
@@ -37,7 +35,7 @@ FORGET_EVERY_S = 3600.0
 
 @dataclass(frozen=True)
 class Reading:
-    """The reading half of the data hub: its use cases, routes and workers."""
+    """The reading half of the data hub: its use cases and routes."""
 
     queries: Queries
     rows: Rows
@@ -51,17 +49,9 @@ class Reading:
         """Routes to include in the application."""
         return (queries_api.routes(self.queries), rows_api.routes(self.rows), statistics_api.routes(self.statistics))
 
-    def worker(self) -> Worker:
-        """Waits for the end of the service, then ends the query processes and writes the rest of the history."""
-        return Worker("queries", "periodic", self._run)
-
     def close(self) -> None:
         """End the query processes and write the rest of the history."""
         self.tending.close()
-
-    def _run(self, stop: threading.Event) -> None:
-        stop.wait()
-        self.close()
 
 
 def build_reading(database: Database, source: WarehouseReading, settings: QuerySettings) -> Reading:

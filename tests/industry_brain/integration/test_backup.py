@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder with some committed pushes; the platform has ended."""
     folder = tmp_path_factory.mktemp("backup") / "home"
     with PlatformProcess(folder) as running:
-        journey = prepare(running)
+        journey = prepare(Journey(running.url, running.home))
         for batch in range(3):
             body = "\n".join(json.dumps({"id": f"r-{batch}-{n}", "n": n}) for n in range(50)).encode()
             journey.push(journey.as_("pusher"), DATASET, body, "application/x-ndjson")
@@ -147,7 +147,7 @@ def test_a_backup_taken_while_pushes_go_on_is_one_moment(tmp_path: Path) -> None
     home = tmp_path / "home"
     archives: list[tuple[Path, set[str]]] = []
     with PlatformProcess(home) as running:
-        journey = prepare(running)
+        journey = prepare(Journey(running.url, running.home))
         pushers = [Pusher(journey, f"p{number}") for number in range(3)]
         for pusher in pushers:
             pusher.start()

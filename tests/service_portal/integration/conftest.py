@@ -14,7 +14,7 @@ BODY_LIMIT = 1 << 20
 PUSH_LIMIT = 256 << 20
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def limits() -> Iterator[None]:
     """Bounds small enough to be met."""
     with pytest.MonkeyPatch.context() as patch:
@@ -25,7 +25,7 @@ def limits() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", params=["embedded", "cluster"])
+@pytest.fixture(scope="package", params=["embedded", "cluster"])
 def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, limits: None) -> Iterator[Front]:
     """A gateway whose toy service is called in-process (embedded) or over HTTP (cluster)."""
     home: Path = tmp_path_factory.mktemp("gateway")

@@ -92,13 +92,13 @@ class Browserless:
         return self.post("/sign-in", {"user": user, "password": password, "next": "/"}, page="/sign-in")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def brain() -> FakeBrain:
     """The data of the fake platform."""
     return FakeBrain()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def portal_url(brain: FakeBrain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the portal, with the fake platform behind it."""
     home: Path = tmp_path_factory.mktemp("portal")

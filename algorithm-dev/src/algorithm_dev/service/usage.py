@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import threading
 from datetime import timedelta
 from functools import partial
@@ -41,14 +40,26 @@ def run(database: Database, meter: Meter, period_s: float, stop: threading.Event
     _settle_quietly(database, meter)
 
 
-def settle_from_now(database: Database, meter: Meter, period_s: float) -> None:
-    """Starts a thread that settles as long as the process lives, and once more when it ends.
+class SettlingHere:
+    """Settles in a process that answers calls, from `begin` until `close` and once more then.
 
-    Processes that answer calls need not run workers; what they count must not wait for one.
+    Such processes need not run workers; what they count must not wait for one.
     """
-    loop = partial(run, database, meter, period_s, threading.Event())
-    threading.Thread(target=loop, name="component-usage", daemon=True).start()
-    atexit.register(_settle_quietly, database, meter)
+
+    def __init__(self, database: Database, meter: Meter, period_s: float) -> None:
+        self._stop = threading.Event()
+        loop = partial(run, database, meter, period_s, self._stop)
+        self._thread = threading.Thread(target=loop, name="component-usage", daemon=True)
+
+    def begin(self) -> None:
+        """Start; once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Settle the rest and stop; a database that is away is not waited for."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
 
 
 def _settle_quietly(database: Database, meter: Meter) -> None:

@@ -61,15 +61,15 @@ def operations_of(document: Json) -> Iterator[tuple[str, str, Json]]:
             yield method.upper(), path, operation
 
 
-def merged(platform: Platform) -> tuple[Json, bool]:
-    """The document with the gateway's paths and errors, and whether every service answered."""
+def merged(platform: Platform, *, timeout_s: float = 15) -> tuple[Json, bool]:
+    """The document with the gateway's paths and errors, and whether every service answered in time."""
     paths: Json = {}
     components: Json = {"schemas": {}, "examples": {}}
     tags = []
     is_whole = True
     for name in platform.known_services():
         try:
-            document = platform.client(name).request("GET", "/openapi.json", token="", timeout_s=15).json()
+            document = platform.client(name).request("GET", "/openapi.json", token="", timeout_s=timeout_s).json()
         except Problem:
             is_whole = False
             continue

@@ -41,6 +41,7 @@ class ServiceRuntime:
     """A built service: its application, its database and its workers; `extras` hold what only its own package reads.
 
     door: what stands in front of the application and answers some requests itself; None: nothing does.
+    closers: called in order when the platform closes, while databases are still open; they do not raise.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ServiceRuntime:
     workers: Sequence[Worker] = ()
     extras: dict[str, Any] = field(default_factory=dict)
     door: Any | None = None
+    closers: Sequence[Callable[[], None]] = ()
 
     @property
     def asgi(self) -> Any:
@@ -157,7 +159,10 @@ class Platform:
             return self._token[1]
 
     def close(self) -> None:
-        """Releases connections and threads; calls under way fail."""
+        """Ends what services keep beside their workers, then releases connections and threads; calls under way fail."""
+        for runtime in self._runtimes.values():
+            for end in runtime.closers:
+                end()
         with self._lock:
             parts = (self._internal, *self._transports.values(), self._bus, *self._databases.values())
             self._internal = None

@@ -199,7 +199,7 @@ def document_of_code() -> dict[str, Any]:
         try:
             for name in SERVICES:
                 build_service(platform, name)
-            document, is_whole = merged(platform)
+            document, is_whole = merged(platform, timeout_s=300)
         finally:
             platform.close()
     if not is_whole:
