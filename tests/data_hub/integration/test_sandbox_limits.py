@@ -105,7 +105,8 @@ def test_a_bomb_is_stopped_and_the_next_query_answered(service: ReadingService, 
     assert code(reply) in codes, reply.content
     assert time.monotonic() - started < LIMIT_S + 3
     assert psutil.Process().memory_info().rss - before < 100e6
-    assert service.query(STEEL_KEY, "SELECT 42 AS n").json()["items"] == [{"n": 42}]
+    # On a busy machine a new process may take the whole limit of a query to begin.
+    assert until(lambda: service.query(STEEL_KEY, "SELECT 42 AS n").json().get("items")) == [{"n": 42}]
 
 
 def test_many_rows_for_a_page_are_cut_off_and_said_so(tmp_path_factory: pytest.TempPathFactory) -> None:
