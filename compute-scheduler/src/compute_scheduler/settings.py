@@ -135,7 +135,8 @@ class Settings(PlatformSettings):
     )  # fmt: skip
     compute_scheduler_kubernetes_accelerators: dict[str, str] = Field(
         {"gpu": "nvidia.com/gpu"},
-        description="JSON object: each kind of accelerator that jobs may name, and its resource in Kubernetes.",
+        description="JSON object: each kind of accelerator that jobs may name, and its resource in Kubernetes; where "
+        "kinds share one, with the label of their nodes: nvidia.com/gpu@nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB.",
     )
     compute_scheduler_kubernetes_kept_s: int = Field(
         3600, ge=0, description="Seconds that a Job stays in Kubernetes once its result is recorded."

@@ -54,7 +54,7 @@ def test_the_log_comes_live_and_ends_with_the_state(yard: Yard) -> None:
     [
         ({"resources": {"cores": 5000}}, "resources"),
         ({"resources": {"memory_mb": 90_000_000}}, "resources"),
-        ({"resources": {"accelerators": {"A100": 1}}}, "resources"),
+        ({"resources": {"accelerators": {"A100": 1}}}, "resources.accelerators.A100"),
         ({"centre": "nowhere"}, "centre"),
         ({"deadline": "2020-01-01T00:00:00Z"}, "deadline"),
         ({"inputs": {"a.csv": {"sha256": "0" * 64}}}, "inputs.a.csv.sha256"),

@@ -85,7 +85,7 @@ def test_two_slurm_clusters_and_this_machine_share_one_queue(clusters: Clusters,
 
 
 def test_what_a_job_asks_for_is_what_slurm_gives_it(clusters: Clusters) -> None:
-    """Cores, memory (10^6 bytes to MiB, rounded up), cards, and a time limit in minutes behind the script's seconds."""
+    """Cores, memory (10^6 bytes to MiB, rounded up), cards, half a card as two of its four shards, and minutes."""
     centre, server = clusters.centres["alpha"], clusters.servers["alpha"]
     asked = {"cores": 2.5, "memory_mb": 1000, "accelerators": {"gpu": 1}}
     clusters.yard.json(
@@ -103,6 +103,11 @@ def test_what_a_job_asks_for_is_what_slurm_gives_it(clusters: Clusters) -> None:
         ("", "", "", "", "industry-brain"),
         ("", "", "gres:gpu:1", "", ""),
     ]
+    part = centre.submit("sleep 30", resources=asked | {"cores": 1, "accelerators": {"gpu": 0.5}})
+    clusters.yard.wait(part, lambda job: job["state"] == "running")
+    told = server.command("scontrol", "show", "job", _row_of(server, f"{part}.1")["id"])
+    assert "TresPerNode=gres:shard:2\n" in told
+    clusters.yard.json("POST", f"/v1/jobs/{part}/cancel")
     clusters.yard.json("POST", f"/v1/jobs/{job_id}/cancel")
     assert clusters.yard.ended(job_id)["reason"] == "已按要求取消"
     until(lambda: _row_of(server, f"{job_id}.1")["state"], lambda state: state == "CANCELLED")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from compute_scheduler.engine.kubernetes_jobs import JobOptions, UnknownKind, jo
 from compute_scheduler.engine.kubernetes_reading import (
     admissions,
     asked_by,
+    cards_of,
     copy_of,
     has_mark,
     name_of,
@@ -151,6 +153,20 @@ def test_a_node_is_told_whole_with_what_others_hold_beside_it() -> None:
     for change in ({"unschedulable": True}, {"taints": [{"key": "k", "effect": "NoSchedule"}]}):
         assert not takes_pods(node | {"spec": change})
     assert takes_pods(node | {"spec": {"taints": [{"key": "k", "effect": "PreferNoSchedule"}]}})
+
+
+def test_kinds_that_share_a_resource_are_told_apart_by_a_label() -> None:
+    """A node has the kind whose label it carries, a pod goes to such a node; part of a card is refused in words."""
+    kinds = {"A100": "nvidia.com/gpu@gpu.product=A100", "V100": "nvidia.com/gpu@gpu.product=V100", "npu": "h/npu"}
+    node = {"metadata": {"name": "k", "labels": {"gpu.product": "V100"}}}
+    assert cards_of(node, kinds) == {"V100": "nvidia.com/gpu", "npu": "h/npu"}
+    document = job_document(replace(ASKED, accelerators={"A100": 1}), JobOptions("jobs", "debian:12", kinds=kinds))
+    asked = document["spec"]["template"]["spec"]
+    assert asked["nodeSelector"] == {"gpu.product": "A100"}
+    assert asked["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert "nodeSelector" not in job_document(ASKED, OPTIONS)["spec"]["template"]["spec"]
+    with pytest.raises(UnknownKind, match="整块"):
+        job_document(replace(ASKED, accelerators={"gpu": 0.5}), OPTIONS)
 
 
 def test_a_job_is_written_with_its_limits_and_never_retried_by_kubernetes() -> None:

@@ -63,7 +63,7 @@ def test_what_a_job_asks_for_is_written_in_rays_terms() -> None:
 
 
 def test_living_nodes_count_together() -> None:
-    """Two of 4 cores, one of them with cards; the dead one and Ray's own names do not count."""
+    """Two of 4 cores, one with cards of a model that Ray found; the dead one and Ray's own names do not count."""
     node = {
         "state": "ALIVE",
         "resources_total": {"CPU": 4.0, "memory": 2e9, "object_store_memory": 1e9, "node:10.0.0.1": 1.0},
@@ -71,9 +71,17 @@ def test_living_nodes_count_together() -> None:
     cards = {"state": "ALIVE", "resources_total": {"CPU": 4.0, "memory": 2e9, "GPU": 2.0, "accelerator_type:A100": 1.0}}
     dead = {"state": "DEAD", "resources_total": {"CPU": 64.0}}
     assert nodes_of([node, cards, dead]) == [
-        {"name": "ray", "cores": 8.0, "memory_mb": 4000, "accelerators": {"gpu": 2}, "load": {}}
+        {"name": "ray", "cores": 8.0, "memory_mb": 4000, "accelerators": {"A100": 2}, "load": {}}
     ]
     assert nodes_of([dead]) == []
+
+
+def test_a_part_of_a_card_and_its_model_are_asked_for_as_ray_does() -> None:
+    """Fractions of num_gpus; a sliver of `accelerator_type:A100`, as `accelerator_type` of ray.remote asks for."""
+    asked = Submission(NAME, "c1", Path("/run"), Path("/log"), 1, 100, {"A100": 0.25}, 60)
+    document = job_document(asked, {"A100", "V100"})
+    assert document["entrypoint_num_gpus"] == 0.25
+    assert document["entrypoint_resources"] == {"accelerator_type:A100": 0.001}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from compute_scheduler.engine import room as module
-from compute_scheduler.engine.room import Room, amounts
+from compute_scheduler.engine.room import Room, amounts, capacity
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -16,6 +16,17 @@ def test_amounts_name_every_resource() -> None:
     """Cores, memory and each kind of accelerator."""
     asked = {"cores": 2, "memory_mb": 300, "accelerators": {"A100": 1}}
     assert amounts(asked) == {"cores": 2.0, "memory_mb": 300.0, "accelerator A100": 1.0}
+
+
+def test_a_device_is_waited_for_though_another_is_free() -> None:
+    """Parts of device 0 until it is full; the third waits for it, the whole device 1 does not."""
+    asked = {"cores": 0.1, "memory_mb": 10}
+    part = amounts(asked | {"accelerators": {"A": 0.5}, "devices": {"A": [0]}})
+    whole = amounts(asked | {"accelerators": {"A": 1}, "devices": {"A": [1]}})
+    room = Room(lambda: capacity({"cores": 4, "memory_mb": 1000, "accelerators": {"A": 2}}))
+    assert [room.ask(name, part) for name in "abc"] == [["a"], ["b"], []]
+    assert room.leave("a") == ([], ["c"])
+    assert room.ask("w", whole) == ["w"]
 
 
 def test_what_has_no_room_claims_when_there_is_some() -> None:

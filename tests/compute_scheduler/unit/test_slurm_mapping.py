@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from compute_scheduler.engine.cluster import Submission
-from compute_scheduler.engine.slurm import copy_of, expiry, job_document, node_of
+from compute_scheduler.engine.slurm import copy_of, expiry, job_document, node_of, shards_each
 
 NAME = "job_00000000000000000000000001.1"
 # As slurmrestd 22.05.8 answered for a job that ended with code 3: a wait status.
@@ -100,6 +100,32 @@ def test_what_a_job_asks_for_is_written_in_slurms_units() -> None:
     assert (job["cpus_per_task"], job["memory_per_node"], job["time_limit"]) == (2, 954, 3)
     assert (job["gres"], job["partition"]) == ("gpu:a100:2,gpu:1", "long")
     assert document["script"].splitlines() == ["#!/bin/bash", "exec /bin/bash '/s h/run'"]
+
+
+@pytest.mark.parametrize(
+    ("gres", "each"),
+    [
+        (["gpu:2,shard:8", "gpu:4,shard:16", "(null)"], 4),
+        (["gpu:a100:2(S:0-1),shard:a100:20"], 10),
+        (["gpu:2,shard:8", "gpu:2,shard:4"], 0),
+        (["gpu:a100:1,shard:4", "gpu:v100:1,shard:4"], 0),
+        (["gpu:3,shard:8"], 0),
+        (["gpu:2"], 0),
+        ([], 0),
+    ],
+)
+def test_shards_stand_for_parts_only_where_all_cards_are_alike(gres: list[str], each: int) -> None:
+    """Slurm gives shards of whichever card has some: of other kinds or sizes they would be no known part."""
+    assert shards_each([{"gres": text} for text in gres]) == each
+
+
+def test_a_part_of_a_card_is_asked_for_in_shards() -> None:
+    """A quarter of a card cut into ten are 2.5 shards: three. Others hold 7 of ours and 10: one whole card."""
+    asked = Submission(NAME, "c1", Path("/run"), Path("/log"), 1, 100, {"a100": 0.25}, 60)
+    assert job_document(asked, "", 10)["job"]["gres"] == "shard:3"
+    node = NODE | {"gres": "gpu:a100:2,shard:20", "gres_used": "gpu:a100:0,shard:17"}
+    assert node_of(node, {"shards": 7}, 10)["load"]["foreign_a100"] == 1.0
+    assert "foreign_a100" not in node_of(node, {"shards": 17}, 10)["load"]
 
 
 def test_a_token_tells_when_it_ends() -> None:

@@ -79,3 +79,57 @@ def test_variables_that_cannot_be_are_refused_by_name(name: str, word: str) -> N
 def test_impossible_values_are_refused_by_field(changes: dict[str, Any], field: str) -> None:
     """One error, at the field that is wrong."""
     assert refusal(**changes)[0] == field
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"A100": 2}, {"A100": 2}),
+        ({"A100": 0.25}, {"A100": 0.25}),
+        ({"A100": 1.0, "V100": 3}, {"A100": 1, "V100": 3}),
+        ({"V100|A100|V100": 1}, {"A100|V100": 1}),
+        ({"kinds": ["V100", "A100"], "number": 0.5}, {"A100|V100": 0.5}),
+        ({"kinds": ["A100"]}, {"A100": 1}),
+        ({"kinds": 2}, {"kinds": 2}),
+    ],
+)
+def test_accelerators_are_whole_devices_part_of_one_or_any_of_several_kinds(given: Any, kept: dict[str, float]) -> None:
+    """However it is written it is kept in one form, whole devices as whole numbers."""
+    found = JobSpec.model_validate(GOOD | {"resources": {"accelerators": given}}).document()["resources"][
+        "accelerators"
+    ]
+    assert (found, [type(number) for number in found.values()]) == (kept, [type(number) for number in kept.values()])
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "word"),
+    [
+        ({"A100": 1.5}, ".A100", "整数"),
+        ({"A100": -1}, ".A100", "大于 0"),
+        ({"A100": 0.0004}, ".A100", "千分之一"),
+        ({"A100": 0.33333}, ".A100", "千分之一"),
+        ({"A100": 10_001}, ".A100", "最多 10000"),
+        ({"A100": float("nan")}, ".A100", ""),
+        ({"A100": "half"}, ".A100", ""),
+        ({"A100": 0.5, "V100": 1}, "", "一部分"),
+        ({"A100|V100": 1, "H20": 1}, "", "任选"),
+        ({"A100|": 1}, "", "型号"),
+        ({"memory_mb": 1}, "", "型号"),
+        ({"kinds": []}, "", "至少一个"),
+        ({"kinds": ["A100"], "count": 2}, "", "count"),
+        ({"kinds": ["A100", "V100"], "number": 2.5}, ".A100|V100", "整数"),
+    ],
+)
+def test_accelerators_that_no_node_could_give_are_refused(given: Any, field: str, word: str) -> None:
+    """More than one in parts, finer than a thousandth, parts or choices beside others."""
+    found, reason = refusal(resources={"accelerators": given})
+    assert found == f"resources.accelerators{field}"
+    assert word in reason
+
+
+def test_a_gang_names_one_kind_and_devices_are_bound_by_the_platform_alone() -> None:
+    """Members of one gang are alike; a variable that CUDA heeds would lead past the binding."""
+    card = {"accelerators": {"A100": 1}}
+    assert refusal(gang=2, resources={"accelerators": {"A100|V100": 1}})[0] == "resources"
+    assert refusal(resources=card, env={"CUDA_VISIBLE_DEVICES": "0"})[0] == "env"
+    assert JobSpec.model_validate(GOOD | {"env": {"CUDA_VISIBLE_DEVICES": ""}}).env == {"CUDA_VISIBLE_DEVICES": ""}

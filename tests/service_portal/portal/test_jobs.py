@@ -93,13 +93,14 @@ def test_a_copy_opens_the_filled_in_form_and_keeps_what_the_form_does_not_show(
     fields = {
         "from": "job_failed", "name": "oee-again", "command": "python3 -c 'print(1)\r\nprint(2)'", "cores": "0.5",
         "memory_mb": "256", "gang": "2", "time_limit_s": "60", "retries": "", "priority": "high", "centre": "",
-        "deadline": "2026-12-01T08:00", "accelerators": "", "datasets": "enterprise.meter_15min", "outputs": "a.csv",
-        "env": "'NOTE=two words'", "labels": "", "inputs": "", "after": "", "checkpoint_every_s": "", "repeat": "1",
+        "deadline": "2026-12-01T08:00", "accelerators": "A100|V100=0.25", "datasets": "enterprise.meter_15min",
+        "outputs": "a.csv", "env": "'NOTE=two words'", "labels": "", "inputs": "", "after": "",
+        "checkpoint_every_s": "", "repeat": "1",
     }  # fmt: skip
     assert operator.post("/jobs/new", fields).headers["location"] == "/jobs/job_queued"
     spec = brain.calls[-1][1]
     assert spec["command"] == ["python3", "-c", "print(1)\nprint(2)"]
-    assert spec["resources"] == {"cores": 0.5, "memory_mb": 256, "accelerators": {}}
+    assert spec["resources"] == {"cores": 0.5, "memory_mb": 256, "accelerators": {"A100|V100": 0.25}}
     assert (spec["gang"], spec["priority"], spec["deadline"]) == (2, "high", "2026-12-01T08:00:00+08:00")
     assert (spec["env"], spec["datasets"][0]["version"]) == ({"NOTE": "two words"}, None)
     assert (spec["extra"], "retries" in spec) == ("kept", False)

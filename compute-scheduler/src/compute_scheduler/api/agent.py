@@ -101,6 +101,7 @@ class EngineHealth(BaseModel):
     detail: str = Field("", max_length=300)
     foreign_jobs: int = Field(0, ge=0)
     orphans: list[Annotated[str, Field(max_length=140)]] = Field([], max_length=20)
+    shares: bool = Field(False, description="whether it gives parts of an accelerator")
 
 
 class EngineState(BaseModel):

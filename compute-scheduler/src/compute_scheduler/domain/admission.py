@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from compute_scheduler.domain import gangs, reasons
 from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.decisions import Code
+from compute_scheduler.domain.resources import ANY_OF
+from compute_scheduler.domain.shapes import Shape
 from compute_scheduler.domain.snapshot import QueuedJob
 from compute_scheduler.domain.timeline import Timeline
 
@@ -35,11 +37,14 @@ def objections(job: QueuedJob, board: Board, now: float) -> list[Objection]:
     if not board.quotas.knows(job.tenant):
         found.append(Objection("tenant", "tenant_unknown", reasons.tenant_unknown(job.tenant).words))
     else:
-        short = board.quotas.shortage(job.tenant, shape.total)
-        if short is not None and short.never:
+        shorts = [board.quotas.shortage(job.tenant, one.total) for one in shape.choices or (shape,)]
+        short = shorts[0]
+        if short is not None and all(one is not None and one.never for one in shorts):
             found.append(Objection("resources", "quota_never", reasons.quota(job.tenant, short).words))
-    reason = board.hold(shape)
-    if reason is not None and reason.code in _FIELDS:
+    reason, unknown = board.hold(shape), _unknown_kind(shape, board)
+    if reason is not None and unknown is not None:
+        found.append(unknown)
+    elif reason is not None and reason.code in _FIELDS:
         found.append(Objection(_FIELDS[reason.code], reason.code, reason.words))
     earliest = now if job.not_before_at is None else max(now, job.not_before_at)
     if job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at:
@@ -50,6 +55,17 @@ def objections(job: QueuedJob, board: Board, now: float) -> list[Objection]:
             late = reasons.too_late(start_at, start_at + job.time_limit_s)
             found.append(Objection("deadline", "deadline_profile", late.words))
     return found
+
+
+def _unknown_kind(shape: Shape, board: Board) -> Objection | None:
+    """The first kind of accelerators, or choice of kinds, that no node has where the job may run."""
+    here = [node for node in board.models if not shape.centres or node.centre in shape.centres]
+    known = {kind for node in here for kind, _ in node.capacity.accelerators}
+    for kind, _ in shape.accelerators:
+        if here and not known & set(kind.split(ANY_OF)):
+            words = reasons.kind_unknown(kind, sorted(known)).words
+            return Objection(f"resources.accelerators.{kind}", "kind_unknown", words)
+    return None
 
 
 def earliest_start(job: QueuedJob, board: Board, now: float) -> float | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
 
+from compute_scheduler.domain.resources import Resources
+
 Code = Literal[
     "not_before",
     "dependency",
@@ -14,6 +16,7 @@ Code = Literal[
     "centre_unknown",
     "data_stays",
     "centre_closed",
+    "kind_unknown",
     "never_fits",
     "nodes_closed",
     "tenant_unknown",
@@ -27,6 +30,9 @@ Code = Literal[
     "deadline",
     "deadline_profile",
 ]
+
+
+NOTHING = Resources(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Start:
 
     site: what it costs there; None: nothing is told of the centre and nothing weighed. others: what the other centres
     where it may run would have cost, when the policy weighs that; the best first.
+    demand: what each member takes, of several kinds of accelerators the one that its node has. devices: for each member
+    the number of the device of which it takes a part; empty when it takes none.
     """
 
     job_id: str
@@ -74,6 +82,8 @@ class Start:
     site: Site | None = None
     others: tuple[Site, ...] = ()
     more: tuple[str, ...] = ()
+    demand: Resources = NOTHING
+    devices: tuple[int | None, ...] = ()
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -119,8 +119,18 @@ class _Cycle:
         nodes = self.board.index.nodes
         return Decisions(
             tuple(
-                Start(job.id, nodes[first].id, nodes[first].centre, *sites, tuple([nodes[place].id for place in more]))
-                for (job, _, (first, *more)), sites in zip(self.started, self.sites, strict=True)
+                Start(
+                    job.id,
+                    nodes[first].id,
+                    nodes[first].centre,
+                    *sites,
+                    tuple([nodes[place].id for place in more]),
+                    shape.demand,
+                    tuple(devices) if shape.share else (),
+                )
+                for (job, shape, (first, *more)), sites, devices in zip(
+                    self.started, self.sites, self.devices, strict=True
+                )
             ),
             tuple(Waiting(reason, tuple(parts)) for reason, parts in self.waiting.items()),
             tuple(self.refusals),

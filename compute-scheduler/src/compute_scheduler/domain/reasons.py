@@ -63,6 +63,13 @@ def never_fits(resource: str | None, asked: int, most: int) -> Reason:
     return Reason("never_fits", f"{what}：单个节点最多 {have}，本作业要 {want}，请减小申请量", resource)
 
 
+def kind_unknown(kind: str, known: Iterable[str]) -> Reason:
+    """No node has accelerators of the kind, or of any of several."""
+    have = "、".join(known) or "没有加速卡"
+    words = f"没有型号为 {kind.replace(ANY_OF, ' 或 ')} 的加速卡，现有型号：{have}"
+    return Reason("kind_unknown", words, kind)
+
+
 def too_late(start_at: float, end_at: float) -> Reason:
     """Running jobs leave no room early enough for the deadline."""
     words = (

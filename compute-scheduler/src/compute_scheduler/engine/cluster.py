@@ -34,7 +34,8 @@ class Submission:
     """One attempt as it goes to a cluster.
 
     script: a bash script that every node reaches; it is all that has to run. log: where the cluster may put what the
-    script itself says before it begins. time_limit_s: the script keeps it; the cluster's own limit is the backstop.
+    script itself says before it begins. accelerators: whole devices by kind, or part of one. time_limit_s: the script
+    keeps it; the cluster's own limit is the backstop.
     """
 
     attempt: str
@@ -43,7 +44,7 @@ class Submission:
     log: Path
     cores: float
     memory_mb: int
-    accelerators: dict[str, int]
+    accelerators: dict[str, float]
     time_limit_s: int
 
 
@@ -71,12 +72,13 @@ class Look:
 
     nodes: those that take work: {name, cores, memory_mb, accelerators, load}, whole; what jobs of others hold of one is
     told in `load` as foreign_cores, foreign_memory_mb and foreign_KIND, and the plan keeps off it.
-    foreign_jobs: unfinished jobs without our mark.
+    foreign_jobs: unfinished jobs without our mark. shares: whether it gives parts of an accelerator.
     """
 
     copies: tuple[Copy, ...]
     nodes: list[Json]
     foreign_jobs: int = 0
+    shares: bool = False
 
 
 class Cluster(Protocol):

@@ -61,13 +61,14 @@ class Health:
 
     state: `up`, or `down`: it takes nothing and `nodes` is empty; `detail` says why, without secrets.
     foreign_jobs: jobs of others that it runs. orphans: copies of ours that were found without their attempt and
-    cancelled, the newest last.
+    cancelled, the newest last. shares: whether it gives parts of an accelerator.
     """
 
     state: str = "up"
     detail: str = ""
     foreign_jobs: int = 0
     orphans: tuple[str, ...] = ()
+    shares: bool = False
 
     def document(self) -> Json:
         """As it is reported."""
@@ -76,6 +77,7 @@ class Health:
             "detail": self.detail[:300],
             "foreign_jobs": self.foreign_jobs,
             "orphans": list(self.orphans[-20:]),
+            "shares": self.shares,
         }
 
 

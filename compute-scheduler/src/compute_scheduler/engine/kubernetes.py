@@ -174,14 +174,14 @@ class Kubernetes:
         return self._kueue
 
     def _nodes(self, nodes: list[Json], others: list[Json]) -> list[Json]:
-        held: dict[str, Counter[str]] = {}
+        cards = {node["metadata"]["name"]: reading.cards_of(node, self.jobs.kinds) for node in nodes}
+        held: dict[str, Counter[str]] = {name: Counter() for name in cards}
         for pod in others:
-            if pod["spec"].get("nodeName"):
-                held.setdefault(pod["spec"]["nodeName"], Counter()).update(reading.asked_by(pod, self.jobs.kinds))
-        usable = [node for node in nodes if reading.takes_pods(node)]
-        return [
-            reading.node_of(node, held.get(node["metadata"]["name"], Counter()), self.jobs.kinds) for node in usable
-        ]
+            name = pod["spec"].get("nodeName")
+            if name in held:
+                held[name].update(reading.asked_by(pod, cards[name]))
+        usable = [(node["metadata"]["name"], node) for node in nodes if reading.takes_pods(node)]
+        return [reading.node_of(node, held[name], cards[name]) for name, node in usable]
 
     def _list(self, path: str, **query: str) -> list[Json]:
         for _ in range(RELISTS):

@@ -28,9 +28,10 @@ class JobOptions:
     """What an operator says of every Job.
 
     image: must hold bash and coreutils. claim: a PersistentVolumeClaim that is the shared folder; empty: the folder is
-    there on every node under the same path. kinds: accelerator kind to resource of Kubernetes. kueue_queue: Jobs are
-    made suspended with the label of this LocalQueue. scheduler: of pods, such as `volcano`, and volcano_queue its
-    queue. evict_s: seconds after which pods on a silent node are given up.
+    there on every node under the same path. kinds: accelerator kind to resource of Kubernetes, after `@` the label of
+    the nodes that have it (`nvidia.com/gpu@nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB`). kueue_queue: Jobs are made
+    suspended with the label of this LocalQueue. scheduler: of pods, such as `volcano`, and volcano_queue its queue.
+    evict_s: seconds after which pods on a silent node are given up.
     """
 
     namespace: str
@@ -94,6 +95,8 @@ def _pod(submission: Submission, options: JobOptions) -> Json:
         "containers": [_container(submission, options)],
         "volumes": [_volume(submission, options)],
     }
+    if labels := _labels(submission, options):
+        spec["nodeSelector"] = labels
     if options.service_account:
         spec["serviceAccountName"] = options.service_account
     if options.scheduler:
@@ -125,6 +128,12 @@ def _volume(submission: Submission, options: JobOptions) -> Json:
     return {"name": VOLUME, "hostPath": {"path": str(submission.script.parent.parent), "type": "Directory"}}
 
 
+def _labels(submission: Submission, options: JobOptions) -> dict[str, str]:
+    """Labels of nodes that have the kinds of accelerators."""
+    asked = [reading.card(options.kinds[kind])[1] for kind in sorted(submission.accelerators) if kind in options.kinds]
+    return {name: value for labels in asked for name, value in labels.items()}
+
+
 def _amounts(submission: Submission, options: JobOptions) -> Json:
     """What a job asks for is also its limit."""
     memory = {"memory": f"{submission.memory_mb}M"}
@@ -134,6 +143,8 @@ def _amounts(submission: Submission, options: JobOptions) -> Json:
             raise UnknownKind(
                 f"该中心没有为加速器 {kind} 指定 Kubernetes 资源名，可用：{'、'.join(sorted(options.kinds)) or '无'}"
             )
-        cards[options.kinds[kind]] = str(number)
+        if number < 1:
+            raise UnknownKind(f"Kubernetes 只能分配整块加速卡，不能只给 {number:g} 块 {kind}；请改为整块")
+        cards[reading.card(options.kinds[kind])[0]] = str(number)
     cores = {"cpu": f"{math.ceil(submission.cores * 1000)}m"}
     return {"requests": cores | memory | cards, "limits": cores | memory | cards}

@@ -37,6 +37,20 @@ def quantity(text: Any) -> float:
     return float(found[1]) * _SCALES[found[2] or ""]
 
 
+def card(text: str) -> tuple[str, dict[str, str]]:
+    """Resource and labels of nodes of a kind of accelerator, from `RESOURCE` or `RESOURCE@LABEL=VALUE`."""
+    resource, _, label = text.partition("@")
+    name, _, value = label.partition("=")
+    return resource, {name: value} if name else {}
+
+
+def cards_of(node: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, str]:
+    """The kinds of accelerators whose labels a node has, with their resource."""
+    labels = (node["metadata"].get("labels") or {}).items()
+    known = {kind: card(text) for kind, text in kinds.items()}
+    return {kind: resource for kind, (resource, wanted) in known.items() if wanted.items() <= labels}
+
+
 def name_of(attempt: str) -> str:
     """A Job's name, always the same for an attempt, so that a repeated request makes no second one."""
     return attempt.lower().replace("_", "-").replace(".", "-")

@@ -20,7 +20,7 @@ from typing import Any
 from compute_scheduler.engine import landlock, machine, processes
 from compute_scheduler.engine.contract import EngineInUse, Health, Hear, Json, Kept
 from compute_scheduler.engine.folder import AttemptFolder, attempts_in
-from compute_scheduler.engine.room import Room, amounts
+from compute_scheduler.engine.room import Room, amounts, capacity
 from compute_scheduler.engine.supervisor import ATTEMPTS, SECRET, SOCKET
 
 CONNECT_S = 10.0
@@ -93,8 +93,8 @@ class LocalEngine:
             partial.write_text(secrets.token_urlsafe(32), encoding="ascii")
             partial.chmod(0o600)
             partial.replace(secret)
-        capacity = amounts(machine.describe(self.cores, self.memory_mb))
-        self._room = Room(lambda: capacity)
+        here = capacity(machine.describe(self.cores, self.memory_mb))
+        self._room = Room(lambda: here)
         for name in attempts_in(self.root / ATTEMPTS):
             kept = self.kept(name)
             if kept is None:
@@ -126,7 +126,7 @@ class LocalEngine:
 
     def health(self) -> Health:
         """As well as the agent itself."""
-        return Health()
+        return Health(shares=True)
 
     def limits(self) -> Json:
         """What every job may use beside what it asked for."""
@@ -270,6 +270,7 @@ class LocalEngine:
             "LANG": "C.UTF-8",
             "OMP_NUM_THREADS": str(max(1, round(cores))),
             **order.get("env", {}),
+            **machine.binding(wanted.get("accelerators", {}), wanted.get("devices", {})),
             processes.MARK: attempt,
         }
         limits = {
@@ -322,7 +323,7 @@ class LocalEngine:
         walls = {
             "do": "configure",
             "readable": [*SYSTEM_PATHS, *_python_paths(self.root), *self.each_job.readable],
-            "writable": [*DEVICES, *self.each_job.writable],
+            "writable": [*DEVICES, *machine.device_files(), *self.each_job.writable],
             "network": self.each_job.network,
             "disk_mb": self.each_job.disk_mb,
         }

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import os
 import platform
 import re
 import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+# A folder a device, named by its place on the bus.
+NVIDIA = "/proc/driver/nvidia/gpus"
 
 
 def node_name() -> str:
@@ -48,17 +54,43 @@ def total_memory_mb() -> int:
 
 def accelerators() -> dict[str, int]:
     """NVIDIA devices of this machine by model; none where there is no driver."""
-    found: dict[str, int] = {}
-    root = "/proc/driver/nvidia/gpus"
+    return dict(Counter(_models()))
+
+
+def binding(held: Mapping[str, float], devices: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """Variables that bind a job to its devices: `BRAIN_DEVICES`, and for NVIDIA those that CUDA heeds.
+
+    held: devices, or part of one, by kind. devices: their numbers among those of the kind, as CUDA counts them by bus.
+    A job without any sees none. A part of a device is a bound of its threads where the MPS daemon runs, else only told.
+    """
+    models = _models()
+    places = {kind: [at for at, model in enumerate(models) if model == kind] for kind in devices}
+    seen = sorted(places[kind][n] for kind, numbers in devices.items() for n in numbers if n < len(places[kind]))
+    env = {"BRAIN_DEVICES": ",".join(str(n) for numbers in devices.values() for n in numbers)} if devices else {}
+    if models:
+        env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(map(str, seen))}
+    part = min(held.values(), default=1.0)
+    if models and part < 1:
+        env["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] = f"{part * 100:g}"
+    return env
+
+
+def device_files() -> list[str]:
+    """The files by which jobs reach NVIDIA devices."""
+    return sorted(glob.glob("/dev/nvidia*"))
+
+
+def _models() -> list[str]:
+    """The model of each NVIDIA device in the order of the bus."""
     try:
-        folders = os.listdir(root)
+        folders = sorted(os.listdir(NVIDIA))
     except FileNotFoundError:
-        return found
+        return []
+    found = []
     for folder in folders:
-        with open(os.path.join(root, folder, "information"), encoding="utf-8") as file:
+        with open(os.path.join(NVIDIA, folder, "information"), encoding="utf-8") as file:
             model = next((line.partition(":")[2].strip() for line in file if line.startswith("Model")), "GPU")
-        kind = re.sub(r"[^A-Za-z0-9._-]", "-", model.removeprefix("NVIDIA ").strip())[:40] or "GPU"
-        found[kind] = found.get(kind, 0) + 1
+        found.append(re.sub(r"[^A-Za-z0-9._-]", "-", model.removeprefix("NVIDIA ").strip())[:40] or "GPU")
     return found
 
 

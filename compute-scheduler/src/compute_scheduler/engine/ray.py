@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ Json = dict[str, Any]
 SIGN = "industry-brain"
 TIMEOUT_S = 30.0
 CONNECTIONS = 12
+TYPE, TYPE_PART = "accelerator_type:", 0.001
 _PHASES = {"PENDING": "waiting", "RUNNING": "running", "STOPPED": "ended", "SUCCEEDED": "ended", "FAILED": "ended"}
 
 
@@ -33,6 +34,7 @@ class Ray:
 
     url: str
     kind: str = "ray"
+    _models: frozenset[str] = frozenset()
     _pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=CONNECTIONS, block=True))
 
     def look(self, mark: str) -> Look:
@@ -50,11 +52,13 @@ class Ray:
         status, told = self._call("GET", "/api/v0/nodes?detail=true&limit=10000")
         if status != 200 or not isinstance(told, dict):
             raise ClusterSilent(f"Ray 的节点接口没有应答（HTTP {status}）")
-        return Look(tuple(copies), nodes_of(told["data"]["result"]["result"]), foreign)
+        rows = told["data"]["result"]["result"]
+        self._models = frozenset(filter(None, map(model_of, rows)))
+        return Look(tuple(copies), nodes_of(rows), foreign, shares=True)
 
     def submit(self, submission: Submission) -> str:
         """See Cluster; an id that is taken was made by an earlier request of ours."""
-        status, answer = self._call("POST", "/api/jobs/", job_document(submission))
+        status, answer = self._call("POST", "/api/jobs/", job_document(submission, self._models))
         if status == 200:
             return submission.attempt
         words = str(answer)[:300]
@@ -90,8 +94,12 @@ class Ray:
             return answer.status, answer.data.decode("utf-8", "replace")
 
 
-def job_document(submission: Submission) -> Json:
-    """The body of a submission. The script keeps the time limit: Ray has none."""
+def job_document(submission: Submission, models: Collection[str] = ()) -> Json:
+    """The body of a submission. The script keeps the time limit: Ray has none.
+
+    models: kinds that are models of GPUs. Ray keeps a job to one by a sliver of the resource named for it, as its own
+    `accelerator_type` does; parts of a GPU it gives by itself.
+    """
     script, log = shlex.quote(str(submission.script)), shlex.quote(str(submission.log))
     document: Json = {
         "entrypoint": f"BRAIN_REMOTE={shlex.quote(submission.attempt)} /bin/bash {script} >{log} 2>&1",
@@ -101,11 +109,14 @@ def job_document(submission: Submission) -> Json:
         "entrypoint_memory": submission.memory_mb * 1_000_000,
     }
     kinds = dict(submission.accelerators)
-    gpus = kinds.pop("gpu", 0)
+    typed = {kind: kinds.pop(kind) for kind in sorted(kinds) if kind in models}
+    gpus = kinds.pop("gpu", 0) + sum(typed.values())
     if gpus:
         document["entrypoint_num_gpus"] = gpus
-    if kinds:
-        document["entrypoint_resources"] = {kind: float(number) for kind, number in sorted(kinds.items())}
+    wanted = {kind: float(number) for kind, number in sorted(kinds.items())}
+    wanted |= {TYPE + kind: TYPE_PART for kind in typed}
+    if wanted:
+        document["entrypoint_resources"] = wanted
     return document
 
 
@@ -125,17 +136,26 @@ def copy_of(job: Mapping[str, Any], mark: str) -> Copy | None:
     return Copy(name, name, phase, cause, code if isinstance(code, int) else None, words)
 
 
+def model_of(row: Mapping[str, Any]) -> str:
+    """The model of a living node's GPUs, which Ray finds by itself; empty when it has none or does not know."""
+    total = row.get("resources_total") or {}
+    names = [name.removeprefix(TYPE) for name in total if name.startswith(TYPE)] if row.get("state") == "ALIVE" else []
+    return names[0] if len(names) == 1 and total.get("GPU") else ""
+
+
 def nodes_of(rows: list[Json]) -> list[Json]:
-    """All living nodes together as the one node `ray`; nothing when none lives."""
+    """All living nodes together as the one node `ray`; nothing when none lives. GPUs by model, or as `gpu`."""
     total: dict[str, float] = {}
     for row in rows:
         if row.get("state") == "ALIVE":
+            model = model_of(row)
             for name, amount in (row.get("resources_total") or {}).items():
-                total[name] = total.get(name, 0.0) + float(amount)
+                known = (model or "gpu") if name == "GPU" else name
+                total[known] = total.get(known, 0.0) + float(amount)
     if not total:
         return []
     kinds = {
-        "gpu" if name == "GPU" else name: math.floor(amount)
+        name: math.floor(amount)
         for name, amount in total.items()
         if name not in ("CPU", "memory", "object_store_memory") and ":" not in name and amount >= 1
     }

@@ -22,9 +22,17 @@ Amounts = dict[str, float]
 
 
 def amounts(resources: Mapping[str, Any]) -> Amounts:
-    """What `resources` of an order or a node names, in one flat table."""
+    """What `resources` of an order names, in one flat table; of each device that it was given as much as it takes."""
     flat = {"cores": float(resources["cores"]), "memory_mb": float(resources["memory_mb"])}
-    return flat | {f"accelerator {kind}": float(count) for kind, count in resources.get("accelerators", {}).items()}
+    for kind, count in resources.get("accelerators", {}).items():
+        flat[f"accelerator {kind}"] = float(count)
+        flat |= {f"accelerator {kind} {n}": min(1.0, count) for n in resources.get("devices", {}).get(kind, ())}
+    return flat
+
+
+def capacity(node: Mapping[str, Any]) -> Amounts:
+    """The same for what a node has: all of its devices, and one of each."""
+    return amounts({**node, "devices": {kind: range(count) for kind, count in node["accelerators"].items()}})
 
 
 @dataclass

@@ -92,7 +92,7 @@ class Rounds:
         try:
             self.look = self.cluster.look(self.mark)
             self._answered = time.monotonic()
-            self.health = Health("up", "", self.look.foreign_jobs, self._orphans)
+            self.health = Health("up", "", self.look.foreign_jobs, self._orphans, self.look.shares)
         except ClusterSilent as silent:
             self.look = None
             self.health = Health("down", str(silent), 0, self._orphans)

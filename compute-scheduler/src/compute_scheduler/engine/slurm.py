@@ -15,7 +15,7 @@ import re
 import shlex
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ _NEVER = frozenset(
     | {2057, 2066, 2069, 2072, 2102, 2115, 2119, 2122, 2123, 2127, 2129, 2130, 2132, 2133, 2134, PARSING_FAILED}
 )
 _GPU = re.compile(r"(?:gres:)?gpu(?::([A-Za-z][A-Za-z0-9._-]*))?:(\d+)")
+_SHARD = re.compile(r"(?:gres:)?shard(?::[A-Za-z][A-Za-z0-9._-]*)?:(\d+)")
 _USABLE = frozenset({"idle", "mixed", "allocated", "completing"})
 _UNUSABLE_FLAGS = frozenset({"DRAIN", "FAIL", "MAINT", "NOT_RESPONDING", "REBOOT_ISSUED", "POWERED_DOWN", "PLANNED"})
 _WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
@@ -57,6 +58,7 @@ class Slurm:
 
     url: of slurmrestd. token_file: holds the token, read again at each call, so that it can be renewed beside us.
     user: whom the token belongs to and as whom jobs run. partition: where jobs go; empty: the cluster's default.
+    A part of a GPU is asked for in shards (gres/shard); `_shards`: of each GPU, as of the last look.
     """
 
     url: str
@@ -65,6 +67,7 @@ class Slurm:
     partition: str = ""
     version: str = "v0.0.38"
     kind: str = "slurm"
+    _shards: int = 0
     _pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=CONNECTIONS, block=True))
 
     def look(self, mark: str) -> Look:
@@ -81,12 +84,15 @@ class Slurm:
             if copy.phase == "running":
                 ours.setdefault(str(job.get("nodes", "")), Counter()).update(_held_by(job))
         usable = [node for node in self._list("/nodes", "nodes") if self._takes(node)]
-        nodes = [node_of(node, ours.get(node["name"], Counter())) for node in usable]
-        return Look(tuple(copies), nodes, foreign)
+        self._shards = shards_each(usable)
+        nodes = [node_of(node, ours.get(node["name"], Counter()), self._shards) for node in usable]
+        return Look(tuple(copies), nodes, foreign, bool(self._shards))
 
     def submit(self, submission: Submission) -> str:
         """See Cluster."""
-        status, answer = self._call("POST", "/job/submit", job_document(submission, self.partition))
+        if any(number < 1 for number in submission.accelerators.values()) and not self._shards:
+            raise SubmissionRefused("这个 Slurm 集群不能分配一块卡的一部分：各节点没有一致的 gres/shard")
+        status, answer = self._call("POST", "/job/submit", job_document(submission, self.partition, self._shards))
         if status == 200 and answer.get("job_id"):
             return str(answer["job_id"])  # with an error beside it: it was taken, and waits for that reason
         if any(_number(error) in _NEVER for error in answer.get("errors", ())):
@@ -160,8 +166,8 @@ class Slurm:
         return f"Slurm 控制器没有应答，或令牌无效：{_said(answer)}（HTTP {status}）"
 
 
-def job_document(submission: Submission, partition: str) -> Json:
-    """The body of a submission: one task on one node, with the limits of the attempt."""
+def job_document(submission: Submission, partition: str, shards: int = 0) -> Json:
+    """The body of a submission: one task on one node, with the limits of the attempt. shards: of each GPU."""
     job: Json = {
         "name": submission.attempt,
         "comment": f"{SIGN} {submission.mark} {submission.attempt}",
@@ -179,7 +185,11 @@ def job_document(submission: Submission, partition: str) -> Json:
     }
     if submission.accelerators:
         job["gres"] = ",".join(
-            f"gpu:{number}" if kind == "gpu" else f"gpu:{kind}:{number}"
+            f"shard:{math.ceil(number * shards)}"
+            if number < 1
+            else f"gpu:{number}"
+            if kind == "gpu"
+            else f"gpu:{kind}:{number}"
             for kind, number in sorted(submission.accelerators.items())
         )
     if partition:
@@ -204,10 +214,28 @@ def copy_of(job: Mapping[str, Any], mark: str) -> Copy | None:
     return Copy(name, remote, phase, _CAUSES.get(state, "exit"), code, f"Slurm：{state} {reason}".rstrip())
 
 
-def node_of(node: Mapping[str, Any], ours: Mapping[str, int]) -> Json:
+def shards_each(nodes: Iterable[Mapping[str, Any]]) -> int:
+    """Into how many shards each GPU is cut; 0 where none are, or where a shard does not say what it is part of.
+
+    Slurm gives shards of whatever GPU has some, so they stand for parts of one only where all GPUs are of one kind
+    and cut alike.
+    """
+    parts: set[int] = set()
+    names: set[str] = set()
+    for node in nodes:
+        kinds = _kinds(node.get("gres"))
+        if kinds:
+            each, rest = divmod(_shards(node.get("gres")), sum(kinds.values()))
+            parts.add(0 if rest else each)
+            names |= kinds.keys()
+    return parts.pop() if len(parts) == len(names) == 1 else 0
+
+
+def node_of(node: Mapping[str, Any], ours: Mapping[str, int], shards: int = 0) -> Json:
     """A node as it is reported; `load` tells what jobs of others hold: foreign_cores, foreign_memory_mb, foreign_KIND.
 
-    ours: what running jobs of our own hold there: cores, memory (MiB) and each kind of card.
+    ours: what running jobs of our own hold there: cores, memory (MiB), shards and each kind of card. shards: of each
+    GPU; what others hold of shards counts as whole GPUs.
     """
     foreign = {
         "cores": float(max(0, int(node.get("alloc_cpus") or 0) - ours.get("cores", 0))),
@@ -215,6 +243,9 @@ def node_of(node: Mapping[str, Any], ours: Mapping[str, int]) -> Json:
     }
     for kind, number in _kinds(node.get("gres_used")).items():
         foreign[kind] = float(max(0, number - ours.get(kind, 0)))
+    shared = max(0, _shards(node.get("gres_used")) - ours.get("shards", 0))
+    for kind in _kinds(node.get("gres")) if shards and shared else ():
+        foreign[kind] = foreign.get(kind, 0.0) + math.ceil(shared / shards)
     load = {f"foreign_{name}": amount for name, amount in foreign.items() if amount}
     if isinstance(node.get("cpu_load"), int):
         load["load_1m"] = round(node["cpu_load"] / 100, 2)
@@ -229,7 +260,7 @@ def node_of(node: Mapping[str, Any], ours: Mapping[str, int]) -> Json:
 
 def _held_by(job: Mapping[str, Any]) -> dict[str, int]:
     amounts = {"cores": int(job.get("cpus") or 0), "memory": int(job.get("memory_per_node") or 0)}
-    return amounts | _kinds(job.get("tres_per_node"))
+    return amounts | _kinds(job.get("tres_per_node")) | {"shards": _shards(job.get("tres_per_node"))}
 
 
 def _kinds(gres: Any) -> dict[str, int]:
@@ -237,6 +268,10 @@ def _kinds(gres: Any) -> dict[str, int]:
     for kind, number in _GPU.findall(str(gres or "")):
         kinds[kind or "gpu"] += int(number)
     return dict(kinds)
+
+
+def _shards(gres: Any) -> int:
+    return sum(map(int, _SHARD.findall(str(gres or ""))))
 
 
 def _megabytes(mebibytes: int) -> int:

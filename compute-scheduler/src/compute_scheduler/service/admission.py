@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.admission import objections
+from compute_scheduler.domain.binding import Holding, settled
 from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.resources import resources
 from compute_scheduler.domain.snapshot import (
@@ -45,7 +46,8 @@ NOBODY = Tenant("nobody")
 class Network:
     """Centres, nodes, what jobs of others hold of them, and the tenants that have a row of their own.
 
-    queues: whether a centre's engine keeps waiting what it has no room for.
+    queues: whether a centre's engine keeps waiting what it has no room for. shares: centres whose engines give parts of
+    an accelerator.
     """
 
     centres: tuple[Centre, ...]
@@ -54,6 +56,27 @@ class Network:
     quotas: Mapping[str, Row]
     usages: tuple[Usage, ...]
     queues: Mapping[str, bool]
+    shares: frozenset[str]
+
+    def centres_of(self, spec: Row) -> tuple[str, ...]:
+        """Where a job may run by its specification: part of an accelerator only where the engine gives such.
+
+        Where none does any more, the job goes where it would, and the engine says why it cannot run.
+        """
+        if spec["centre"]:
+            return (spec["centre"],)
+        others = [centre.id for centre in self.centres if centre.id not in self.shares]
+        return tuple(sorted(self.shares)) if others and demand_of(spec).share else ()
+
+    def no_shares(self, spec: JobSpec) -> Row | None:
+        """The objection to a part of an accelerator where no engine gives such."""
+        kind = next((kind for kind, number in spec.resources.accelerators.items() if number < 1), None)
+        if kind is None or (spec.centre in self.shares if spec.centre else self.shares):
+            return None
+        where = f"算力中心 {spec.centre} 的引擎" if spec.centre else "各算力中心的引擎都"
+        part = spec.resources.accelerators[kind]
+        words = f"{where}只能分配整块加速卡，不能只给 {part:g} 块；请改为整块，或指定能共享的中心"
+        return {"field": f"resources.accelerators.{kind}", "code": "no_shares", "reason": words}
 
 
 def network(session: Session, settings: Settings, now: datetime) -> Network:
@@ -72,6 +95,7 @@ def network(session: Session, settings: Settings, now: datetime) -> Network:
         {row["org"]: row for row in tenants},
         tuple(Usage(row["org"], row["usage_as_of"].timestamp(), row["usage"]) for row in tenants if row["usage"]),
         {row["id"]: bool(row["capabilities"].get("queues")) for row in rows},
+        frozenset(row["id"] for row in rows if row["capabilities"].get("health", {}).get("shares")),
     )
 
 
@@ -126,7 +150,11 @@ class Hall:
         """What makes it impossible that the job ever runs: {field, code, reason}. read: its data sets (`data.told`)."""
         document = spec.document() | {"time_limit_s": time_limit_s, "data": read}
         fresh = {"queued_at": now, "not_before_at": None, "preemptions": 0}
-        job = queued_job({"id": "", "org": self.org, "spec": document, **fresh})
+        # Before the first agent has come nobody knows what will fit.
+        is_empty = not self.network.nodes
+        if not is_empty and (whole_only := self.network.no_shares(spec)):
+            return [whole_only]
+        job = queued_job({"id": "", "org": self.org, "spec": document, **fresh}, self.network)
         if read and self.ground is not None:
             needs, at_ms = data.needs_of(document), int(now.timestamp() * 1000)
             placed = self.ground.atlas.place(needs, self.ground.network(), at_ms, job.centres)
@@ -134,12 +162,10 @@ class Hall:
                 return [{"field": "datasets", "code": "data_stays", "reason": words}]
             job = data.placed_job(job, placed)
         found = objections(job, self.board, now.timestamp())
-        # Before the first agent has come nobody knows what will fit.
-        is_empty = not self.network.nodes
         return [
             {"field": item.field, "code": item.code, "reason": item.words}
             for item in found
-            if not (is_empty and item.code == "never_fits")
+            if not (is_empty and item.code in ("never_fits", "kind_unknown"))
         ]
 
 
@@ -174,16 +200,27 @@ def load(
 def running(session: Session) -> tuple[RunningJob, ...]:
     """What holds nodes, a gang with those of all its members."""
     found = []
-    for _, members in groupby(store.holding(session), key=lambda held: held[0]["job"]):
+    for _, held in groupby(store.holding(session), key=lambda held: held[0]["job"]):
+        members = [*held]
         (attempt, spec), *others = members
         began = (attempt["running_at"] or attempt["prepared_at"]).timestamp()
         ends_by, more = began + spec["time_limit_s"], tuple([other["node"] for other, _ in others])
         demand, node = demand_of(spec), attempt["node"]
-        found.append(RunningJob(attempt["job"], attempt["org"], demand, node, began, ends_by, more))
+        run = RunningJob(attempt["job"], attempt["org"], demand, node, began, ends_by, more)
+        if attempt["accelerators"]:
+            run = with_devices(run, *[member["accelerators"] for member, _ in members])
+        found.append(run)
     return tuple(found)
 
 
-def queued_job(row: Row) -> QueuedJob:
+def with_devices(run: RunningJob, *holdings: Holding) -> RunningJob:
+    """A running job with the kinds of accelerators that its members hold, and the devices that they share."""
+    demand, _ = settled(run.demand, holdings[0])
+    devices = tuple([settled(demand, holding)[1] for holding in holdings]) if demand.share else ()
+    return replace(run, demand=demand, devices=devices)
+
+
+def queued_job(row: Row, network: Network) -> QueuedJob:
     """A job's row as the plan sees it; row: id, org, spec, queued_at, not_before_at, preemptions."""
     spec = row["spec"]
     return QueuedJob(
@@ -195,7 +232,7 @@ def queued_job(row: Row) -> QueuedJob:
         priority=spec["priority"],
         deadline_at=datetime.fromisoformat(spec["deadline"]).timestamp() if spec["deadline"] else None,
         not_before_at=row["not_before_at"].timestamp() if row["not_before_at"] else None,
-        centres=(spec["centre"],) if spec["centre"] else (),
+        centres=network.centres_of(spec),
         gang=spec.get("gang", 1),
         after=tuple(spec.get("after", ())),
         preemptions=row["preemptions"],

@@ -20,7 +20,7 @@ from compute_scheduler.service.errors import (
     NodeUnknown,
     NotYourCentre,
 )
-from compute_scheduler.service.moves import Moves
+from compute_scheduler.service.moves import Moves, amounts_held
 from compute_scheduler.store import centres
 from compute_scheduler.store import jobs as store
 
@@ -163,8 +163,8 @@ def _used(held: list[tuple[Row, Row]]) -> dict[str, Row]:
         node["cores"] += asked["cores"]
         node["memory_mb"] += asked["memory_mb"]
         node["jobs"] += 1
-        for kind, number in asked["accelerators"].items():
-            node["accelerators"][kind] = node["accelerators"].get(kind, 0) + number
+        for kind, number in amounts_held(asked, attempt["accelerators"]).items():
+            node["accelerators"][kind] = round(node["accelerators"].get(kind, 0) + number, 3)
     return used
 
 

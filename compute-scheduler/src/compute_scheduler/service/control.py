@@ -159,6 +159,7 @@ def _shown_attempt(attempt: Row) -> Row:
         "reason": attempt["reason"],
         "exit_code": attempt["exit_code"],
         "usage": attempt["usage"],
+        "accelerators": attempt["accelerators"] or {},
         "site": attempt["site"],
         "stage": attempt["stage"],
         "log_bytes": attempt["log_bytes"],

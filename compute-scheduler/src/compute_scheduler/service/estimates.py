@@ -105,7 +105,8 @@ def _ranked(
 
 def _placed(session: Session, settings: Settings, jobs: Iterable[Row], now: datetime) -> list[QueuedJob]:
     """The jobs as the plan sees them, with what their data say of where they run."""
-    plain = [(admission.queued_job(row), data.needs_of(row["spec"])) for row in jobs]
+    here = admission.network(session, settings, now)
+    plain = [(admission.queued_job(row, here), data.needs_of(row["spec"])) for row in jobs]
     names = {need.dataset for _, needs in plain for need in needs}
     if not names:
         return [job for job, _ in plain]

@@ -11,6 +11,7 @@ from brain_kit.events import emit_all
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain import states
+from compute_scheduler.domain.binding import Holding, settled
 from compute_scheduler.domain.fairshare import accrued
 from compute_scheduler.domain.news import job_changed
 from compute_scheduler.domain.outcomes import Ending, ending_together, next_of
@@ -65,12 +66,20 @@ class Moves:
         self._attempt_changes.setdefault(attempt["id"], {}).update(values)
 
     def prepare(
-        self, job: Row, *, centre: str, nodes: Sequence[str], site: Row | None, fence: int, stage: Stage | None = None
+        self,
+        job: Row,
+        *,
+        centre: str,
+        nodes: Sequence[str],
+        site: Row | None,
+        fence: int,
+        stage: Stage | None = None,
+        holdings: Sequence[Holding] = (),
     ) -> None:
         """Makes the next attempt of a queued job, one a member of a gang.
 
         nodes: that of each member. site: what the whole job costs there (`costs.kept`). stage: what bringing its data
-        there was reckoned to take.
+        there was reckoned to take. holdings: what each member holds of its node's accelerators, when it holds any.
         """
         epoch, is_gang = job["attempt"] + 1, len(nodes) > 1
         where = f"{centre} 的 {len(set(nodes))} 个节点（{len(nodes)} 个成员）" if is_gang else nodes[0]
@@ -92,6 +101,7 @@ class Moves:
                 "site": site,
                 "cancel": False,
                 "stage": stage and {"bytes": stage.size, "seconds": stage.seconds, "yuan": stage.yuan},
+                "accelerators": holdings[rank] if holdings else None,
                 "prepared_at": self.now,
             }
             for rank, node in enumerate(nodes)
@@ -203,7 +213,8 @@ class Moves:
         # The engine's own clock does not jump; the calendar of this machine may.
         wall_s = max(0.0, float(usage.get("run_s") or (self.now - began).total_seconds()))
         asked = job["spec"]["resources"]
-        self._demands[attempt["id"]] = demand_of(job["spec"])
+        demand, holding = demand_of(job["spec"]), attempt["accelerators"]
+        self._demands[attempt["id"]] = settled(demand, holding)[0] if holding else demand
         self._segments.append(
             {
                 "attempt": attempt["id"],
@@ -217,7 +228,7 @@ class Moves:
                 "wall_s": wall_s,
                 "core_s": wall_s * asked["cores"],
                 "memory_mb_s": wall_s * asked["memory_mb"],
-                "accelerator_s": {kind: wall_s * number for kind, number in asked["accelerators"].items()},
+                "accelerator_s": {kind: wall_s * number for kind, number in amounts_held(asked, holding).items()},
                 "cpu_s": float(usage.get("cpu_s") or 0.0),
             }
         )
@@ -237,6 +248,13 @@ class Moves:
             accounts.save_tenant(self.session, org, self.now, usage=dict(usage.resource_s), usage_as_of=self.now)
 
 
+def amounts_held(asked: Row, holding: Holding | None) -> dict[str, float]:
+    """Accelerators by kind: what an attempt holds, else what its job asks for."""
+    if holding is None:
+        return dict(asked["accelerators"])
+    return {kind: held["amount"] for kind, held in holding.items()}
+
+
 def demand_of(spec: Row) -> Resources:
     """What a job asks for."""
     asked = spec["resources"]
@@ -244,7 +262,7 @@ def demand_of(spec: Row) -> Resources:
 
 
 @lru_cache(maxsize=10_000)
-def _demand(cores: float, memory_mb: int, accelerators: tuple[tuple[str, int], ...]) -> Resources:
+def _demand(cores: float, memory_mb: int, accelerators: tuple[tuple[str, float], ...]) -> Resources:
     return resources(cores, memory_mb, dict(accelerators))
 
 

@@ -8,7 +8,7 @@ from zlib import crc32
 
 from sqlalchemy.orm import Session
 
-from compute_scheduler.service.moves import gang_of
+from compute_scheduler.service.moves import amounts_held, gang_of
 from compute_scheduler.store import centres
 from compute_scheduler.store import jobs as store
 
@@ -31,20 +31,28 @@ def orders(session: Session, work: Iterable[tuple[Row, Row]]) -> list[Row]:
 
 
 def _order(attempt: Row, job: Row, env: dict[str, str]) -> Row:
-    spec = job["spec"]
+    spec, holding = job["spec"], attempt["accelerators"]
+    held = amounts_held(spec["resources"], holding)
+    devices = {kind: item["devices"] for kind, item in (holding or {}).items()}
     return {
         "attempt": attempt["id"],
         "job": job["id"],
         "epoch": attempt["epoch"],
         "node": attempt["node"],
         "command": spec["command"],
-        "env": spec["env"] | {"BRAIN_JOB": job["id"]} | env,
-        "resources": spec["resources"],
+        "env": spec["env"] | {"BRAIN_JOB": job["id"]} | env | _told(held),
+        # Of several kinds the one that the node has, and the devices that this attempt was given.
+        "resources": spec["resources"] | {"accelerators": held, "devices": devices},
         "time_limit_s": spec["time_limit_s"],
         "inputs": spec["inputs"],
         # Those of a gang are what its first member leaves.
         "outputs": spec["outputs"] if not attempt["rank"] else [],
     }
+
+
+def _told(held: dict[str, float]) -> dict[str, str]:
+    """What the job is told of its accelerators: `A100=0.25`, or several with commas between them."""
+    return {"BRAIN_ACCELERATORS": ",".join(f"{kind}={number:g}" for kind, number in held.items())} if held else {}
 
 
 def _places(session: Session, attempt: Row, members: list[Row]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.board import Board
+from compute_scheduler.domain.decisions import Start
 from compute_scheduler.domain.popularity import Popularity
 from compute_scheduler.domain.resources import Resources
 from compute_scheduler.domain.snapshot import Policy, Priority, QueuedJob, RunningJob, Snapshot, Stage
@@ -51,6 +52,7 @@ class Picture:
         self.board = Board(Snapshot(), self.policy)
         self.reasons: dict[str, tuple[str, str]] = {}
         self._network: admission.Network | None = None
+        self._sharing: frozenset[str] = frozenset()
         self._data = DataView(self.settings)
         self._queueing: set[str] = set()  # centres whose engines keep work waiting
         self._held: dict[str, RunningJob] = {}
@@ -80,16 +82,15 @@ class Picture:
         job = self.board.queued.get(job_id)
         return None if job is None else job.stages.get(centre)
 
-    def leaves(self, job_id: str, nodes: tuple[str, ...] = (), at: float = 0.0) -> None:
+    def leaves(self, job_id: str, start: Start | None = None, at: float = 0.0) -> None:
         """A job was taken out of the queue, to nodes or not: when it queues again it is another job to the plan."""
         if job_id not in self.board.queued:
             return
         job = self.board.withdraw(job_id)
-        if nodes:  # it may have ended before the next look
-            first, *more = nodes
+        if start is not None:  # it may have ended before the next look
             ends_by_at = at + job.time_limit_s
             standing = _size(job).standing
-            held = RunningJob(job_id, job.tenant, job.demand, first, at, ends_by_at, tuple(more), *standing)
+            held = RunningJob(job_id, job.tenant, start.demand, start.node, at, ends_by_at, start.more, *standing)
             self._held[job_id] = held
 
     def _look_at_network(self, session: Session, now: datetime) -> None:
@@ -128,11 +129,15 @@ class Picture:
 
     def _queued(self, session: Session) -> dict[str, QueuedJob]:
         limit = self.settings.compute_scheduler_queue_per_tenant
-        known = self.board.queued
+        network, known = self._network, self.board.queued
+        assert network is not None
+        if network.shares != self._sharing:  # where parts of accelerators may run is found out anew
+            self._sharing = network.shares
+            known = {job_id: job for job_id, job in known.items() if not job.demand.share}
         queued: dict[str, QueuedJob] = {}
         for org in store.queueing_orgs(session):
             ids, fresh = store.queue(session, org, limit, known)
-            made = {row["id"]: admission.queued_job(row) for row in fresh}
+            made = {row["id"]: admission.queued_job(row, network) for row in fresh}
             self.reasons |= {row["id"]: (row["reason_code"], row["reason"]) for row in fresh}
             self._sizes |= {job.id: _size(job) for job in made.values()}
             self._learn(made.values())
@@ -159,8 +164,10 @@ class Picture:
             began = (row.running_at or row.prepared_at).timestamp()
             ends_by_at = began if row.cancel else began + size.time_limit_s  # one that is being stopped ends now
             run = RunningJob(row.job, row.org, size.demand, row.node, began, ends_by_at, (), *size.standing)
+            if row.accelerators:
+                run = admission.with_devices(run, row.accelerators)
             if (other := alive.get(row.job)) is not None:  # members of a gang hold a share each, until each has ended
-                run = replace(run, more=other.nodes)
+                run = replace(run, more=other.nodes, devices=run.devices + other.devices)
             alive[row.job] = run
         return alive
 

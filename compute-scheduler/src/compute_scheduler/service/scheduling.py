@@ -18,8 +18,10 @@ from brain_kit.events import wakeup
 from sqlalchemy.orm import Session
 
 from compute_scheduler import steps
-from compute_scheduler.domain.decisions import Decisions
+from compute_scheduler.domain.binding import Binding, Holding
+from compute_scheduler.domain.decisions import Decisions, Start
 from compute_scheduler.domain.outcomes import Ending
+from compute_scheduler.domain.placement import NodeIndex
 from compute_scheduler.domain.plan import plan_board
 from compute_scheduler.domain.snapshot import Policy
 from compute_scheduler.service import admission
@@ -38,6 +40,27 @@ PRUNE_EVERY_S = 600.0
 # Under load it plans this often, so that starts come in batches; the first after a pause comes at once.
 GATHER_S = 0.05
 log = structlog.get_logger()
+
+
+class Binder:
+    """Binds the starts of one plan to devices; reads what others hold only when a start wants any."""
+
+    def __init__(self, session: Session, index: NodeIndex) -> None:
+        self._session = session
+        self._index = index
+        self._binding: Binding | None = None
+
+    def holdings(self, start: Start) -> list[Holding]:
+        """What each member holds of its node's accelerators; nothing when it wants none."""
+        if not start.demand.accelerators:
+            return []
+        if self._binding is None:
+            self._binding = Binding(store.devices_held(self._session))
+        devices = start.devices or (None,) * len(start.nodes)
+        return [
+            self._binding.bind(node, start.demand, self._index.nodes[self._index.place[node]].capacity, device)
+            for node, device in zip(start.nodes, devices, strict=True)
+        ]
 
 
 class LeaseLost(Exception):
@@ -149,18 +172,19 @@ class Scheduler:
             token = self._fenced(session)
             wanted = [start.job_id for start in decisions.starts] + [item.job_id for item in decisions.refusals]
             jobs = store.lock_jobs(session, [*wanted, *(item.job_id for item in decisions.preemptions)])
-            moves = Moves(session, now)
+            moves, binder = Moves(session, now), Binder(session, self.picture.board.index)
             for item in decisions.preemptions:
                 if item.job_id in jobs:
                     moves.make_way(jobs[item.job_id], item.by)
             for start in decisions.starts:
                 stage = self.picture.stage(start.job_id, start.centre)
-                self.picture.leaves(start.job_id, start.nodes, now.timestamp())
+                self.picture.leaves(start.job_id, start, now.timestamp())
                 job = jobs.get(start.job_id)
                 if job is not None and job["state"] == "queued":
                     moves.prepare(
-                        job, centre=start.centre, nodes=start.nodes, site=kept(start), stage=stage, fence=token
-                    )
+                        job, centre=start.centre, nodes=start.nodes, site=kept(start), stage=stage, fence=token,
+                        holdings=binder.holdings(start),
+                    )  # fmt: skip
                     started += 1
             for refusal in decisions.refusals:
                 self.picture.leaves(refusal.job_id)

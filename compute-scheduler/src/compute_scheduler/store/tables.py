@@ -124,6 +124,8 @@ attempts = sa.Table(
     sa.Column("preempted_for", sa.String(40)),
     # What bringing its data to the centre was reckoned to take: bytes, seconds, yuan; null: it reads none.
     sa.Column("stage", sa.JSON),
+    # What it holds of its node's accelerators (`binding.Holding`); null: nothing, or it is older than this column.
+    sa.Column("accelerators", sa.JSON(none_as_null=True)),
     sa.Column("prepared_at", UtcDateTime, nullable=False),
     sa.Column("submitting_at", UtcDateTime),
     sa.Column("submitted_at", UtcDateTime),

@@ -6,6 +6,7 @@ A missing value is an em dash, never 0. Money arrives in 万元, counts as plain
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
@@ -42,6 +43,11 @@ def number(value: Any, digits: int | None = None) -> str:
         digits = 0 if amount == int(amount) else _decimals(amount)
     text = f"{amount:,.{digits}f}"
     return text.replace("-", "−") if amount < 0 else text
+
+
+def accelerators(held: Mapping[str, float]) -> str:
+    """Devices by kind, or part of one: `A100 × 2`, `A100 / V100 × 0.25`; empty when there are none."""
+    return ", ".join(f"{kind.replace('|', ' / ')} × {number:g}" for kind, number in held.items())
 
 
 def _decimals(amount: float) -> int:

@@ -39,11 +39,13 @@ def _job(state: str) -> dict[str, Any]:
         "submitted_at": began, "running_at": began, "ended_at": ended,
         "usage": {"run_s": 62.0, "cpu_s": 1.25, "peak_memory_mb": 80.5},
         "site": SITE if state == "succeeded" else None,
+        "accelerators": {"A100": {"amount": 0.25, "devices": [1]}},
     }  # fmt: skip
     gang = 2 if state == "failed" else 1
     spec = {
         "name": f"oee-{state}", "command": ["python3", "run.py"], "env": {}, "priority": "normal", "deadline": None,
-        "resources": {"cores": 4.0, "memory_mb": 512, "accelerators": {"A100": 1}}, "retries": 1, "time_limit_s": 600,
+        "resources": {"cores": 4.0, "memory_mb": 512, "accelerators": {"A100|V100": 0.25}},
+        "retries": 1, "time_limit_s": 600,
         "datasets": [{"dataset": "enterprise.meter_15min", "version": "123"}], "inputs": {}, "outputs": ["r.csv"],
         "labels": {"algorithm-dev/run": "run_1"}, "centre": None, "gang": gang,
         "extra": "kept",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from industry_brain.apiclient import ApiClient, ApiError, PlatformUnreachable
 from industry_brain.cli.output import connect, connection, show
 
 BASE = "/api/compute-scheduler/v1"
-COLUMNS = ("id", "name", "state", "cores", "memory_mb", "wait_s", "run_s", "exit_code", "reason")
+COLUMNS = ("id", "name", "state", "cores", "memory_mb", "accelerators", "wait_s", "run_s", "exit_code", "reason")
 TERMS = ("staging_s", "money_yuan", "energy_kwh", "co2_kg", "score_s")
 FINAL = ("succeeded", "failed", "cancelled")
 EXIT_OF = {"succeeded": 0, "failed": 8, "cancelled": 9}
@@ -34,7 +35,13 @@ def job() -> None:
 @click.option("--name", help="名称; by default the command's name")
 @click.option("--cores", type=float, default=1.0, show_default=True, help="核数")
 @click.option("--memory-mb", type=int, default=512, show_default=True, help="内存 MB")
-@click.option("--accelerator", "accelerators", multiple=True, metavar="KIND=N", help="加速卡, such as A100=1")
+@click.option(
+    "--accelerator",
+    "accelerators",
+    multiple=True,
+    metavar="KIND=N",
+    help="加速卡, such as A100=1; 一块的一部分 part of one A100=0.25; 任一型号 any of several 'A100|V100=1'",
+)
 @click.option("--gang", type=click.IntRange(1, 256), default=1, show_default=True, help="成员数，同时开始")
 @click.option("--priority", type=click.Choice(["low", "normal", "high"]), default="normal", show_default=True)
 @click.option("--deadline", help="截止时间 RFC 3339")
@@ -109,8 +116,11 @@ def show_job(job_id: str, url: str, key: str | None, as_json: bool) -> None:
             return
         show([_row(body)], False, COLUMNS)
         show(_cost_rows(costs), False, ("what", "centre", "start_at", "money_yuan", "energy_kwh", "co2_kg"))
-        columns = ("id", "rank", "centre", "node", "state", "outcome", "exit_code", "running_at", "ended_at", "reason")
-        show(body["attempts"], False, columns)
+        columns = (
+            "id", "rank", "centre", "node", "devices", "state", "outcome", "exit_code", "running_at", "ended_at",
+            "reason",
+        )  # fmt: skip
+        show([attempt | {"devices": _devices(attempt)} for attempt in body["attempts"]], False, columns)
         if sites := _sites(body["attempts"]):
             show(sites, False, ("attempt", "centre", "chosen", *TERMS))
 
@@ -123,6 +133,12 @@ def _cost_rows(costs: dict[str, Any]) -> list[dict[str, Any]]:
     if charged is not None:
         rows.append({"what": "已入账 charged", "money_yuan": charged["amount"], **charged})
     return rows
+
+
+def _devices(attempt: dict[str, Any]) -> str:
+    """What it holds of its node's accelerators: `A100=0.5 #0`."""
+    held = attempt["accelerators"].items()
+    return ", ".join(f"{kind}={one['amount']:g} #{','.join(map(str, one['devices']))}" for kind, one in held)
 
 
 def _sites(attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -237,10 +253,15 @@ def _pairs(option: str, texts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def _number(kind: str, text: str) -> int:
-    if not text.isdigit():
-        raise click.UsageError(f"--accelerator {kind}=N 的 N 应为整数 needs a whole number, not {text!r}")
-    return int(text)
+def _number(kind: str, text: str) -> float:
+    """Whole devices or part of one; how many there may be is for the service to say."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise click.UsageError(f"--accelerator {kind}=N 的 N 应为块数 needs a number of devices, not {text!r}")
+    return int(number) if number == int(number) else number
 
 
 def _dataset(text: str) -> dict[str, str]:
@@ -296,6 +317,7 @@ def _row(body: dict[str, Any]) -> dict[str, Any]:
         **body,
         "cores": f"{resources['cores']:g}",
         "memory_mb": resources["memory_mb"],
+        "accelerators": ", ".join(f"{kind}={number:g}" for kind, number in resources["accelerators"].items()),
         "wait_s": round(((started or ended or now) - queued).total_seconds(), 1),
         "run_s": round(((ended or now) - started).total_seconds(), 1) if started else None,
     }

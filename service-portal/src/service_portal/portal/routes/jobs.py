@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from service_portal.portal.exports import as_file
-from service_portal.portal.formats import moment
+from service_portal.portal.formats import accelerators, moment
 from service_portal.portal.parts import part
 from service_portal.portal.visit import Sent, SignedIn, Visit
 
@@ -22,9 +22,9 @@ PAGE = 50
 EXPORTED = 1000
 FINAL = ("succeeded", "failed", "cancelled")
 COLUMNS = (
-    "id", "name", "org", "state", "reason", "priority", "cores", "memory_mb", "submitted_at", "started_at", "ended_at",
-    "wait_s", "run_s", "attempt", "exit_code", "predicted_start_at", "expected_yuan", "expected_co2_kg", "charged_yuan",
-    "charged_co2_kg",
+    "id", "name", "org", "state", "reason", "priority", "cores", "memory_mb", "accelerators", "submitted_at",
+    "started_at", "ended_at", "wait_s", "run_s", "attempt", "exit_code", "predicted_start_at", "expected_yuan",
+    "expected_co2_kg", "charged_yuan", "charged_co2_kg",
 )  # fmt: skip
 LOOK_EVERY_S = 0.5
 SIGN_OF_LIFE_S = 15.0
@@ -140,6 +140,7 @@ def _row(job: dict[str, Any]) -> dict[str, Any]:
     return job | {
         "cores": resources["cores"],
         "memory_mb": resources["memory_mb"],
+        "accelerators": accelerators(resources["accelerators"]),
         "wait_s": None if wait is None else round(max(wait, 0.0), 1),
         "run_s": None if run is None else round(max(run, 0.0), 1),
         "expected_yuan": expected.get("money_yuan"),

@@ -53,7 +53,7 @@ MpiDefault=none
 ReturnToService=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-GresTypes=gpu
+GresTypes=gpu,shard
 PriorityType=priority/multifactor
 SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=1,sched_interval=1,batch_sched_delay=0,sched_min_interval=20000,default_queue_depth=1000
@@ -71,7 +71,8 @@ class Slurm:
     """A Slurm cluster on loopback: munged, slurmctld, a slurmd for each virtual node, slurmrestd with JWT.
 
     Needs root (munged and slurmrestd are given to other users). nodes: how many; each has `cpus`, `memory_mb` and
-    `gpus` (empty files that are counted). min_job_age: seconds after which records of ended jobs are purged.
+    `gpus` (empty files that are counted), each cut into `shards`. min_job_age: seconds after which records of ended
+    jobs are purged.
     """
 
     def __init__(
@@ -82,12 +83,13 @@ class Slurm:
         cpus: int = 8,
         memory_mb: int = 16_000,
         gpus: int = 2,
+        shards: int = 4,
         min_job_age: int = 600,
         node_timeout: int = 10,
     ) -> None:
         self.name = name
         self.node_names = [f"n{number}" for number in range(1, nodes + 1)]
-        self._shape = {"cpus": cpus, "memory_mb": memory_mb, "gpus": gpus}
+        self._shape = {"cpus": cpus, "memory_mb": memory_mb, "gpus": gpus, "shards": gpus * shards}
         self._times = {"min_job_age": min_job_age, "node_timeout": node_timeout}
         self.folder = Path(tempfile.mkdtemp(prefix=f"brain-slurm-{name}-"))
         self.ports: tuple[int, ...] = ()
@@ -242,7 +244,8 @@ class Slurm:
         host = socket.gethostname().partition(".")[0]
         text = _CONF.format(name=self.name, host=host, dir=folder, controller=self.ports[1], **self._times)
         for name, port in zip(self.node_names, self.ports[2:], strict=True):
-            amounts = f"CPUs={shape['cpus']} RealMemory={shape['memory_mb']} Gres=gpu:{shape['gpus']}"
+            amounts = f"CPUs={shape['cpus']} RealMemory={shape['memory_mb']} "
+            amounts += f"Gres=gpu:{shape['gpus']},shard:{shape['shards']}"
             text += f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} {amounts} State=UNKNOWN\n"
         text += "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n"
         (folder / "slurm.conf").write_text(text)
@@ -251,7 +254,8 @@ class Slurm:
             (folder / f"gpu{number}").touch()
         nodes = f"n[1-{len(self.node_names)}]"
         files = f"{folder}/gpu[0-{shape['gpus'] - 1}]"
-        (folder / "gres.conf").write_text(f"NodeName={nodes} Name=gpu Count={shape['gpus']} File={files}\n")
+        cards = f"NodeName={nodes} Name=gpu Count={shape['gpus']} File={files}\n"
+        (folder / "gres.conf").write_text(cards + f"NodeName={nodes} Name=shard Count={shape['shards']}\n")
 
     def _munged(self) -> list[str]:
         place = self.folder / "m"
