@@ -53,14 +53,21 @@ class DatasetRights:
 
 
 class CentreKeys:
-    """Makes the keys of centres at identity, with the operator's own rights."""
+    """Makes the keys of centres and loans at identity, with the operator's own rights."""
 
     def __init__(self, identity: ServiceClient) -> None:
         self._identity = identity
 
     def make(self, centre: str, org: str, token: str) -> dict[str, Any]:
         """A new key of the organisation that can do nothing but an agent's work; it carries its secret once."""
-        body = {"org": org, "name": f"算力中心 {centre}", "roles": ["agent"]}
+        return self._make(org, f"算力中心 {centre}", token)
+
+    def make_for_loan(self, loan: str, org: str, token: str) -> dict[str, Any]:
+        """A new key of the organisation for the agent of who borrows; it carries its secret once."""
+        return self._make(org, f"算力出借 {loan}", token)
+
+    def _make(self, org: str, name: str, token: str) -> dict[str, Any]:
+        body = {"org": org, "name": name, "roles": ["agent"]}
         made: dict[str, Any] = self._identity.request("POST", "/v1/keys", json=body, token=token).json()
         return made
 
@@ -77,10 +84,10 @@ class Owners:
     def __init__(self, identity: ServiceClient) -> None:
         self._identity = identity
 
-    def check(self, uscc: str) -> None:
-        """Raises OwnerUnknown unless the organisation is registered."""
+    def check(self, uscc: str, field: str = "owner") -> None:
+        """Raises OwnerUnknown, naming the field, unless the organisation is registered."""
         try:
             self._identity.request("GET", f"/v1/organisations/{uscc}")
         except NotFound as error:
-            errors = [{"field": "owner", "value": uscc, "reason": "没有登记这个组织，请先用 brain org add 登记"}]
-            raise OwnerUnknown(f"所有者 {uscc} 没有登记", errors=errors) from error
+            errors = [{"field": field, "value": uscc, "reason": "没有登记这个组织，请先用 brain org add 登记"}]
+            raise OwnerUnknown(f"机构 {uscc} 没有登记", errors=errors) from error

@@ -12,6 +12,8 @@ from compute_scheduler.api.centres import centre_routes, tenant_routes
 from compute_scheduler.api.files import file_routes
 from compute_scheduler.api.inventory import inventory_routes
 from compute_scheduler.api.jobs import job_routes
+from compute_scheduler.api.lending import lending_routes, partner_routes
+from compute_scheduler.api.loans import loan_routes
 from compute_scheduler.api.network import network_routes
 from compute_scheduler.api.settlement import ledger_routes, price_routes, settlement_routes
 from compute_scheduler.api.simulations import simulation_routes
@@ -19,7 +21,9 @@ from compute_scheduler.clients import CentreKeys, DatasetRights, Owners
 from compute_scheduler.service.exchange import Exchange
 from compute_scheduler.service.files import Files
 from compute_scheduler.service.ledger import Poster
+from compute_scheduler.service.lent import Lent
 from compute_scheduler.service.metrics import LedgerMetrics
+from compute_scheduler.service.recalling import Recaller
 from compute_scheduler.service.simulating import Simulator
 from compute_scheduler.service.submit import Submissions
 from compute_scheduler.settings import Settings
@@ -53,12 +57,16 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(settlement_routes(database))
     app.include_router(simulation_routes(database, platform.objects, settings))
     app.include_router(agent_routes(database, exchange, files))
+    app.include_router(lending_routes(database, CentreKeys(identity), Owners(identity)))
+    app.include_router(loan_routes(database, Lent(database, submissions), files))
+    app.include_router(partner_routes(database))
     app.include_router(event_routes(database, platform.bus, {NAME: ()}, require("operator", "service")))
     workers = [
         platform.relay(database),
         scheduler(database, settings),
         local_agent(platform, exchange),
         Worker("ledger", "scheduler", Poster(database, LedgerMetrics(app.state.metrics.registry)).run),
+        Worker("recaller", "scheduler", Recaller(database).run),
         Worker("simulator", "scheduler", Simulator(database, platform.objects, settings).run),
     ]
     return ServiceRuntime(NAME, app, database, workers)

@@ -119,6 +119,16 @@ class Settings(PlatformSettings):
     compute_scheduler_simulation_limit_s: float = Field(
         1800.0, gt=0, description="Seconds after which a simulation is stopped."
     )
+    compute_scheduler_lending_reclaim_after_s: float = Field(
+        60.0, ge=0,
+        description="Seconds that an own job's reserved start must be away before lent jobs make way (reclaim `stop`).",
+    )  # fmt: skip
+    compute_scheduler_lending_hold_s: float = Field(
+        60.0, gt=0, description="Seconds that a lent job keeps its place while the borrower's word to begin is awaited."
+    )
+    compute_scheduler_lending_look_s: float = Field(
+        1.0, gt=0, le=60, description="Least seconds between two looks of an agent at the brain that it borrows from."
+    )
     compute_scheduler_job_beat_s: float = Field(
         5.0, gt=0, le=60, description="Seconds between two signs of life of a job in a cluster with a queue of its own."
     )

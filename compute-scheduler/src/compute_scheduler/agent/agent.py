@@ -212,8 +212,8 @@ class Agent:
             case "state":
                 self.news.state = True
                 self.shelf.changed.set()
-            case "waits":
-                self.news.waits(event["reasons"])
+            case "waits" | "notice" as kind:
+                self.news.waits(event["reasons"], is_notice=kind == "notice")
                 self.shelf.changed.set()
             case "gone":
                 threading.Thread(target=self._supervisor_gone, name="supervisor-gone", daemon=True).start()

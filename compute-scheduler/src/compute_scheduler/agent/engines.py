@@ -13,7 +13,7 @@ from compute_scheduler.engine.cluster import Cluster
 from compute_scheduler.engine.contract import Engine
 from compute_scheduler.settings import Settings
 
-KINDS = ("local", "slurm", "ray", "kubernetes")
+KINDS = ("local", "slurm", "ray", "kubernetes", "brain")
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -47,6 +47,7 @@ class EngineOptions:
     kueue_queue: str = ""
     scheduler: str = ""
     volcano_queue: str = ""
+    loan: str = ""
 
 
 def engine_of(root: Path, settings: Settings, options: EngineOptions) -> Engine:
@@ -55,6 +56,8 @@ def engine_of(root: Path, settings: Settings, options: EngineOptions) -> Engine:
         from compute_scheduler.engine.local import LocalEngine
 
         return LocalEngine(root, limits_of(settings), options.cores, options.memory_mb)
+    if options.kind == "brain":
+        return _brain(root, settings, options)
     from compute_scheduler.engine.batch import BatchEngine, BatchSettings
 
     host, port = _address(options.desk)
@@ -73,6 +76,25 @@ def engine_of(root: Path, settings: Settings, options: EngineOptions) -> Engine:
         ),
     )
     return BatchEngine(root, _cluster(options, settings), batch)
+
+
+def _brain(root: Path, settings: Settings, options: EngineOptions) -> Engine:
+    from compute_scheduler.engine.brain import BrainEngine
+    from compute_scheduler.engine.partner import partner_at
+
+    if not options.url.startswith(("http://", "https://")):
+        raise EngineUnclear("--engine-url 应为出借方平台的地址，例如 https://brain.province.example.cn")
+    if options.token_file is None or not options.token_file.is_file():
+        raise EngineUnclear("--token-file 应为存有借入密钥的文件（出借方 brain lending key 的输出）")
+    if not options.loan:
+        raise EngineUnclear("--engine brain 需要 --loan：出借的编号，由出借方告知")
+    return BrainEngine(
+        root,
+        partner_at(options.url, options.token_file, options.loan),
+        look_s=settings.compute_scheduler_lending_look_s,
+        log_bytes=settings.compute_scheduler_job_log_bytes,
+        lost_s=settings.compute_scheduler_engine_lost_s,
+    )
 
 
 def _cluster(options: EngineOptions, settings: Settings) -> Cluster:

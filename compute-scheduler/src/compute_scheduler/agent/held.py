@@ -38,13 +38,13 @@ class News:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._reasons: dict[str, str] = {}
+        self._reasons: dict[str, tuple[str, bool]] = {}
         self.state = False
 
-    def waits(self, reasons: dict[str, str]) -> None:
-        """Attempts that wait in the engine, and why; a later word replaces an earlier one."""
+    def waits(self, reasons: dict[str, str], *, is_notice: bool = False) -> None:
+        """Attempts that wait in the engine, and why, or what will become of those that run; the last word stands."""
         with self._guard:
-            self._reasons |= reasons
+            self._reasons |= {attempt: (words, is_notice) for attempt, words in reasons.items()}
 
     def take(self, engine: Engine) -> tuple[Json | None, list[Json]]:
         """Nodes and health when they have changed, and why attempts wait: what a report carries."""
@@ -52,7 +52,10 @@ class News:
             changed, self.state = self.state, False
             reasons, self._reasons = self._reasons, {}
         state = {"nodes": engine.nodes(), "health": engine.health().document()} if changed else None
-        return state, [{"attempt": attempt, "reason": words[:300]} for attempt, words in reasons.items()]
+        return state, [
+            {"attempt": attempt, "reason": words[:300], "notice": is_notice}
+            for attempt, (words, is_notice) in reasons.items()
+        ]
 
     @contextlib.contextmanager
     def given_back(self, state: Json | None, waits: list[Json]) -> Iterator[None]:
@@ -62,7 +65,8 @@ class News:
         except BaseException:
             with self._guard:
                 self.state = self.state or state is not None
-                self._reasons = {item["attempt"]: item["reason"] for item in waits} | self._reasons
+                untold = {item["attempt"]: (item["reason"], item["notice"]) for item in waits}
+                self._reasons = untold | self._reasons
             raise
 
 

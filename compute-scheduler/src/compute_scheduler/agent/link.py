@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,10 @@ class Link:
     def report(self, body: Mapping[str, Any]) -> Json:
         """Says what has happened."""
         return self._post("/reports", body)
+
+    def exchange(self, told: Sequence[Json], after: int) -> Json:
+        """Tells the lender's figures of borrowed attempts and answers the borrower's: {items, next}."""
+        return self._post("/figures", {"told": list(told), "after": after})
 
     def fetch_input(self, attempt: str, digest: str, target: Path) -> None:
         """Writes an input of an attempt to a file."""

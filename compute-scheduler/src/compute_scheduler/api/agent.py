@@ -112,10 +112,11 @@ class EngineState(BaseModel):
 
 
 class Waits(BaseModel):
-    """Why an attempt has not begun though the engine has it."""
+    """Why an attempt has not begun though the engine has it; with `notice` what will become of one that runs."""
 
     attempt: AttemptId
     reason: str = Field(max_length=300)
+    notice: bool = False
 
 
 class Report(BaseModel):

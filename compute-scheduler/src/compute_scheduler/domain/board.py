@@ -31,7 +31,7 @@ from compute_scheduler.domain.snapshot import (
 )
 from compute_scheduler.domain.timeline import End
 
-CLASSES: dict[Priority, int] = {"low": -1, "normal": 0, "high": 1}
+CLASSES: dict[Priority, int] = {"lent": -2, "low": -1, "normal": 0, "high": 1}
 Entry = tuple[float, str, QueuedJob]
 """A queued job in its group: its standing (less is earlier), its id, itself."""
 

@@ -26,6 +26,8 @@ _CAUSES = {
     "result_missing": "集群说已结束，但没有结果标记；运行结果未知（{detail}）",
     "node_failed": "运行它的节点失效，运行结果未知（{detail}）",
     "preempted": "被集群的其他作业抢占（{detail}）",
+    "partner_lost": "借来的算力上运行结果未知：{detail}",
+    "partner_failed": "{detail}",
 }
 # Nobody can say how these ended.
 _LOST = frozenset(
@@ -37,6 +39,7 @@ _LOST = frozenset(
         "result_missing",
         "node_failed",
         "preempted",
+        "partner_lost",
     }
 )
 
@@ -66,7 +69,12 @@ def ending_of(record: Mapping[str, Any], missing_outputs: list[str], limits: Map
     if cause == "cancelled":
         return Ending("cancelled", "已按要求取消", code)
     if cause in ("never_began", "refused"):
-        return Ending("returned", "命令没有开始，退回队列")
+        detail = f"（{record['detail']}）" if record.get("detail") else ""
+        return Ending("returned", f"命令没有开始，退回队列{detail}"[:400])
+    if cause == "reclaimed":
+        return Ending(
+            "preempted", f"出借方收回了算力，回到队列，保留排队次序（{record.get('detail', '')}）"[:400], code
+        )
     if cause != "exit":
         words = _CAUSES.get(cause, f"已停止（{cause}）").format_map(
             _Known(dict(limits) | {"detail": record.get("detail", "")})

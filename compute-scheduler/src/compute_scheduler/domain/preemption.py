@@ -72,6 +72,7 @@ class Preemptions:
     def _may_go(self, item: RunningJob, job: QueuedJob, chosen: Collection[str]) -> bool:
         return (
             CLASSES[item.priority] < CLASSES[job.priority]
+            and (not self.policy.preemptible or item.priority in self.policy.preemptible)
             and not item.more
             and item.preemptions < self.policy.preemptions_per_job
             and item.ends_by_at > self.now

@@ -15,7 +15,8 @@ from compute_scheduler.domain.resources import Resources
 
 CentreState = Literal["open", "drained", "lost"]
 NodeState = Literal["up", "drained", "down"]
-Priority = Literal["low", "normal", "high"]
+# `lent`: work of another brain, which stands behind all of its own.
+Priority = Literal["lent", "low", "normal", "high"]
 Placement = Literal["best-fit", "fragmentation"]
 
 
@@ -206,7 +207,8 @@ class Policy:
     is not over zero.
 
     preemptions: how many running jobs may have to make way in one plan (0: none ever), preemptions_per_job: how often
-    one job, preempt_after_s: only for a job whose reserved start is further away than that (`preemption.py`).
+    one job, preempt_after_s: only for a job whose reserved start is further away than that (`preemption.py`);
+    preemptible: only running jobs of these classes, all when empty.
 
     Where a job runs is weighed when one of these is over zero (`siting.py`): staging_weight, seconds a second of
     staging; price_s, seconds a yuan; carbon_s, seconds a kg of CO2. Then a job may also be held back for a better
@@ -225,6 +227,7 @@ class Policy:
     preemptions: int = 0
     preemptions_per_job: int = 2
     preempt_after_s: float = 300.0
+    preemptible: tuple[Priority, ...] = ()
     staging_weight: float = 0.0
     price_s: float = 0.0
     carbon_s: float = 0.0

@@ -23,6 +23,7 @@ What `hear` gets, from any thread, is one of
     {"event": "output", "attempts"}            there is more of their logs to read
     {"event": "state"}                         `nodes` or `health` have changed
     {"event": "waits", "reasons"}              attempt to words: why the engine has not begun it
+    {"event": "notice", "reasons"}             attempt to words: what will become of one that runs
     {"event": "gone"}                          what watched the commands has died; the agent calls `wake`
 """
 

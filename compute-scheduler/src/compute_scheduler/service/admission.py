@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from compute_scheduler.domain.admission import objections
 from compute_scheduler.domain.binding import Holding, settled
 from compute_scheduler.domain.board import Board
+from compute_scheduler.domain.lending import PARTNER_ENGINE
 from compute_scheduler.domain.resources import resources
 from compute_scheduler.domain.snapshot import (
     Centre,
@@ -40,6 +41,7 @@ Row = dict[str, Any]
 FOREIGN = "foreign_"
 FOREIGN_ENDS_S = 3600.0
 NOBODY = Tenant("nobody")
+NOWHERE = "本平台自己的中心"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Network:
     """Centres, nodes, what jobs of others hold of them, and the tenants that have a row of their own.
 
     queues: whether a centre's engine keeps waiting what it has no room for. shares: centres whose engines give parts of
-    an accelerator.
+    an accelerator. own: those that are not another brain's (`domain/lending.py`).
     """
 
     centres: tuple[Centre, ...]
@@ -57,6 +59,7 @@ class Network:
     usages: tuple[Usage, ...]
     queues: Mapping[str, bool]
     shares: frozenset[str]
+    own: tuple[str, ...]
 
     def centres_of(self, spec: Row) -> tuple[str, ...]:
         """Where a job may run by its specification: part of an accelerator only where the engine gives such.
@@ -64,9 +67,18 @@ class Network:
         Where none does any more, the job goes where it would, and the engine says why it cannot run.
         """
         if spec["centre"]:
-            return (spec["centre"],)
+            return self._at_home(spec, (spec["centre"],))
         others = [centre.id for centre in self.centres if centre.id not in self.shares]
-        return tuple(sorted(self.shares)) if others and demand_of(spec).share else ()
+        return self._at_home(spec, tuple(sorted(self.shares)) if others and demand_of(spec).share else ())
+
+    def _at_home(self, spec: Row, chosen: tuple[str, ...]) -> tuple[str, ...]:
+        """Of the chosen centres (none: all) this brain's own for what may not be lent.
+
+        What is lent is not lent on, and members of a gang find each other only within one brain.
+        """
+        if not (spec.get("gang", 1) > 1 or "lent" in spec) or len(self.own) == len(self.centres):
+            return chosen
+        return tuple(name for name in self.own if not chosen or name in chosen) or (NOWHERE,)
 
     def no_shares(self, spec: JobSpec) -> Row | None:
         """The objection to a part of an accelerator where no engine gives such."""
@@ -96,6 +108,7 @@ def network(session: Session, settings: Settings, now: datetime) -> Network:
         tuple(Usage(row["org"], row["usage_as_of"].timestamp(), row["usage"]) for row in tenants if row["usage"]),
         {row["id"]: bool(row["capabilities"].get("queues")) for row in rows},
         frozenset(row["id"] for row in rows if row["capabilities"].get("health", {}).get("shares")),
+        tuple(row["id"] for row in rows if row["capabilities"].get("engine") != PARTNER_ENGINE),
     )
 
 
@@ -146,10 +159,14 @@ class Hall:
     board: Board
     ground: data.Ground | None = None
 
-    def objections(self, spec: JobSpec, time_limit_s: int, now: datetime, read: list[Row]) -> list[Row]:
+    def objections(
+        self, spec: JobSpec, time_limit_s: int, now: datetime, read: list[Row], *, is_lent: bool = False
+    ) -> list[Row]:
         """What makes it impossible that the job ever runs: {field, code, reason}. read: its data sets (`data.told`)."""
         document = spec.document() | {"time_limit_s": time_limit_s, "data": read}
         fresh = {"queued_at": now, "not_before_at": None, "preemptions": 0}
+        if is_lent:
+            document["lent"] = {}
         # Before the first agent has come nobody knows what will fit.
         is_empty = not self.network.nodes
         if not is_empty and (whole_only := self.network.no_shares(spec)):

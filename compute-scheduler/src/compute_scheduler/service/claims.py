@@ -1,7 +1,8 @@
 """Claims: the fence of an attempt. Before a command may begin, its copy asks for the attempt with a nonce of its own.
 
 The first nonce gets it, the same one gets it again, every other is refused. A gang is granted as a whole: its members
-are kept with their nonces as they come, and all may begin when all have come; until then each asks again.
+are kept with their nonces as they come, and all may begin when all have come; until then each asks again. So does the
+copy of a job that was borrowed by another brain, until that brain has granted its own attempt.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from compute_scheduler.domain import states
 from compute_scheduler.service.moves import Moves, gang_of
+from compute_scheduler.store import lending
 
 Row = dict[str, Any]
 
@@ -34,6 +36,8 @@ def decide(
         attempt, job = attempts.get(item["attempt"]), jobs.get(states.job_of(item["attempt"]))
         if attempt is None or job is None or job["attempt"] != attempt["epoch"]:
             answer.refused.append(item["attempt"])
+        elif "lent" in job["spec"]:
+            _claim_lent(moves, item["nonce"], attempt, job, answer)
         elif gang_of(job) > 1:
             gangs.setdefault(job["id"], []).append(item)
         else:
@@ -54,6 +58,24 @@ def _claim(moves: Moves, nonce: str, attempt: Row, job: Row) -> bool:
     moves.attempt(attempt, "running", nonce=nonce)
     moves.job(job, "running", f"正在 {attempt['node']} 运行", started_at=job["started_at"] or moves.now)
     return True
+
+
+def _claim_lent(moves: Moves, nonce: str, attempt: Row, job: Row, answer: Answer) -> None:
+    """A job of another brain begins only when that brain has let its own attempt begin; until then its copy asks again.
+
+    So claims are chained: whatever that brain has not granted it may take back, as from any other centre.
+    """
+    is_other = attempt["nonce"] not in (None, nonce)
+    lent = lending.lent(moves.session, job["id"])
+    is_over = attempt["state"] == "ended" or attempt["cancel"] or job["cancel_at"] is not None
+    if is_other or lent is None or is_over:
+        answer.refused.append(attempt["id"])
+    elif attempt["state"] == "running" or lent["granted_at"] is not None:
+        is_granted = _claim(moves, nonce, attempt, job)
+        (answer.granted if is_granted else answer.refused).append(attempt["id"])
+    elif attempt["nonce"] is None:
+        _keep(moves, attempt, nonce)
+        moves.note(job, reason=f"已在 {attempt['node']} 就位，等待借入方同意开始")
 
 
 def _claim_together(moves: Moves, items: Iterable[Mapping[str, Any]], job: Row, answer: Answer) -> None:

@@ -18,9 +18,11 @@ from sqlalchemy.orm import Session
 
 from compute_scheduler import steps
 from compute_scheduler.domain import states
+from compute_scheduler.domain.lending import PARTNER_ENGINE
 from compute_scheduler.domain.outcomes import Ending, ending_of
 from compute_scheduler.service.claims import decide
 from compute_scheduler.service.errors import CentreHeld, CentreUnknown, SessionLost
+from compute_scheduler.service.lending import name_brain
 from compute_scheduler.service.moves import Moves, ids_of_jobs
 from compute_scheduler.service.orders import orders
 from compute_scheduler.settings import Settings
@@ -88,12 +90,14 @@ class Exchange:
         now = utc_now()
         ending = set(body["ending"])
         with self.database.transaction() as session:
-            self._held(session, centre_id, token, lock="update")
+            centre = self._held(session, centre_id, token, lock="update")
             centres.update_centre(session, centre_id, self._lease(now))
             if body["nodes"] is not None:
                 centres.save_nodes(session, centre_id, body["nodes"], now)
             steps.reached("pull:before-handing-out")
-            handed = self._hand_out(session, centre_id, now, redeliver=bool(body["first"]))
+            is_partner = centre["capabilities"].get("engine") == PARTNER_ENGINE
+            brain = name_brain(session, now) if is_partner else None
+            handed = self._hand_out(session, centre_id, now, redeliver=bool(body["first"]), brain=brain)
             ends = [attempt for attempt in store.to_end(session, centre_id) if attempt not in ending]
         steps.reached("pull:before-answer")
         return {"orders": handed, "ends": ends, "lease_s": self.settings.compute_scheduler_agent_lease_s}
@@ -157,7 +161,9 @@ class Exchange:
         )
         centres.save_nodes(session, centre["id"], state["nodes"], now)
 
-    def _hand_out(self, session: Session, centre_id: str, now: datetime, *, redeliver: bool) -> list[Row]:
+    def _hand_out(
+        self, session: Session, centre_id: str, now: datetime, *, redeliver: bool, brain: str | None
+    ) -> list[Row]:
         before = now + timedelta(days=1) if redeliver else now - timedelta(seconds=REDELIVER_S)
         due = store.to_hand_out(session, centre_id, before, MOST_ORDERS)
         jobs = store.lock_jobs(session, ids_of_jobs(due))
@@ -171,7 +177,7 @@ class Exchange:
             if attempt["state"] == "submitting":
                 work.append((attempt, jobs[attempt["job"]]))
         moves.write()
-        return orders(session, work)
+        return orders(session, work, brain)
 
     @staticmethod
     def _end_missing(session: Session, centre_id: str, held: set[str], now: datetime) -> None:
@@ -193,7 +199,13 @@ def _wait(moves: Moves, item: Mapping[str, Any], attempts: Mapping[str, Row], jo
     """Keeps why an attempt waits in its engine; one that has claimed or ended meanwhile waits no more."""
     attempt = attempts.get(item["attempt"])
     job = jobs.get(states.job_of(item["attempt"]))
-    if attempt is None or job is None or job["attempt"] != attempt["epoch"] or job["state"] != "starting":
+    if attempt is None or job is None or job["attempt"] != attempt["epoch"]:
+        return
+    if item.get("notice"):
+        if job["state"] == "running" and job["cancel_at"] is None:
+            moves.note(job, reason=item["reason"], reason_code="engine_notice")
+        return
+    if job["state"] != "starting":
         return
     if attempt["state"] == "submitting":
         moves.attempt(attempt, "submitted")
@@ -213,7 +225,7 @@ def _end(moves: Moves, item: Mapping[str, Any], attempt: Row | None, jobs: Mappi
     ending: Ending = ending_of(record, list(item["missing"]), limits)
     usage = {
         name: record[name]
-        for name in ("run_s", "cpu_s", "peak_memory_mb", "log_bytes", "log_dropped_bytes")
+        for name in ("run_s", "cpu_s", "peak_memory_mb", "log_bytes", "log_dropped_bytes", "partner_job")
         if record.get(name) is not None
     }
     moves.end(attempt, job, ending, usage=usage, outputs=item["outputs"])

@@ -14,7 +14,7 @@ from compute_scheduler.domain import states
 from compute_scheduler.domain.binding import Holding, settled
 from compute_scheduler.domain.fairshare import accrued
 from compute_scheduler.domain.news import job_changed
-from compute_scheduler.domain.outcomes import Ending, ending_together, next_of
+from compute_scheduler.domain.outcomes import Ending, Next, ending_together, next_of
 from compute_scheduler.domain.resources import Resources, resources
 from compute_scheduler.domain.snapshot import Stage, Usage
 from compute_scheduler.store import accounts
@@ -184,6 +184,9 @@ class Moves:
             values["returns"] = job["returns"] + 1
         elif ending.outcome != "succeeded":
             values["failures"] = job["failures"] + 1
+        if step.state == "queued" and ending.outcome != "returned" and "lent" in job["spec"]:
+            # It has begun under an attempt of another brain, which decides whether it begins again.
+            step = Next("cancelled", f"{ending.reason}；由借入方决定是否重新运行")
         if step.state == "queued":
             values["not_before_at"] = self.now + timedelta(seconds=step.pause_s)
             if ending.outcome not in ("returned", "preempted"):  # it has not failed, so it keeps its place

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
 from sqlalchemy.orm import Session
 
+from compute_scheduler.domain.states import job_of
 from compute_scheduler.service.moves import amounts_held, gang_of
 from compute_scheduler.store import centres
 from compute_scheduler.store import jobs as store
@@ -16,8 +17,11 @@ Row = dict[str, Any]
 FIRST_PORT, PORTS = 20_000, 10_000
 
 
-def orders(session: Session, work: Iterable[tuple[Row, Row]]) -> list[Row]:
-    """An order for each (attempt, job): what to run with which environment, files and limits."""
+def orders(session: Session, work: Sequence[tuple[Row, Row]], brain: str | None = None) -> list[Row]:
+    """An order for each (attempt, job): what to run with which environment, files and limits.
+
+    brain: the id of this one, told to a centre whose jobs run in another: `hops` are the brains that a job has left.
+    """
     gangs: dict[str, list[Row]] = {}
     made = []
     for attempt, job in work:
@@ -27,6 +31,9 @@ def orders(session: Session, work: Iterable[tuple[Row, Row]]) -> list[Row]:
         if job["id"] not in gangs:
             gangs[job["id"]] = store.members(session, job["id"], attempt["epoch"])
         made.append(_order(attempt, job, _places(session, attempt, gangs[job["id"]])))
+    if brain is not None:
+        for order, (_, job) in zip(made, work, strict=True):
+            order["hops"] = [*job["spec"].get("lent", {}).get("hops", []), brain]
     return made
 
 
@@ -40,7 +47,7 @@ def _order(attempt: Row, job: Row, env: dict[str, str]) -> Row:
         "epoch": attempt["epoch"],
         "node": attempt["node"],
         "command": spec["command"],
-        "env": spec["env"] | {"BRAIN_JOB": job["id"]} | env | _told(held),
+        "env": spec["env"] | {"BRAIN_JOB": _known_as(job)} | env | _told(held),
         # Of several kinds the one that the node has, and the devices that this attempt was given.
         "resources": spec["resources"] | {"accelerators": held, "devices": devices},
         "time_limit_s": spec["time_limit_s"],
@@ -48,6 +55,11 @@ def _order(attempt: Row, job: Row, env: dict[str, str]) -> Row:
         # Those of a gang are what its first member leaves.
         "outputs": spec["outputs"] if not attempt["rank"] else [],
     }
+
+
+def _known_as(job: Row) -> str:
+    """The id by which its owner knows the job: of a borrowed one that of the other brain."""
+    return job_of(job["spec"]["lent"]["attempt"]) if "lent" in job["spec"] else str(job["id"])
 
 
 def _told(held: dict[str, float]) -> dict[str, str]:

@@ -53,6 +53,7 @@ class Picture:
         self.reasons: dict[str, tuple[str, str]] = {}
         self._network: admission.Network | None = None
         self._sharing: frozenset[str] = frozenset()
+        self._own: tuple[str, ...] = ()
         self._data = DataView(self.settings)
         self._queueing: set[str] = set()  # centres whose engines keep work waiting
         self._held: dict[str, RunningJob] = {}
@@ -76,6 +77,11 @@ class Picture:
         self._sizes = {job_id: size for job_id, size in self._sizes.items() if job_id in known}
         self.reasons = {job_id: reason for job_id, reason in self.reasons.items() if job_id in queued}
         return self.board
+
+    @property
+    def lends(self) -> bool:
+        """Whether work of another brain runs that may be stopped for this brain's own."""
+        return any(job.priority == "lent" for job in self._held.values())
 
     def stage(self, job_id: str, centre: str) -> Stage | None:
         """What it takes to bring a queued job's data to a centre; None: it reads none."""
@@ -134,6 +140,8 @@ class Picture:
         if network.shares != self._sharing:  # where parts of accelerators may run is found out anew
             self._sharing = network.shares
             known = {job_id: job for job_id, job in known.items() if not job.demand.share}
+        if network.own != self._own:  # and where lent jobs and gangs may
+            self._own, known = network.own, {}
         queued: dict[str, QueuedJob] = {}
         for org in store.queueing_orgs(session):
             ids, fresh = store.queue(session, org, limit, known)

@@ -30,7 +30,7 @@ from compute_scheduler.service.moves import Moves
 from compute_scheduler.service.picture import Picture
 from compute_scheduler.service.policies import policy_of
 from compute_scheduler.settings import Settings
-from compute_scheduler.store import accounts, centres
+from compute_scheduler.store import accounts, centres, lending
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
@@ -132,12 +132,16 @@ class Scheduler:
     def _policy(self, clock: float) -> Policy:
         """The policy of this plan: now and then one may let running jobs make way."""
         settings = self.settings
-        if not settings.compute_scheduler_preemption:
-            return self.policy
         is_due = clock - self._preempted >= settings.compute_scheduler_preempt_every_s
+        if not is_due or not (settings.compute_scheduler_preemption or self.picture.lends):
+            return self.policy
+        if not settings.compute_scheduler_preemption:  # only what is lent makes way for this brain's own jobs
+            after_s = settings.compute_scheduler_lending_reclaim_after_s
+            most = settings.compute_scheduler_preempt_most
+            return replace(self.policy, preemptions=most, preempt_after_s=after_s, preemptible=("lent",))
         return replace(
             self.policy,
-            preemptions=settings.compute_scheduler_preempt_most if is_due else 0,
+            preemptions=settings.compute_scheduler_preempt_most,
             preemptions_per_job=settings.compute_scheduler_preempt_per_job,
             preempt_after_s=settings.compute_scheduler_preempt_after_s,
         )
@@ -230,11 +234,12 @@ class Scheduler:
             moves.write()
 
     def _give_up_holds(self, now: datetime) -> None:
-        """Takes back gangs whose members have not all come in time: what a part holds serves nobody."""
-        hold_s = self.settings.compute_scheduler_gang_hold_s
-        since = now - timedelta(seconds=hold_s)
+        """Takes back what holds a node and may not begin: gangs with members missing, lent jobs without an answer."""
+        settings = self.settings
+        holds = {False: settings.compute_scheduler_gang_hold_s, True: settings.compute_scheduler_lending_hold_s}
         with self.database.reading() as session:
-            waiting = store.waiting_members(session, since)
+            lent = lending.unanswered_claims(session, now - timedelta(seconds=holds[True]))
+            waiting = lent + store.waiting_members(session, now - timedelta(seconds=holds[False]))
         if not waiting:
             return
         with self.database.transaction() as session:
@@ -242,9 +247,12 @@ class Scheduler:
             jobs = store.lock_jobs(session, [row["job"] for row in waiting])
             moves = Moves(session, now)
             for attempt in store.attempts_by_id(session, [row["id"] for row in waiting]).values():
+                job = jobs[attempt["job"]]
+                is_lent = "lent" in job["spec"]
                 if attempt["state"] == "submitted":
-                    words = f"成员没有在 {hold_s:g} 秒内到齐，全部退回"
-                    moves.end(attempt, jobs[attempt["job"]], Ending("returned", words))
+                    hold = f"{holds[is_lent]:g} 秒内"
+                    words = f"借入方没有在 {hold}同意开始，让出位置" if is_lent else f"成员没有在 {hold}到齐，全部退回"
+                    moves.end(attempt, job, Ending("returned", words))
             moves.write()
 
     def _prune(self, now: datetime) -> None:

@@ -27,7 +27,7 @@ from compute_scheduler.service import admission, data
 from compute_scheduler.service.errors import IdempotencyKeyReused, JobRefused, QueueFull
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
-from compute_scheduler.store import accounts
+from compute_scheduler.store import accounts, lending
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
@@ -59,14 +59,22 @@ class Submissions:
         self._leading = threading.Lock()
 
     def submit(
-        self, actor: Actor, specs: Sequence[JobSpec], *, token: str, idempotency_key: str | None = None
+        self,
+        actor: Actor,
+        specs: Sequence[JobSpec],
+        *,
+        token: str,
+        idempotency_key: str | None = None,
+        lent: Row | None = None,
     ) -> tuple[list[Row], bool]:
         """Queues jobs, all or none; answers their rows and whether an earlier request had made them.
 
-        token: the caller's own, by which the data hub is asked. Raises JobRefused with `errors` naming each field,
+        token: the caller's own, by which the data hub is asked. lent: marks them as jobs of another brain (`lent.py`),
+        which stand behind all others. Raises JobRefused with `errors` naming each field,
         RunningNotPermitted, NoQuota, QueueFull, IdempotencyKeyReused.
         """
-        actor.check_may_run()
+        if lent is None:
+            actor.check_may_run()
         keys = _keys(idempotency_key, len(specs))
         digests = [_digest(spec) for spec in specs]
         earlier = self._earlier(actor, keys, digests)
@@ -74,12 +82,15 @@ class Submissions:
             return earlier, True
         now = utc_now()
         known = [self._data(actor, spec, token) for spec in specs]
-        warnings = self._check(actor, specs, known, now)
+        warnings = self._check(actor, specs, known, now, lent)
         rows = [
             self._row(actor, spec, key, now, data.told(facts))
             for spec, key, (facts, _) in zip(specs, keys, known, strict=True)
         ]
         for place, row in enumerate(rows):
+            if lent is not None:
+                row["priority"] = row["spec"]["priority"] = lent["priority"]
+                row["spec"]["lent"] = lent
             if place in warnings:
                 row |= {"reason": warnings[place][:500], "reason_code": LATE}
             named = [(name, dependencies.number_of(name)) for name in row["spec"]["after"]]
@@ -101,7 +112,12 @@ class Submissions:
         return data.told(found[0])
 
     def _check(
-        self, actor: Actor, specs: Sequence[JobSpec], found_data: Sequence[Found], now: datetime
+        self,
+        actor: Actor,
+        specs: Sequence[JobSpec],
+        found_data: Sequence[Found],
+        now: datetime,
+        lent: Row | None = None,
     ) -> dict[int, str]:
         """What is not refused but warned of, by the job's place. Raises JobRefused."""
         with self._database.reading() as session:
@@ -122,7 +138,7 @@ class Submissions:
         warnings: dict[int, str] = {}
         for number, spec in enumerate(specs):
             facts, unreadable = found_data[number]
-            found = hall.objections(spec, self.time_limit_s(spec), now, data.told(facts))
+            found = hall.objections(spec, self.time_limit_s(spec), now, data.told(facts), is_lent=lent is not None)
             late = [item for item in found if item["code"] == LATE]
             if late and self._settings.compute_scheduler_late_jobs == "warn":
                 warnings[number] = late[0]["reason"]
@@ -239,11 +255,16 @@ class Submissions:
 def _insert(session: Session, taken: Sequence[_Pending]) -> None:
     rows = [row for item in taken for row in item.rows]
     store.insert_jobs(session, rows)
+    lending.insert_lent(session, [_lent(row) for row in rows if "lent" in row["spec"]])
     emit_all(session, [job_changed(row) for row in rows])
     for item in taken:
         first = item.rows[0]
         detail = {"jobs": len(item.rows), "name": first["name"], "org": item.actor.org, "last": item.rows[-1]["id"]}
         audit.record(session, item.actor.principal, action="job.submit", object=first["id"], detail=detail)
+
+
+def _lent(row: Row) -> Row:
+    return {"job": row["id"], **{name: row["spec"]["lent"][name] for name in ("loan", "attempt", "holder")}}
 
 
 def _settle(taken: Sequence[_Pending], failure: BaseException | None) -> None:

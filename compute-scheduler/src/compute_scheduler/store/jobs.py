@@ -248,7 +248,7 @@ _WAITING = (
 def queue(session: Session, org: str, limit: int, known: Container[str]) -> tuple[list[str], list[Row]]:
     """Ids of a tenant's waiting jobs, most urgent first, and the rows of those that are not in `known`."""
     ids: list[str] = []
-    for priority in ("high", "normal", "low"):
+    for priority in ("high", "normal", "low", "lent"):
         values = {"org": org, "priority": priority, "limit": limit - len(ids)}
         ids += session.execute(_WAITING, values).scalars()
         if len(ids) >= limit:

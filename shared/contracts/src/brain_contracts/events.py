@@ -197,6 +197,23 @@ class JobChanged(EventData):
         return self.job_id
 
 
+class LoanChanged(EventData):
+    """What a brain lends of its compute to another was offered, changed, recalled, or is over; amounts by resource."""
+
+    topic: ClassVar[str] = "brain.compute.loan.v1"
+    loan: str
+    borrower: str
+    state: Literal["open", "recalled"]
+    amounts: dict[str, float]
+    until_at: datetime | None = None
+    reclaim: Literal["wait", "stop"]
+    notice_s: float
+
+    def key(self) -> str:
+        """The loan."""
+        return self.loan
+
+
 REGISTRY: dict[str, type[EventData]] = {
     model.topic: model
     for model in (
@@ -210,5 +227,6 @@ REGISTRY: dict[str, type[EventData]] = {
         LineageReported,
         PanoramaBuilt,
         JobChanged,
+        LoanChanged,
     )
 }

@@ -33,6 +33,7 @@ COMMANDS = {
     "quota": ("industry_brain.cli.centres", "quota"),
     "inventory": ("industry_brain.cli.inventory", "inventory"),
     "network": ("industry_brain.cli.network", "network"),
+    "lending": ("industry_brain.cli.lending", "lending"),
     "settlement": ("industry_brain.cli.settlement", "settlement"),
     "agent": ("industry_brain.cli.centres", "agent"),
     "backup": ("industry_brain.cli.backup", "backup_command"),

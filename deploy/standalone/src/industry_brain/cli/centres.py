@@ -161,10 +161,11 @@ def show_quota(org: str, url: str, key: str | None, as_json: bool) -> None:
 @click.option("--cores", type=float, default=0.0, help="local: cores to offer; 0: those of the machine")
 @click.option("--memory-mb", type=int, default=0, help="local: memory to offer; 0: three quarters of the machine's")
 @click.option(
-    "--engine", "kind", type=click.Choice(["local", "slurm", "ray", "kubernetes"]), default="local", show_default=True
-)
+    "--engine", "kind", type=click.Choice(["local", "slurm", "ray", "kubernetes", "brain"]), default="local",
+    show_default=True,
+)  # fmt: skip
 @click.option(
-    "--engine-url", "engine_url", default="", help="address of slurmrestd, of Ray's dashboard or of the API server"
+    "--engine-url", "engine_url", default="", help="of slurmrestd, Ray's dashboard, the API server or the lending brain"
 )
 @click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="file with the token")
 @click.option("--engine-user", "user", default="", help="slurm: whose token it is; the agent's user by default")
@@ -182,6 +183,7 @@ def show_quota(org: str, url: str, key: str | None, as_json: bool) -> None:
 @click.option("--kueue-queue", default="", help="kubernetes: LocalQueue of Kueue that admits Jobs")
 @click.option("--pod-scheduler", "scheduler", default="", help="kubernetes: scheduler of pods, such as volcano")
 @click.option("--volcano-queue", default="", help="kubernetes: queue of Volcano")
+@click.option("--loan", default="", help="brain: 出借的编号 id of the loan at the lending brain")
 @click.option("--desk", default="127.0.0.1:0", show_default=True, help="host:port where nodes reach this agent")
 def agent(name: str, url: str, key: str, home: Path, **said: Any) -> None:
     """代理 runs the jobs of a computing centre until SIGTERM; jobs outlive it."""
@@ -189,6 +191,7 @@ def agent(name: str, url: str, key: str, home: Path, **said: Any) -> None:
     from brain_kit.telemetry import configure_logging
     from compute_scheduler.agent.agent import Agent
     from compute_scheduler.agent.engines import EngineOptions, EngineUnclear, engine_of
+    from compute_scheduler.agent.figures import beside
     from compute_scheduler.agent.link import link_to
     from compute_scheduler.settings import Settings
 
@@ -206,7 +209,9 @@ def agent(name: str, url: str, key: str, home: Path, **said: Any) -> None:
     except EngineUnclear as unclear:
         raise click.UsageError(str(unclear)) from unclear
     click.echo(f"ready {name} {url}")
-    Agent(link_to(url, key, name), root, engine).run(stop)
+    link = link_to(url, key, name)
+    beside(engine, link, root, stop)
+    Agent(link, root, engine).run(stop)
 
 
 def _row(item: dict[str, Any]) -> dict[str, Any]:
