@@ -10,7 +10,7 @@ import pytest
 from algorithm_dev.domain.card import parse_card
 from algorithm_dev.domain.check import MAX_FINDINGS, check_parameters, check_rows, check_signature
 from algorithm_dev.domain.signature import Rows, Signature, Tensors
-from algorithm_dev.domain.tensor_check import check_tensors
+from algorithm_dev.domain.tensor_check import check_tensors, fitting_arrays, to_array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -200,3 +200,50 @@ def test_good_tensors_pass_as_lists_and_as_arrays() -> None:
     assert check_tensors(TENSORS, arrays) == []
     assert check_tensors(TENSORS, {"x": np.zeros((0, 3), np.float32), "k": [], "gaps": [], "label": []}) == []
     assert [item.field for item in check_tensors(TENSORS, {"x": TWO["x"]})] == ["k", "gaps", "label"]
+
+
+FLOATS = Tensors.model_validate(
+    {
+        "form": "tensors",
+        "tensors": [
+            {"name": "x", "dtype": "FP32", "shape": ["batch", 2], "unit": "1"},
+            {"name": "y", "dtype": "FP64", "shape": ["batch"], "unit": "1", "nan_allowed": True},
+        ],
+    }
+)
+ODD = st.one_of(
+    st.floats(), st.floats(width=32), st.integers(), st.booleans(), st.none(), st.text(max_size=2),
+    st.sampled_from([3.4028234663852886e38, 3.4028235677973366e38, 1e39, -1e308, 2**63, 2**70, -(2**63)]),
+)  # fmt: skip
+PLAIN = st.floats(allow_nan=False, allow_infinity=False, width=32)
+LISTS = st.one_of(ODD, st.lists(st.one_of(ODD, PLAIN), max_size=3), st.lists(st.lists(PLAIN, min_size=2, max_size=2)))
+
+
+@given(
+    value=st.one_of(
+        st.dictionaries(st.sampled_from(["x", "y", "z"]), LISTS, max_size=3),
+        st.integers(1, 3).flatmap(
+            lambda n: st.fixed_dictionaries(
+                {
+                    "x": st.lists(st.lists(st.one_of(PLAIN, ODD), min_size=2, max_size=2), min_size=n, max_size=n),
+                    "y": st.lists(st.one_of(PLAIN, st.integers(-5, 5)), min_size=n, max_size=n),
+                }
+            )
+        ),
+    )
+)
+def test_what_fits_in_short_fits_at_length_and_is_the_same(value: dict[str, Any]) -> None:
+    """The short check takes nothing that the long one refuses, and gives the same arrays to the last bit."""
+    short = fitting_arrays(FLOATS, value)
+    if short is not None:
+        assert check_tensors(FLOATS, value) == []
+        assert list(short) == ["x", "y"]
+        for tensor in FLOATS.tensors:
+            long = to_array(tensor, value[tensor.name])
+            assert (short[tensor.name].dtype, short[tensor.name].tobytes()) == (long.dtype, long.tobytes())
+
+
+@pytest.mark.parametrize("value", [{"x": [[1.5, -2]], "y": [0.0]}, {"x": [[1, 2], [3, 4]], "y": [1e300, 5]}])
+def test_plain_floats_are_checked_in_short(value: dict[str, Any]) -> None:
+    """Otherwise the test above would say nothing."""
+    assert fitting_arrays(FLOATS, value) is not None

@@ -40,7 +40,13 @@ def test_a_months_total_is_what_was_counted(steps: list[tuple[str, tuple[str, ..
     for step, key, size in steps:
         if step == "count":
             assert key is not None
-            meter.count(key, size, 1, 0.5)  # type: ignore[arg-type]
+            if size % 2:
+                meter.count(key, size, 1, 0.5)  # type: ignore[arg-type]
+            else:
+                before = meter.month(key[1], key[0][:7])[0]
+                meter.begin(key[1])
+                assert meter.month(key[1], key[0][:7])[0] == before + 1
+                meter.end(key, size, 1, 0.5)  # type: ignore[arg-type]
             counted[key[1], key[0][:7]] += 1
             volume[key[1], key[0][:7]] += size + 1
         else:

@@ -1,22 +1,24 @@
 """The call of a component: an ordinary route for the document, and a shorter way to the same for speed.
 
 A framework's route (dependency solving, middlewares, validation) costs ten times what a small model computes, so
-`QuickCalls` answers the same requests as plain ASGI in front of the application. Both use the same `Invoker`, and
-whatever is not a call goes on to the application.
+`QuickCalls` answers the same requests as plain ASGI in front of the application, and those that need not wait for
+anything at once. All use the same `Invoker`, and whatever is not a call goes on to the application.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import structlog
-from brain_kit.application import problem_response
+from brain_kit.application import problem_answer
 from brain_kit.auth import Caller, TokenVerifier
 from brain_kit.database import Database
 from brain_kit.ids import new_id
 from brain_kit.openapi import gives
 from brain_kit.problems import Problem, TooLarge
+from brain_kit.prompt import Answer, Headers
 from brain_kit.telemetry import RequestMetrics
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -101,6 +103,8 @@ def routes(database: Database, invoker: Invoker) -> APIRouter:
 class QuickCalls:
     """Answers calls of components in front of the application."""
 
+    at_once_paths = re.compile(rb"/v1/components/[A-Za-z0-9_.-]{1,100}/versions/[A-Za-z0-9_.-]{1,100}/invocations")
+
     def __init__(self, app: ASGIApp, invoker: Invoker, tokens: TokenVerifier, metrics: RequestMetrics) -> None:
         self._app = app
         self._invoker = invoker
@@ -109,50 +113,88 @@ class QuickCalls:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A call is answered here; everything else by the application."""
-        path = scope.get("path", "")
-        if scope["type"] != "http" or scope["method"] != "POST" or not path.endswith(END) or not path.startswith(START):
+        call = _call_of(scope) if scope["type"] == "http" else None
+        if call is None:
             await self._app(scope, receive, send)
-            return
-        parts = path[len(START) : -len(END)].split("/")
-        headers = dict(scope["headers"])
-        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if len(parts) != 3 or parts[1] != "versions" or scheme.lower() != "bearer":
-            await self._app(scope, receive, send)
-            return
-        await self._answer(scope, receive, send, (parts[0], parts[2], token.strip(), headers))
+        else:
+            await self._answer(scope, receive, send, call)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, call: tuple[str, str, str, dict[bytes, bytes]]
-    ) -> None:
-        name, version, token, headers = call
+    def at_once(self, scope: Scope, body: bytes) -> Answer | None:
+        """The answer to a call by a known caller of a loaded model that is quick; None for everything else."""
+        call = _call_of(scope)
+        if call is None or len(body) > MOST_BYTES:
+            return None
         started = time.perf_counter()
-        request_id = headers.get(b"x-request-id", b"").decode("latin-1")[:64] or new_id("req")
+        try:
+            caller = self._tokens.remembered(call.token)
+            content = None if caller is None else self._invoker.at_once(caller, call.name, call.version, body)
+            if content is None:
+                return None
+            answer = Answer(200, _head(content, call.request_id), content)
+        except Exception as error:  # noqa: BLE001 - the last place where an error becomes an answer
+            answer = problem_answer(_told(error, scope), scope["path"], call.request_id, [])
+        self._metrics.observe("POST", TEMPLATE, answer.status, time.perf_counter() - started)
+        return answer
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, call: _Call) -> None:
+        started = time.perf_counter()
         status = 200
         try:
-            known = self._tokens.remembered(token)
-            caller = known if known is not None else await run_in_threadpool(self._tokens.verify, token)
-            content = await self._invoker.invoke(caller, name, version, await _body(receive))
-            start = [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(content)).encode()),
-                (b"x-request-id", request_id.encode("latin-1")),
-            ]
-            await send({"type": "http.response.start", "status": 200, "headers": start})
-            await send({"type": "http.response.body", "body": content})
+            known = self._tokens.remembered(call.token)
+            caller = known if known is not None else await run_in_threadpool(self._tokens.verify, call.token)
+            content = await self._invoker.invoke(caller, call.name, call.version, await _body(receive))
+            await _send(send, Answer(200, _head(content, call.request_id), content))
         except ClientDisconnect:
             status = CLIENT_GONE
         except Exception as error:  # noqa: BLE001 - the last place where an error becomes an answer
-            status = await self._refuse(scope, receive, send, error, request_id)
+            answer = problem_answer(_told(error, scope), scope["path"], call.request_id, [])
+            status = answer.status
+            await _send(send, answer)
         finally:
             self._metrics.observe("POST", TEMPLATE, status, time.perf_counter() - started)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, error: Exception, request_id: str) -> int:
-        if not isinstance(error, Problem):
-            log.exception("request_crashed", method="POST", path=scope["path"])
-            error = Problem("平台内部出错，已记录；请带上 request_id 联系运营方")
-        elif error.status >= 500:
-            log.warning("request_failed", code=error.code, detail=error.detail, path=scope["path"])
-        response = problem_response(error, instance=scope["path"], request_id=request_id)
-        response.headers["x-request-id"] = request_id
-        await response(scope, receive, send)
-        return error.status
+
+class _Call(NamedTuple):
+    """What the head of a call says."""
+
+    name: str
+    version: str
+    token: str
+    request_id: str
+
+
+def _call_of(scope: Scope) -> _Call | None:
+    """The call that a request is; None: it is none, or has no token."""
+    path = scope.get("path", "")
+    if scope["method"] != "POST" or not path.endswith(END) or not path.startswith(START):
+        return None
+    parts = path[len(START) : -len(END)].split("/")
+    headers = dict(scope["headers"])
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if len(parts) != 3 or parts[1] != "versions" or scheme.lower() != "bearer":
+        return None
+    request_id = headers.get(b"x-request-id", b"").decode("latin-1")[:64] or new_id("req")
+    return _Call(parts[0], parts[2], token.strip(), request_id)
+
+
+def _head(content: bytes, request_id: str) -> Headers:
+    return [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(content)),
+        (b"x-request-id", request_id.encode("latin-1")),
+    ]
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _told(error: Exception, scope: Scope) -> Problem:
+    """What the caller is told of an error."""
+    if not isinstance(error, Problem):
+        log.exception("request_crashed", method="POST", path=scope["path"])
+        return Problem("平台内部出错，已记录；请带上 request_id 联系运营方")
+    if error.status >= 500:
+        log.warning("request_failed", code=error.code, detail=error.detail, path=scope["path"])
+    return error

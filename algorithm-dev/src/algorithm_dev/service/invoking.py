@@ -25,8 +25,9 @@ from algorithm_dev.domain.check import check_parameters, check_signature
 from algorithm_dev.domain.findings import Finding
 from algorithm_dev.domain.metering import Meter
 from algorithm_dev.domain.signature import Tensors
-from algorithm_dev.domain.tensor_check import TensorInvalid, to_array
+from algorithm_dev.domain.tensor_check import TensorInvalid, fitting_arrays, to_array
 from algorithm_dev.engine.boxed import BoxedRunner, ComponentFailed, ComponentTime
+from algorithm_dev.engine.onnx import feed_of
 from algorithm_dev.engine.serving import Served, ServedModels
 from algorithm_dev.service.access import found, owns, reviews, sees, unknown
 from algorithm_dev.service.artefacts import ArtefactStore
@@ -34,6 +35,7 @@ from algorithm_dev.service.errors import BodyUnreadable, InputInvalid, NotCallab
 from algorithm_dev.store import aliases, registry
 
 CALL, RUN = "call", "run"
+ELEMENT_BYTES = 64  # of a value and its name in JSON, hardly more: what is longer is not quick, and not read twice
 MEMBERS = frozenset({"inputs", "parameters"})
 
 
@@ -49,6 +51,11 @@ class CallableVersion:
     broken: str | None
     card: Card
     entry_digest: str
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it runs in this process."""
+        return self.state == "published" and self.card.runtime == "onnx"
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ class Invoker:
         if self.first_call is not None:
             begin, self.first_call = self.first_call, None
             begin()
-        called = self._known.get((name, version)) if time.monotonic() - self._looked < self._refresh_s else None
+        called = self._at_hand(name, version)
         if called is None:
             called = await anyio.to_thread.run_sync(self._look_up, name, version)
         self._check_caller(caller, called, name, version)
@@ -112,21 +119,46 @@ class Invoker:
         rows, failed = 0, True
         try:
             inputs, parameters = self._read(called, body)
-            rows = len(inputs) if isinstance(inputs, list) else _first_size(inputs)
+            rows = _rows_of(inputs)
             outputs, elapsed_ms = await self._run(called, inputs, called.card.signature.settled(parameters))
             failed = False
         finally:
-            spent_ms = (time.perf_counter() - started) * 1000
-            key = (self._day(), called.component, called.version, caller.org, CALL)
-            self._meter.count(key, rows, spent_ms, failed=failed)
-        answer = {
-            "component": called.component,
-            "version": called.version,
-            "digest": called.digest,
-            "outputs": outputs,
-            "elapsed_ms": round(elapsed_ms, 3),
-        }
-        return orjson.dumps(answer)
+            self._count(called, caller, rows, started, failed=failed)
+        return _answer(called, outputs, elapsed_ms)
+
+    def at_once(self, caller: Principal, name: str, version: str, body: bytes) -> bytes | None:
+        """The answer of `invoke` where that needs not wait: a version looked up lately, its model loaded and quick.
+
+        None, and nothing counted, where it would. Raises as `invoke`.
+        """
+        called = self._at_hand(name, version)
+        if called is None or self.first_call is not None or not called.is_served:
+            return None
+        served = self._models.known(called.digest)
+        if served is None or len(body) > served.quick_elements * ELEMENT_BYTES:
+            return None
+        self._check_caller(caller, called, name, version)
+        started = time.perf_counter()
+        rows = 0
+        try:
+            inputs, parameters = self._read(called, body)
+            rows = _rows_of(inputs)
+            feed = feed_of(called.card, inputs, called.card.signature.settled(parameters))
+            if not served.is_quick(feed):
+                return None
+            outputs, elapsed_ms = _run_here(served, feed, inputs)
+        except Exception:
+            self._count(called, caller, rows, started, failed=True)
+            raise
+        self._count(called, caller, rows, started, failed=False)
+        return _answer(called, outputs, elapsed_ms)
+
+    def _at_hand(self, name: str, version: str) -> CallableVersion | None:
+        return self._known.get((name, version)) if time.monotonic() - self._looked < self._refresh_s else None
+
+    def _count(self, called: CallableVersion, caller: Principal, rows: int, started: float, *, failed: bool) -> None:
+        key = (self._day(), called.component, called.version, caller.org, CALL)
+        self._meter.count(key, rows, (time.perf_counter() - started) * 1000, failed=failed)
 
     def _check_caller(self, caller: Principal, called: CallableVersion, name: str, version: str) -> None:
         if not sees(caller, called.owner, called.state):
@@ -149,6 +181,9 @@ class Invoker:
                 limit_rows=self._limits.most_rows,
             )
         if isinstance(inputs, dict) and isinstance(side, Tensors):
+            fitting = fitting_arrays(side, inputs) if not parameters else None
+            if fitting is not None:
+                return fitting, parameters
             inputs = _arrays(side, inputs)
         findings = check_parameters(called.card.signature, parameters) if parameters else []
         findings += check_signature(side, inputs)
@@ -157,32 +192,26 @@ class Invoker:
         return inputs, parameters
 
     async def _run(self, called: CallableVersion, inputs: Any, settled: dict[str, Any]) -> tuple[Any, float]:
-        if called.state != "published" or called.card.runtime != "onnx":
+        if not called.is_served:
             return await anyio.to_thread.run_sync(self._boxed, called, inputs, settled)
         served = self._models.known(called.digest)
         if served is None:
             served = await anyio.to_thread.run_sync(self._load, called)
-        from algorithm_dev.engine.onnx import feed_of
-
         feed = feed_of(called.card, inputs, settled)
+        if served.is_quick(feed):
+            return _run_here(served, feed, inputs)
+        return await anyio.to_thread.run_sync(self._patiently, served, feed, inputs)
+
+    def _patiently(self, served: Served, feed: Any, inputs: Any) -> tuple[Any, float]:
+        limit_s = min(self._limits.seconds, served.card.limits.time_s)
         started = time.perf_counter()
         try:
-            if served.is_quick(feed):
-                outputs = served.run(feed, inputs)
-            else:
-                outputs = await anyio.to_thread.run_sync(self._patiently, served, feed, inputs)
-        except ComponentTime:
-            raise
-        except Exception as error:
-            raise ComponentFailed(f"组件运行失败：{str(error)[:500]}", engine_error=type(error).__name__) from error
-        return outputs, (time.perf_counter() - started) * 1000
-
-    def _patiently(self, served: Served, feed: Any, inputs: Any) -> Any:
-        limit_s = min(self._limits.seconds, served.card.limits.time_s)
-        try:
-            return served.run_limited(feed, inputs, limit_s)
+            outputs = served.run_limited(feed, inputs, limit_s)
         except TimeoutError as error:
             raise ComponentTime(f"组件运行超过 {limit_s:g} 秒，已停止：减少输入，或作为批量任务运行") from error
+        except Exception as error:
+            raise _engine_failed(error) from error
+        return outputs, (time.perf_counter() - started) * 1000
 
     def _load(self, called: CallableVersion) -> Served:
         path = self._verified(called)
@@ -235,6 +264,30 @@ class Invoker:
         return day
 
 
+def _run_here(served: Served, feed: Any, inputs: Any) -> tuple[Any, float]:
+    started = time.perf_counter()
+    try:
+        outputs = served.run(feed, inputs)
+    except Exception as error:
+        raise _engine_failed(error) from error
+    return outputs, (time.perf_counter() - started) * 1000
+
+
+def _engine_failed(error: Exception) -> ComponentFailed:
+    return ComponentFailed(f"组件运行失败：{str(error)[:500]}", engine_error=type(error).__name__)
+
+
+def _answer(called: CallableVersion, outputs: Any, elapsed_ms: float) -> bytes:
+    answer = {
+        "component": called.component,
+        "version": called.version,
+        "digest": called.digest,
+        "outputs": outputs,
+        "elapsed_ms": round(elapsed_ms, 3),
+    }
+    return orjson.dumps(answer)
+
+
 def _document(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
@@ -261,7 +314,10 @@ def _arrays(side: Tensors, inputs: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _first_size(inputs: dict[str, Any]) -> int:
+def _rows_of(inputs: Any) -> int:
+    """How many rows a call gives: those of a list, or the first size of the first tensor."""
+    if isinstance(inputs, list):
+        return len(inputs)
     first = next(iter(inputs.values()), None)
     return 1 if first is None or not first.shape else int(first.shape[0])
 

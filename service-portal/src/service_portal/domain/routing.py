@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
@@ -9,11 +10,13 @@ from urllib.parse import unquote_to_bytes
 API = "/api/"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+COMPUTES = "/invocations"
 # Encoded separators and dots can mean one path to the gateway and another to a service.
 FORBIDDEN = re.compile(rb"%2f|%5c|%00|%2e|\\|//|/\.\./|/\./|\x00|#", re.IGNORECASE)
+REMEMBERED_PATHS, REMEMBERED_BYTES = 4096, 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Target:
     """Where a request goes: `path` is decoded, `raw_path` as it came."""
 
@@ -41,6 +44,16 @@ def target_of(raw_path: bytes) -> Target | None:
 
     Only `/v1/...` and the key set are exposed; what services have beside these is for the platform itself.
     """
+    # Short paths come again and again; long ones would let a caller fill the memory.
+    return _remembered(raw_path) if len(raw_path) <= REMEMBERED_BYTES else _read(raw_path)
+
+
+@functools.lru_cache(maxsize=REMEMBERED_PATHS)
+def _remembered(raw_path: bytes) -> Target | None:
+    return _read(raw_path)
+
+
+def _read(raw_path: bytes) -> Target | None:
     if FORBIDDEN.search(raw_path) or raw_path.endswith((b"/..", b"/.")):
         raise PathRefused(raw_path.decode("latin-1"))
     parts = raw_path.split(b"/", 3)
@@ -60,7 +73,7 @@ FILES = frozenset({("compute-scheduler", "/v1/files"), ("algorithm-dev", "/v1/ar
 
 def is_write(target: Target | None, method: str) -> bool:
     """Whether a request may change something, and is audited. A call of a component only computes, and is metered."""
-    computes = target is not None and target.service == "algorithm-dev" and target.path.endswith("/invocations")
+    computes = target is not None and target.service == "algorithm-dev" and target.path.endswith(COMPUTES)
     return method in WRITES and not computes
 
 

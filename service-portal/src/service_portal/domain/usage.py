@@ -10,7 +10,7 @@ from dataclasses import dataclass
 UsageKey = tuple[str, str, str, str, str]
 
 
-@dataclass
+@dataclass(slots=True)
 class Usage:
     """Requests, bytes and milliseconds of one key."""
 
@@ -35,26 +35,34 @@ class Meter:
         with self._lock:
             self._under_way[organisation] = self._under_way.get(organisation, 0) + 1
 
-    def end(self, organisation: str) -> None:
+    def end(self, key: UsageKey, bytes_in: int, bytes_out: int, milliseconds: float) -> None:
         """A request that was let in is over, and counted."""
         with self._lock:
-            left = self._under_way[organisation] - 1
+            self._count(key, bytes_in, bytes_out, milliseconds)
+            left = self._under_way[key[1]] - 1
             if left:
-                self._under_way[organisation] = left
+                self._under_way[key[1]] = left
             else:
-                del self._under_way[organisation]
+                del self._under_way[key[1]]
 
     def count(self, key: UsageKey, bytes_in: int, bytes_out: int, milliseconds: float) -> None:
-        """Counts one request."""
+        """Counts one request that was not let in."""
         with self._lock:
-            usage = self._open.setdefault(key, Usage())
-            usage.requests += 1
-            usage.bytes_in += bytes_in
-            usage.bytes_out += bytes_out
-            usage.milliseconds += milliseconds
-            month = self._unsettled.setdefault((key[1], key[0][:7]), [0, 0])
-            month[0] += 1
-            month[1] += bytes_in + bytes_out
+            self._count(key, bytes_in, bytes_out, milliseconds)
+
+    def _count(self, key: UsageKey, bytes_in: int, bytes_out: int, milliseconds: float) -> None:
+        usage = self._open.get(key)
+        if usage is None:
+            usage = self._open[key] = Usage()
+        usage.requests += 1
+        usage.bytes_in += bytes_in
+        usage.bytes_out += bytes_out
+        usage.milliseconds += milliseconds
+        month = self._unsettled.get((key[1], key[0][:7]))
+        if month is None:
+            month = self._unsettled[key[1], key[0][:7]] = [0, 0]
+        month[0] += 1
+        month[1] += bytes_in + bytes_out
 
     def take(self) -> dict[UsageKey, Usage]:
         """Hands over what was counted since the last time."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from brain_kit.application import problem_response
+from brain_kit.application import problem_answer
 from brain_kit.auth import Principal
 from brain_kit.ids import new_id
 from brain_kit.problems import Problem
+from brain_kit.prompt import Answer
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service_portal.domain.plans import TokenBucket
@@ -52,6 +54,8 @@ REPLACED = frozenset(
 ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 SIGN_INS_PER_S, SIGN_IN_BURST = 0.2, 10
 MOST_ADDRESSES = 10_000
+FAILED = "网关内部出错，已记录；请带上 request_id 联系运营方"
+EXCHANGE = "brain.exchange"  # in a scope: an exchange that was begun, and could not be answered at once
 CLIENT_GONE = 499  # what is counted and recorded of a request whose caller did not wait for the answer
 
 log = structlog.get_logger()
@@ -62,6 +66,8 @@ class Gateway:
 
     portal: answers every path outside /api. operation: answers health, readiness, metrics and the merged OpenAPI.
     """
+
+    at_once_paths = re.compile(rb"/api/[a-z-]+/v1/[A-Za-z0-9_./-]{1,200}/invocations")
 
     def __init__(
         self,
@@ -94,9 +100,17 @@ class Gateway:
         elif scope["path"] in OPERATION_PATHS:
             await self._operation(scope, receive, send)
         elif scope["path"].startswith(API):
-            await _Exchange(self, scope, receive, send).run()
+            exchange = scope.pop(EXCHANGE, None) or _Exchange(self, scope)
+            await exchange.run(receive, send)
         else:
             await self._portal(scope, receive, send)
+
+    def at_once(self, scope: Scope, body: bytes) -> Answer | None:
+        """The answer of a service that gives it at once, to a caller known already; everything else goes the long way.
+
+        Authenticated, limited and metered like every request.
+        """
+        return _Exchange(self, scope).at_once(body)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -117,11 +131,7 @@ class Gateway:
             if route == SIGN_IN:
                 self._slow_down(address)
             return None
-        text = headers.get(b"x-api-key", b"").decode("latin-1")
-        scheme, _, rest = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        if scheme.lower() == "bearer":
-            text = rest.strip()
-        return await self._credentials.verify(text)
+        return await self._credentials.verify(_credential(headers))
 
     def _slow_down(self, address: str) -> None:
         now = time.monotonic()
@@ -137,15 +147,17 @@ class _Exchange:
     """One request through the gateway and its answer."""
 
     __slots__ = (
-        "_admitted", "_bytes_in", "_bytes_out", "_extra", "_gateway", "_headers", "_limit", "_method", "_over_limit",
+        "_bytes_in", "_bytes_out", "_extra", "_gateway", "_headers", "_limit", "_method", "_over_limit",
         "_principal", "_receive", "_request_id", "_scope", "_send", "_service", "_started", "_status", "_target",
+        "_verdict",
     )  # fmt: skip
 
-    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
+    _receive: Receive
+    _send: Send
+
+    def __init__(self, gateway: Gateway, scope: Scope) -> None:
         self._gateway = gateway
         self._scope = scope
-        self._receive = receive
-        self._send = send
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self._method: str = scope["method"]
         self._request_id = _request_id(self._headers.get(b"x-request-id", b""))
@@ -155,35 +167,78 @@ class _Exchange:
         self._status = 0
         self._bytes_in = self._bytes_out = 0
         self._limit = 0
-        self._admitted = False
+        self._verdict: Verdict | None = None
         self._over_limit: BodyTooLarge | None = None
         self._extra: list[tuple[bytes, bytes]] = []
         self._started = time.perf_counter()
 
-    async def run(self) -> None:
+    def at_once(self, body: bytes) -> Answer | None:
+        """The answer where nothing has to be waited for; None: `run` goes on from here.
+
+        The service sees the caller's token and the request's id, as in `_upstream_scope`, and no other header.
+        """
+        gateway = self._gateway
+        try:
+            target = self._target = self._find_target()
+            self._service = target.service
+            service = gateway._upstreams.prompt(target.service)
+            verdict = gateway._credentials.fresh(_credential(self._headers)) if service is not None else None
+            if service is None or verdict is None:
+                return None
+            self._check_length(target)
+            if len(body) > self._limit:
+                raise self._too_large(len(body))
+            self._admit(verdict)
+            vouched = [(b"authorization", verdict.authorization), (b"x-request-id", self._request_id.encode())]
+            answer = service.at_once(
+                {"type": "http", "method": self._method, "path": target.path, "headers": vouched}, body
+            )
+            if answer is None:
+                self._scope[EXCHANGE] = self
+                return None
+            self._bytes_in, self._bytes_out, self._status = len(body), len(answer.body), answer.status
+            if self._extra:
+                answer.headers.extend(self._extra)
+        except Problem as problem:
+            answer = self._refusal(problem)
+        except Exception:
+            log.exception("gateway_failed", path=self._scope["path"], request_id=self._request_id)
+            answer = self._refusal(Problem(FAILED))
+        self._finish()
+        return answer
+
+    async def run(self, receive: Receive, send: Send) -> None:
         """Answers the request, counts it, and records it when it writes."""
+        self._receive, self._send = receive, send
+        gateway = self._gateway
         try:
             target = self._target = self._find_target()
             self._service = target.service
             self._check_length(target)
             client = self._scope.get("client") or ("", 0)
-            verdict = await self._gateway.authenticate(target, self._method, self._headers, client[0])
-            if verdict is not None:
-                self._principal = verdict.principal
-                self._extra = self._gateway._limits.admit(verdict.principal)
-                self._gateway._meter.begin(verdict.principal.org)
-                self._admitted = True
+            verdict = self._verdict
+            if verdict is None:
+                verdict = await gateway.authenticate(target, self._method, self._headers, client[0])
+                if verdict is not None:
+                    self._admit(verdict)
             upstream = self._upstream_scope(target, verdict.authorization if verdict else None, client[0])
-            await self._gateway._upstreams.handle(target.service, upstream, self._counted_receive, self._counted_send)
+            await gateway._upstreams.handle(target.service, upstream, self._counted_receive, self._counted_send)
             if self._over_limit is not None:
                 await self._refuse(self._over_limit)
         except Problem as problem:
             await self._refuse(self._over_limit or problem)
         except Exception:
             log.exception("gateway_failed", path=self._scope["path"], request_id=self._request_id)
-            await self._refuse(Problem("网关内部出错，已记录；请带上 request_id 联系运营方"))
+            await self._refuse(Problem(FAILED))
         finally:
             self._finish()
+
+    def _admit(self, verdict: Verdict) -> None:
+        """Lets the caller in, once. Raises TooFast, QuotaUsedUp."""
+        self._principal = verdict.principal
+        self._extra = self._gateway._limits.admit(verdict.principal)
+        self._gateway._meter.begin(verdict.principal.org)
+        self._verdict = verdict
 
     def _find_target(self) -> Target:
         if self._method not in METHODS:
@@ -254,11 +309,13 @@ class _Exchange:
         if self._status:
             # The head is out: only cutting the connection tells the caller that the rest is missing.
             raise problem
-        response = problem_response(problem, instance=self._scope["path"], request_id=self._request_id)
-        response.headers["x-request-id"] = self._request_id
-        response.raw_headers.extend(self._extra)
+        status, headers, body = self._refusal(problem)
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def _refusal(self, problem: Problem) -> Answer:
         self._status = problem.status
-        await response(self._scope, self._receive, self._send)
+        return problem_answer(problem, self._scope["path"], self._request_id, self._extra)
 
     def _finish(self) -> None:
         milliseconds = (time.perf_counter() - self._started) * 1000
@@ -268,12 +325,18 @@ class _Exchange:
         day = _day(int(time.time() // 86_400))
         status = self._status or CLIENT_GONE
         key = (day, principal.org, principal.subject, self._service, f"{status // 100}xx")
-        self._gateway._meter.count(key, self._bytes_in, self._bytes_out, milliseconds)
-        if self._admitted:
-            self._gateway._meter.end(principal.org)
+        meter = self._gateway._meter
+        over = meter.count if self._verdict is None else meter.end
+        over(key, self._bytes_in, self._bytes_out, milliseconds)
         if is_write(self._target, self._method):
             path = self._scope["path"]
             self._gateway._trail.add(principal, self._method, path, status, self._request_id, milliseconds)
+
+
+def _credential(headers: dict[bytes, bytes]) -> str:
+    """The key or token of a request; empty when it has none."""
+    scheme, _, rest = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", b"").decode("latin-1")
 
 
 @functools.lru_cache(maxsize=2)

@@ -43,14 +43,19 @@ class Credentials:
         self._refused: dict[bytes, tuple[float, Unauthenticated]] = {}
         self._changes = 0
 
+    def fresh(self, text: str) -> Verdict | None:
+        """The verdict on a key or token that needs no look-up; None: ask `verify`. Never waits."""
+        known = self._verdicts.get(_digest(text))
+        return known if known is not None and self._is_fresh(known, time.monotonic()) else None
+
     async def verify(self, text: str) -> Verdict:
         """The verdict on a key or token. Raises Unauthenticated with an exact code, or Unavailable."""
         if not text:
             raise CredentialsMissing("缺少凭据：请在 Authorization: Bearer 或 X-API-Key 头中带上密钥或令牌")
-        digest = hashlib.sha256(text.encode()).digest()
+        digest = _digest(text)
         now = time.monotonic()
         known = self._verdicts.get(digest)
-        if known is not None and now < known.ends and now - known.looked_up < self._age_s:
+        if known is not None and self._is_fresh(known, now):
             return known
         refused = self._refused.get(digest)
         if refused is not None and now < refused[0]:
@@ -79,6 +84,9 @@ class Credentials:
         self._verdicts.clear()
         self._refused.clear()
 
+    def _is_fresh(self, verdict: Verdict, now: float) -> bool:
+        return now < verdict.ends and now - verdict.looked_up < self._age_s
+
     def _look_up(self, text: str) -> Verdict:
         now = time.monotonic()
         if not text.startswith("bk_"):
@@ -102,6 +110,10 @@ class Credentials:
     def _keep_small(kept: dict[bytes, Any]) -> None:
         if len(kept) >= KEPT:
             kept.clear()
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _unauthenticated(code: str, detail: str) -> Unauthenticated:

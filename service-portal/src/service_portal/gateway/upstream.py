@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from brain_kit.prompt import prompt_of
+
 from service_portal.domain.refusals import ServiceUnknown, UpstreamBroken, UpstreamDown, UpstreamSlow
 
 if TYPE_CHECKING:
     import aiohttp
     from brain_kit.problems import Problem
+    from brain_kit.prompt import Prompt
     from brain_kit.service import Platform
     from starlette.types import Receive, Scope, Send
 
@@ -48,6 +51,10 @@ class Upstreams:
         if address is None:
             raise ServiceUnknown(f"没有服务 {service}")
         await self._proxy(service, address.rstrip("/"), scope, receive, send)
+
+    def prompt(self, service: str) -> Prompt | None:
+        """A service of this process that answers at once; None: it does not, or runs elsewhere."""
+        return prompt_of(self._platform.dispatch(service))
 
     async def close(self) -> None:
         """Closes the connections."""

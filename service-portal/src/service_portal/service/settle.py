@@ -34,9 +34,15 @@ class Settlement:
         self._take = take
         self._give_back = give_back
         self._replace_plans = replace_plans
+        # Two at once would let the older of two totals win, and requests over a quota pass.
+        self._turn = threading.Lock()
 
     def settle(self) -> None:
         """One round. Raises what the database raises, with nothing lost."""
+        with self._turn:
+            self._settle()
+
+    def _settle(self) -> None:
         taken, records = self._meter.take(), self._take()
         try:
             # Totals are read where the counts are written: once they are in, nothing may fail that would count again.

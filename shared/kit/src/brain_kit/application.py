@@ -21,12 +21,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from brain_kit.auth import public, require
 from brain_kit.ids import new_id
 from brain_kit.problems import MEDIA_TYPE, BadRequest, NotFound, Problem, TooLarge, problem_body
+from brain_kit.prompt import Answer, Headers
 from brain_kit.readiness import Readiness
 from brain_kit.status import process_status
 from brain_kit.telemetry import RequestMetrics, exposition, name_span, server_span
 from brain_kit.validation import FieldsInvalid, fields_invalid
 
-__all__ = ["FieldsInvalid", "HttpShell", "add_operation_routes", "add_problem_handlers", "problem_response"]
+__all__ = [
+    "FieldsInvalid",
+    "HttpShell",
+    "add_operation_routes",
+    "add_problem_handlers",
+    "problem_answer",
+    "problem_response",
+]
 
 QUIET_PATHS = {"/healthz", "/readyz", "/metrics", "/internal/status"}
 REQUEST_ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -56,6 +64,13 @@ def problem_response(problem: Problem, *, instance: str = "", request_id: str = 
         # A refused value may itself be what JSON of 64-bit integers and valid Unicode cannot carry.
         body = json.dumps(content, default=str).encode("ascii")
     return Response(body, problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+def problem_answer(problem: Problem, instance: str, request_id: str, more: Headers) -> Answer:
+    """A problem as a whole answer, with the request's id and more headers."""
+    response = problem_response(problem, instance=instance, request_id=request_id)
+    headers = [*response.raw_headers, (b"x-request-id", request_id.encode("latin-1")), *more]
+    return Answer(response.status_code, headers, bytes(response.body))
 
 
 def add_problem_handlers(app: FastAPI) -> None:
