@@ -19,10 +19,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from compute_scheduler.domain.resources import MILLI
 from compute_scheduler.domain.simulation.easy import easy
 from compute_scheduler.domain.simulation.elasticflow import read_elasticflow
+from compute_scheduler.domain.simulation.fgd import fgd
 from compute_scheduler.domain.simulation.history import PastRun, trace_of
 from compute_scheduler.domain.simulation.jobs import BadTrace, Served, Trace, metrics
+from compute_scheduler.domain.simulation.openb import PodTrace, read_openb
+from compute_scheduler.domain.simulation.packing import curve, pack, packed
 from compute_scheduler.domain.simulation.policies import POLICIES
 from compute_scheduler.domain.simulation.run import simulate
 from compute_scheduler.domain.simulation.shaking import shaken
@@ -51,6 +55,50 @@ def read_trace(folder: Path, request: dict[str, Any]) -> Trace:
         return read_elasticflow(request["name"], clusters, request["load"], request["staging_s"], limit, seed)
     except (OSError, EOFError, zlib.error, tarfile.TarError, UnicodeDecodeError) as error:
         raise BadTrace(f"{error}") from None
+
+
+def read_pods(folder: Path, request: dict[str, Any]) -> PodTrace:
+    """The pod and node list of a request. Raises BadTrace."""
+    (pods,), (nodes,) = request["files"], request["nodes"]
+    try:
+        listed, machines = list(_lines(folder / "trace-0")), list(_lines(folder / "nodes-0"))
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadTrace(f"{error}") from None
+    return read_openb(pods, listed, nodes, machines, request["limit"], request["seed"])
+
+
+def placed(trace: PodTrace, policy: str, tell: Callable[[int], None]) -> tuple[dict[str, Any], list[Any]]:
+    """The same for pods that come one by one and stay, beside published FGD; one row a pod.
+
+    tell: first the pods that the policy has decided, then these and those of FGD.
+    """
+    number = len(trace.pods)
+    started = time.perf_counter()
+    ours = pack(trace, POLICIES[policy], tell)
+    between = time.perf_counter()
+    theirs = fgd(trace, lambda done: tell(number + done))
+    ended = time.perf_counter()
+    rates = [number / max(took, 1e-9) for took in (between - started, ended - between)]
+    result = {
+        "trace": trace.name,
+        "policy": policy,
+        "jobs": number,
+        "centres": {},
+        "nodes": len(trace.nodes),
+        "gpus": trace.capacity // MILLI,
+        "metrics": {**packed(trace, ours), "decisions_per_s": rates[0]},
+        "reference": {"name": "FGD", "metrics": {**packed(trace, theirs), "decisions_per_s": rates[1]}},
+        "curve": {"policy": _rounded(curve(trace, ours)), "reference": _rounded(curve(trace, theirs))},
+    }
+    rows = [
+        [pod.milli_cores, pod.memory_mib, pod.gpus, pod.milli, "|".join(pod.models), bool(a), bool(b)]
+        for pod, a, b in zip(trace.pods, ours, theirs, strict=True)
+    ]
+    return result, rows
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 3) for value in values]
 
 
 def replayed(trace: Trace, policy: str, tell: Callable[[int], None]) -> tuple[dict[str, Any], list[Any]]:
@@ -85,8 +133,10 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     folder = Path(sys.argv[1])
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    is_packing = request["format"] == "openb"
+    trace: Trace | PodTrace
     try:
-        trace = read_trace(folder, request)
+        trace = read_pods(folder, request) if is_packing else read_trace(folder, request)
     except BadTrace as error:
         (folder / "error.txt").write_text(str(error), encoding="utf-8")
         return BAD_TRACE
@@ -97,10 +147,14 @@ def main() -> int:
         now = time.monotonic()
         if now - told > TELL_EVERY_S:
             told = now
-            print(done, len(trace.jobs), flush=True)  # noqa: T201 - how the service learns of the progress
+            print(done, total, flush=True)  # noqa: T201 - how the service learns of the progress
 
+    total = 2 * len(trace.pods) if isinstance(trace, PodTrace) else len(trace.jobs)
     tell(0)
-    result, rows = replayed(trace, request["policy"], tell)
+    if isinstance(trace, PodTrace):
+        result, rows = placed(trace, request["policy"], tell)
+    else:
+        result, rows = replayed(trace, request["policy"], tell)
     (folder / "schedule.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
     return 0

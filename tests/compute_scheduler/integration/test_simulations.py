@@ -20,6 +20,8 @@ LOG = """; MaxProcs: 2
 2 10 -1 50 2 -1 -1 2 50 -1 1 8 1 1 1 -1 -1 -1
 3 20 -1 30 1 -1 -1 1 30 -1 1 9 1 1 1 -1 -1 -1
 """
+NODES = "sn,cpu_milli,memory_mib,gpu,model\nn,8000,1000,1,T4\n"
+PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\np,1000,10,1,500,T4\nq,1000,10,1,500,T4\n"
 FIELDS = {"format": "swf", "policy": "easy"}
 
 
@@ -75,6 +77,29 @@ def test_the_jobs_of_the_platform_are_replayed(yard: Yard) -> None:
     assert yard.problem("GET", f"/v1/simulations/{failed['id']}/schedule")["code"] == "simulation_not_ready"
 
 
+def test_a_pod_list_is_packed_beside_fgd_on_an_uploaded_node_list(yard: Yard) -> None:
+    """One GPU, halves that ask for 130 % of it: two fit, whoever places them; the rows tell which."""
+    files = {"pods.csv": upload(yard, PODS)}
+    body = {"format": "openb", "files": files, "nodes": {"nodes.csv": upload(yard, NODES)}, "seed": 3}
+    found = ended(yard, yard.json("POST", "/v1/simulations", json=body)["id"])
+    assert found["state"] == "succeeded", found
+    result = found["result"]
+    assert (result["nodes"], result["gpus"], result["reference"]["name"]) == (1, 1, "FGD")
+    assert result["metrics"]["allocation_pct"] == result["reference"]["metrics"]["allocation_pct"] == 100.0
+    assert (result["curve"]["policy"][50], result["curve"]["reference"][100]) == (50.0, 100.0)
+    pods = yard.json("GET", f"/v1/simulations/{found['id']}/schedule")["items"]
+    assert [pod["placed"] for pod in pods] == [pod["reference_placed"] for pod in pods]
+    assert sum(pod["gpu_milli"] for pod in pods if pod["placed"]) == 1000
+    assert {pod["models"] for pod in pods} == {"T4"}
+    headers = {"accept": "text/csv"}
+    text = yard.call("GET", f"/v1/simulations/{found['id']}/schedule", headers=headers).content.decode("utf-8-sig")
+    assert [row["placed"] for row in csv.DictReader(io.StringIO(text))] == [str(pod["placed"]) for pod in pods]
+    wrong = body | {"nodes": {"nodes.csv": upload(yard, NODES.replace("T4", "H20"))}, "files": files}
+    found = ended(yard, yard.json("POST", "/v1/simulations", json=wrong)["id"])
+    assert found["state"] == "failed"
+    assert "pods.csv, line 2, column gpu_spec: no node of nodes.csv has T4 (it has H20)" in found["reason"]
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -84,6 +109,8 @@ def test_the_jobs_of_the_platform_are_replayed(yard: Yard) -> None:
         ({"format": "swf"}, "files"),
         ({"format": "swf", "files": {"a.swf": "0" * 64}}, "files.a.swf"),
         ({"format": "pbs"}, "format"),
+        ({"format": "openb", "files": {"a": "0" * 64, "b": "0" * 64}}, "files files.a files.b nodes"),
+        ({"format": "swf", "nodes": {"n": "0" * 64}}, "files nodes nodes.n"),
         ({"limit": 0}, "limit"),
     ],
 )
@@ -92,7 +119,7 @@ def test_what_cannot_be_simulated_is_refused_by_field(yard: Yard, body: dict[str
     whole = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"} if body and "since" not in body else {}
     problem = yard.problem("POST", "/v1/simulations", json=({} if "format" in body else whole) | body)
     assert problem["status"] == 422
-    assert {item["field"] for item in problem["errors"]} == {field}
+    assert {item["field"] for item in problem["errors"]} == set(field.split())
 
 
 @pytest.mark.parametrize("content", ["1 2 3\n", "\x00\xff", "", "; only a comment\n"])

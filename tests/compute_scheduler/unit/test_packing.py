@@ -16,7 +16,7 @@ from compute_scheduler.domain.resources import resources
 from compute_scheduler.domain.simulation.fgd import fgd, fragment, typical
 from compute_scheduler.domain.simulation.jobs import BadTrace
 from compute_scheduler.domain.simulation.openb import Pod, PodTrace, inflated, read_openb
-from compute_scheduler.domain.simulation.packing import pack, packed
+from compute_scheduler.domain.simulation.packing import curve, pack, packed
 from compute_scheduler.domain.simulation.policies import POLICIES
 from compute_scheduler.domain.snapshot import (
     Centre,
@@ -212,3 +212,11 @@ def test_a_recorded_list_is_packed_better_than_published() -> None:
     assert ours["requested_pct"] > 129.9
     assert ours["allocation_pct"] >= 95.6
     assert 94.8 < published["allocation_pct"] < 95.9
+
+
+def test_the_curve_tells_what_is_given_when_so_much_is_asked_for() -> None:
+    """Of two GPUs half a one, a whole one in vain, half a one: 25, 75 and 100 % asked for, 25, 25 and 50 given."""
+    node = read().nodes[0]
+    pods = (Pod(0, 0, 1, 500, ("A10",)), Pod(0, 0, 1, 1000, ("A10",)), Pod(0, 0, 1, 500, ("A10",)))
+    found = curve(PodTrace("t", (node,), pods, pods), [True, False, True])
+    assert (len(found), found[0], found[1], found[25], found[99], found[100]) == (101, 0.0, 25.0, 25.0, 50.0, 50.0)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.service_portal.portal.fake.data import FakeBrain
 from tests.service_portal.portal.fake.evaluation import ASSESSMENT, PLACE
-from tests.service_portal.portal.fake.network import OWNER, SIMULATION, TENANT
+from tests.service_portal.portal.fake.network import OWNER, PACKED, SIMULATION, TENANT
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-browser")]
 
@@ -327,6 +327,16 @@ def test_the_map_and_the_schedule_are_drawn_without_a_complaint(wide: Seen) -> N
     page.wait_for_selector("#compute-map[data-drawn=true] canvas")
     page = wide.go(f"/simulations/{SIMULATION}")
     assert page.locator("#gantts canvas").count() == 2
+    page = wide.go(f"/simulations/{PACKED}")
+    page.wait_for_selector("[data-chart=curve-data] canvas")
+    page = wide.go("/simulations")
+    page.select_option("#format", "openb")
+    page.set_input_files("#log", files=[{"name": "p.csv", "mimeType": "text/csv", "buffer": b"name"}])
+    page.click("#simulate button.main")
+    assert page.inner_text("#simulate-state") == "请再选节点表。"
+    page.set_input_files("#nodes", files=[{"name": "n.csv", "mimeType": "text/csv", "buffer": b"sn"}])
+    page.click("#simulate button.main")
+    page.wait_for_url("**/simulations/sim_*")
     page = wide.go("/simulations")
     page.select_option("#format", "swf")
     page.set_input_files("#log", files=[{"name": "a.swf", "mimeType": "text/plain", "buffer": b"; empty"}])

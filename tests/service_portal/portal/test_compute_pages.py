@@ -14,7 +14,7 @@ from service_portal.portal.borders import load_borders
 
 from tests.service_portal.portal.conftest import Browserless
 from tests.service_portal.portal.fake.data import FakeBrain
-from tests.service_portal.portal.fake.network import OWNER, RUNNING, SIMULATION, TENANT
+from tests.service_portal.portal.fake.network import OWNER, PACKED, RUNNING, SIMULATION, TENANT
 
 
 def island(text: str, identity: str) -> Any:
@@ -154,3 +154,18 @@ def test_a_running_simulation_shows_its_progress_and_an_ended_one_its_comparison
     operator.post(f"/simulations/{RUNNING}/cancel")
     assert operator.post(f"/simulations/{SIMULATION}/delete").headers["location"] == "/simulations"
     assert brain.calls[-2:] == [("cancel-simulation", RUNNING), ("delete-simulation", SIMULATION)]
+
+
+def test_a_pod_list_that_was_packed_shows_a_curve_and_no_schedule(operator: Browserless, brain: FakeBrain) -> None:
+    """GPUs given by what was asked for, and how far the reference is; the form sends both lists."""
+    text = operator.text(f"/simulations/{PACKED}")
+    chart = island(text, "curve-data")
+    assert [line["values"] for line in chart["series"]] == [[0.0, 1.0, 2.0], [0.0, 1.0, 1.5], [0.0, 0.0, 0.5]]
+    assert re.search(r'GPU 分配率 %</td><td class="num">96\.04</td><td class="num">95\.19', text)
+    assert "nodes.csv" in text
+    assert "gantt-data" not in text
+    assert re.search(r"96\.04 %.*95\.19 % <small>FGD", operator.text("/simulations"))
+    form = {"policy": "best-fit", "format": "openb", "file_name": "pods.csv", "file_sha256": "c" * 64}
+    operator.post("/simulations", form | {"node_name": "nodes.csv", "node_sha256": "d" * 64})
+    asked = brain.calls[-1][1]
+    assert (asked["files"], asked["nodes"]) == ({"pods.csv": "c" * 64}, {"nodes.csv": "d" * 64})

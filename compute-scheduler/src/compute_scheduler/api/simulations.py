@@ -27,11 +27,12 @@ class NewSimulation(BaseModel):
     model_config = Strict
     title: str = Field("", max_length=100)
     policy: str = Field("default", max_length=40)
-    format: Literal["platform", "swf", "elasticflow"] = "platform"
+    format: Literal["platform", "swf", "elasticflow", "openb"] = "platform"
     since: AwareDatetime | None = Field(None, description="platform：作业提交时间从 submitted at or after")
     until: AwareDatetime | None = Field(None, description="platform：作业提交时间到 submitted before")
     files: dict[FileName, Digest] = Field({}, max_length=50, description="日志文件：名称到 PUT /v1/files 的摘要")
-    seed: int = Field(0, ge=0, le=2**31, description="0 原样回放；否则提交时间各错开一分钟内")
+    nodes: dict[FileName, Digest] = Field({}, max_length=1, description="openb：节点表，名称到摘要")
+    seed: int = Field(0, ge=0, le=2**31, description="0 原样回放；否则提交时间各错开一分钟内；openb：次序与复制")
     limit: int | None = Field(None, ge=1, le=10**7, description="最多多少个作业")
     processors: int | None = Field(None, ge=1, le=10**7, description="swf：机器的处理器数")
     load: float = Field(0.8, gt=0, le=10, description="elasticflow：负载")
@@ -84,7 +85,7 @@ def simulation_routes(database: Database, objects: ObjectStore, settings: Settin
         after: Annotated[str, Query(pattern=r"^[0-9]{0,9}$")] = "",
         limit: Annotated[int, Query(ge=1, le=5000)] = 500,
     ) -> Response:
-        """When and where each job ran, by the policy and the reference. `Accept: text/csv` gives all of them."""
+        """When and where each job ran, or which pods were placed, by policy and reference. `Accept: text/csv`: all."""
         if "text/csv" in request.headers.get("accept", ""):
             rows = simulations.schedule_csv(database, objects, simulation)
             headers = {"Content-Disposition": f'attachment; filename="{simulation}.csv"'}

@@ -97,9 +97,10 @@ class Simulator:
                     cores[node["centre"]] = cores.get(node["centre"], 0.0) + node["cores"]
             request["centres"] = cores
             (folder / "runs.json").write_text(json.dumps(runs), encoding="utf-8")
-        for number, digest in enumerate(trace["files"].values()):
-            with self._objects.open(f"compute/files/{digest[:2]}/{digest}") as stream:
-                (folder / f"trace-{number}").write_bytes(stream.read())
+        for name, files in (("trace", trace["files"]), ("nodes", trace.get("nodes", {}))):
+            for number, digest in enumerate(files.values()):
+                with self._objects.open(f"compute/files/{digest[:2]}/{digest}") as stream:
+                    (folder / f"{name}-{number}").write_bytes(stream.read())
         (folder / "request.json").write_text(json.dumps(request, ensure_ascii=False), encoding="utf-8")
 
     def _replay(self, row: Row, folder: Path, stop: threading.Event) -> str:

@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,18 +31,28 @@ COLUMNS = (
 )  # fmt: skip
 
 
+PODS = ("pod", "milli_cores", "memory_mib", "gpus", "gpu_milli", "models", "placed", "reference_placed")
+_FILES = {
+    "swf": "swf 需要一个日志文件",
+    "elasticflow": "elasticflow 需要每个集群一个 CSV，或它们的 tar",
+    "openb": "openb 需要一个 pod 表（列 name, cpu_milli, memory_mib, num_gpu, gpu_milli, gpu_spec）",
+}
+
+
 def make_simulation(database: Database, settings: Settings, principal: Principal, body: Mapping[str, Any]) -> Row:
     """Queues a simulation. Raises SimulationInvalid.
 
-    body: title, policy, format, since, until, files (name to digest), seed, limit, processors, load, staging_s.
+    body: title, policy, format, since, until, files and nodes (name to digest), seed, limit, processors, load,
+    staging_s.
     """
-    trace = {name: body[name] for name in ("format", "files", "seed", "processors", "load", "staging_s")}
+    trace = {name: body[name] for name in ("format", "files", "nodes", "seed", "processors", "load", "staging_s")}
     most = settings.compute_scheduler_simulation_most_jobs
     trace["limit"] = min(body["limit"] or most, most)
     for name in ("since", "until"):
         trace[name] = body[name].astimezone(UTC).isoformat() if body[name] else None
     with database.transaction() as session:
-        known = {digest: accounts.file(session, principal.org, digest) for digest in body["files"].values()}
+        digests = [*body["files"].values(), *body["nodes"].values()]
+        known = {digest: accounts.file(session, principal.org, digest) for digest in digests}
         errors = _objections(body, known, settings.compute_scheduler_simulation_trace_bytes)
         if errors:
             raise SimulationInvalid("试算无法进行；每处问题见 errors", errors=errors)
@@ -71,21 +81,31 @@ def _objections(body: Mapping[str, Any], files: Mapping[str, Row | None], most_b
     if body["policy"] not in POLICIES:
         words = f"没有这个策略，可用：{'、'.join(sorted(POLICIES))}"
         errors.append({"field": "policy", "value": body["policy"], "reason": words})
+    if body["nodes"] and body["format"] != "openb":
+        errors.append({"field": "nodes", "reason": "节点表只用于 openb"})
     if body["format"] == "platform":
         if body["files"]:
             errors.append({"field": "files", "reason": "用本平台的作业时不需要文件"})
         if body["since"] is None or body["until"] is None or body["since"] >= body["until"]:
             errors.append({"field": "since", "reason": "请给出 since 和 until，since 应早于 until"})
         return errors
-    if not body["files"] or (body["format"] == "swf" and len(body["files"]) > 1):
-        words = "swf 需要一个日志文件" if body["format"] == "swf" else "elasticflow 需要每个集群一个 CSV，或它们的 tar"
-        errors.append({"field": "files", "reason": words})
-    for name, digest in body["files"].items():
-        file = files[digest]
-        if file is None:
-            errors.append({"field": f"files.{name}", "value": digest, "reason": "请先用 PUT /v1/files 上传"})
-        elif file["size"] > most_bytes:
-            errors.append({"field": f"files.{name}", "value": file["size"], "reason": f"文件上限 {most_bytes} 字节"})
+    return errors + _file_objections(body, files, most_bytes)
+
+
+def _file_objections(body: Mapping[str, Any], files: Mapping[str, Row | None], most_bytes: int) -> list[Row]:
+    errors: list[Row] = []
+    if not body["files"] or (body["format"] != "elasticflow" and len(body["files"]) > 1):
+        errors.append({"field": "files", "reason": _FILES[body["format"]]})
+    if body["format"] == "openb" and not body["nodes"]:
+        errors.append({"field": "nodes", "reason": "openb 还需要节点表（列 sn, cpu_milli, memory_mib, gpu, model）"})
+    for field in ("files", "nodes"):
+        for name, digest in body[field].items():
+            file = files[digest]
+            if file is None:
+                errors.append({"field": f"{field}.{name}", "value": digest, "reason": "请先用 PUT /v1/files 上传"})
+            elif file["size"] > most_bytes:
+                words = f"文件上限 {most_bytes} 字节"
+                errors.append({"field": f"{field}.{name}", "value": file["size"], "reason": words})
     return errors
 
 
@@ -144,11 +164,16 @@ def remove_simulation(database: Database, objects: ObjectStore, principal: Princ
 def read_schedule(database: Database, objects: ObjectStore, simulation: str, offset: int, limit: int) -> Row:
     """When and where each job ran, by the policy and by the reference, in order of submission; times from the first.
 
+    Of a pod list, which knows no times: what each pod asked for and whether it found a place, in order of arrival.
     Raises SimulationUnknown, SimulationNotReady.
     """
-    rows = _rows(database, objects, simulation)
-    first = rows[0][4] if rows else 0.0
-    items = [_job_shown(row, first) for row in rows[offset : offset + limit]]
+    names, rows = _rows(database, objects, simulation)
+    first = rows[0][4] if rows and names is COLUMNS else 0.0
+    part = rows[offset : offset + limit]
+    if names is PODS:
+        items = [_pod_shown(number, row) for number, row in enumerate(part, offset)]
+    else:
+        items = [_job_shown(row, first) for row in part]
     more = offset + limit < len(rows)
     return {"items": items, "next": str(offset + limit) if more else None, "jobs": len(rows), "first_at": first}
 
@@ -156,18 +181,18 @@ def read_schedule(database: Database, objects: ObjectStore, simulation: str, off
 def schedule_csv(database: Database, objects: ObjectStore, simulation: str) -> Iterator[bytes]:
     """The whole schedule as CSV in UTF-8 with a mark. Raises SimulationUnknown, SimulationNotReady."""
     # Read here, not when the answer is sent: what cannot be read is a problem, not a broken file.
-    return _csv(_rows(database, objects, simulation))
+    return _csv(*_rows(database, objects, simulation))
 
 
-def _csv(rows: list[Any]) -> Iterator[bytes]:
-    first = rows[0][4] if rows else 0.0
-    yield "\ufeff".encode() + (",".join(COLUMNS) + "\r\n").encode()
+def _csv(names: Sequence[str], rows: list[Any]) -> Iterator[bytes]:
+    first = rows[0][4] if rows and names is COLUMNS else 0.0
+    yield "\ufeff".encode() + (",".join(names) + "\r\n").encode()
     for start in range(0, len(rows), 1000):
         text = io.StringIO()
         writer = csv.writer(text)
-        for row in rows[start : start + 1000]:
-            job = _job_shown(row, first)
-            writer.writerow([job[name] for name in COLUMNS])
+        for number, row in enumerate(rows[start : start + 1000], start):
+            shown_row = _pod_shown(number, row) if names is PODS else _job_shown(row, first)
+            writer.writerow([shown_row[name] for name in names])
         yield text.getvalue().encode()
 
 
@@ -176,12 +201,17 @@ def schedule_key(simulation: str) -> str:
     return f"compute/simulations/{simulation}.json.gz"
 
 
-def _rows(database: Database, objects: ObjectStore, simulation: str) -> list[Any]:
-    if get_simulation(database, simulation)["state"] != "succeeded":
+def _rows(database: Database, objects: ObjectStore, simulation: str) -> tuple[Sequence[str], list[Any]]:
+    found = get_simulation(database, simulation)
+    if found["state"] != "succeeded":
         raise SimulationNotReady("试算还没有结果")
     with objects.open(schedule_key(simulation)) as stream:
         rows: list[Any] = json.loads(gzip.decompress(stream.read()))
-    return rows
+    return PODS if found["trace"]["format"] == "openb" else COLUMNS, rows
+
+
+def _pod_shown(number: int, row: list[Any]) -> Row:
+    return dict(zip(PODS, (number, *row), strict=True))
 
 
 def _job_shown(row: list[Any], first: float) -> Row:

@@ -250,11 +250,13 @@ POLICIES = {
     "fair-share": mark("公平份额"),
     "fcfs": mark("先来先服务"),
     "short-first": mark("短作业优先"),
+    "best-fit": mark("现行，但只看最满的节点"),
 }
 TRACE_FORMATS = {
     "platform": mark("本平台的作业"),
     "swf": mark("SWF 日志"),
     "elasticflow": mark("ElasticFlow 日志"),
+    "openb": mark("openb 的 pod 表与节点表（装箱）"),
 }
 SIMULATION_METRICS = {
     "mean_bounded_slowdown": mark("平均受限减速"),
@@ -266,5 +268,8 @@ SIMULATION_METRICS = {
     "p99_delay_s": mark("延迟第 99 百分位 秒"),
     "moved_pct": mark("异地运行 %"),
     "co2_kg": mark("碳排放 kg"),
+    "allocation_pct": mark("GPU 分配率 %"),
+    "requested_pct": mark("GPU 申请率 %"),
+    "placed_pct": mark("放下的 pod %"),
     "decisions_per_s": mark("每秒决定数"),
 }

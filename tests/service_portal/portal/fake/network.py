@@ -11,7 +11,7 @@ from tests.service_portal.portal.fake.data import ENTERPRISE_ORG, OPERATOR_ORG, 
 
 OWNER, TENANT = OPERATOR_ORG, ENTERPRISE_ORG
 SIMULATION = "sim_00000000000000000000000001"
-RUNNING = "sim_00000000000000000000000002"
+RUNNING, PACKED = "sim_00000000000000000000000002", "sim_00000000000000000000000003"
 METRICS = {"mean_bounded_slowdown": 4.2, "utilisation": 81.5, "mean_wait_s": 300.0, "longest_wait_s": 9000.0}
 PLAIN = {"mean_bounded_slowdown": 8.4, "utilisation": 81.5, "mean_wait_s": 290.0, "longest_wait_s": 9900.0}
 
@@ -67,6 +67,19 @@ def _simulation(identity: str, state: str) -> dict[str, Any]:
         "result": result if ended else None, "created_by": "usr_1", "created_at": "2026-11-21T06:00:00Z",
         "started_at": "2026-11-21T06:00:01Z", "ended_at": "2026-11-21T06:00:09Z" if ended else None,
     }  # fmt: skip
+
+
+def _packed() -> dict[str, Any]:
+    """A pod list that was packed: no times, a curve."""
+    result = {
+        "trace": "pods.csv", "policy": "default", "jobs": 200, "centres": {}, "nodes": 12, "gpus": 96,
+        "metrics": {"allocation_pct": 96.04, "placed_pct": 80.0},
+        "reference": {"name": "FGD", "metrics": {"allocation_pct": 95.19, "placed_pct": 80.0}},
+        "curve": {"policy": [0.0, 1.0, 2.0], "reference": [0.0, 1.0, 1.5]},
+    }  # fmt: skip
+    made = _simulation(PACKED, "succeeded")
+    trace = made["trace"] | {"format": "openb", "files": {"pods.csv": "c" * 64}, "nodes": {"nodes.csv": "d" * 64}}
+    return made | {"policy": "default", "title": "pods.csv", "trace": trace | {"since": None}, "result": result}
 
 
 def _scheduled(number: int) -> dict[str, Any]:
@@ -157,6 +170,7 @@ def add_settlement(app: FastAPI, brain: FakeBrain) -> None:
 def add_simulations(app: FastAPI, brain: FakeBrain) -> None:
     """One that ended, one that runs."""
     known = {SIMULATION: _simulation(SIMULATION, "succeeded"), RUNNING: _simulation(RUNNING, "running")}
+    known[PACKED] = _packed()
 
     @app.get("/v1/simulations")
     def listed() -> dict[str, Any]:

@@ -54,3 +54,19 @@ def packed(trace: PodTrace, placed: Sequence[bool]) -> dict[str, float]:
         "requested_pct": 100.0 * sum(pod.requested for pod in trace.pods) / trace.capacity,
         "placed_pct": 100.0 * sum(placed) / len(trace.pods) if trace.pods else 100.0,
     }
+
+
+def curve(trace: PodTrace, placed: Sequence[bool]) -> list[float]:
+    """GPUs given, percent of all there are, when 0, 1, 2 ... percent of all have been asked for.
+
+    As the published tables count it: with the pod by which so much is asked for. Ends with the last whole percent that
+    the pods ask for.
+    """
+    found = [0.0]
+    asked = given = 0
+    for pod, is_placed in zip(trace.pods, placed, strict=True):
+        asked += pod.requested
+        given += pod.requested if is_placed else 0
+        reached = 100 * asked // trace.capacity
+        found += [100.0 * given / trace.capacity] * (reached + 1 - len(found))
+    return found

@@ -20,8 +20,8 @@ from service_portal.portal.visit import Operator, Sent, Visit, check_form_token,
 from service_portal.portal.vocabulary import SIMULATION_METRICS
 
 router = APIRouter()
-POLICIES = ("default", "short-first", "fair-share", "easy", "fcfs")
-FORMATS = ("platform", "swf", "elasticflow")
+POLICIES = ("default", "short-first", "fair-share", "easy", "fcfs", "best-fit")
+FORMATS = ("platform", "swf", "elasticflow", "openb")
 LOG_LIMIT_BYTES = 50_000_000
 DRAWN_JOBS = 400
 # Of these less is better.
@@ -35,6 +35,7 @@ _GANTT_WORDS = {
     "processors": mark("处理器"),
     "time": mark("距首个作业提交 小时"),
 }
+_CURVE_WORDS = {"given": mark("分配率 %"), "apart": mark("相差 百分点")}
 SimulationId = Annotated[str, Path(pattern=r"^sim_[0-9A-Z]{26}$")]
 
 
@@ -84,8 +85,9 @@ def make(sent: Sent) -> Response:
     if form_of_trace == "platform":
         fields |= {"since": _day(form.one("since"), 0), "until": _day(form.one("until"), 1)}
     else:
-        names, digests = form.get("file_name") or [], form.get("file_sha256") or []
-        fields["files"] = dict(zip(names, digests, strict=False))
+        for member, sent_as in (("files", "file"), ("nodes", "node")):
+            names, digests = form.get(f"{sent_as}_name") or [], form.get(f"{sent_as}_sha256") or []
+            fields[member] = dict(zip(names, digests, strict=False))
     for name in ("limit", "seed", "processors"):
         if form.one(name):
             fields[name] = _whole(name, form.one(name))
@@ -95,14 +97,16 @@ def make(sent: Sent) -> Response:
 
 @router.get("/simulations/{simulation}")
 def show(visit: Operator, simulation: SimulationId) -> Response:
-    """How far it is; then the comparison with the reference and the schedule."""
+    """How far it is; then the comparison with the reference and the schedule, or the curve of what was allocated."""
     found = visit.brain.simulation(simulation)
+    if found["result"] and "curve" in found["result"]:
+        return visit.page("simulation.html", found=found, rows=_compared(found), gantt=None, curve=_curve(visit, found))
     drawn = part(lambda: visit.brain.schedule(simulation, DRAWN_JOBS)) if found["state"] == "succeeded" else None
     gantt = None
     if drawn is not None and drawn.value:
         gantt = _gantt(visit, drawn.value["items"], found["result"]["reference"]["name"], found["policy"])
     return visit.page(
-        "simulation.html", found=found, rows=_compared(found), gantt=gantt,
+        "simulation.html", found=found, rows=_compared(found), gantt=gantt, curve=None,
         shown_jobs=len(drawn.value["items"]) if drawn and drawn.value else 0,
     )  # fmt: skip
 
@@ -180,6 +184,23 @@ def _gantt(visit: Visit, items: list[dict[str, Any]], reference: str, policy: st
         plans.append({"title": title, "bars": bars, "lanes": [max(1, len(lanes[name])) for name in centres]})
     words = {name: visit.text(text) for name, text in _GANTT_WORDS.items()}
     return {"centres": centres, "tenants": tenants, "plans": plans, "words": words}
+
+
+def _curve(visit: Visit, found: dict[str, Any]) -> dict[str, Any]:
+    """GPUs given by what was asked for, of the policy and of the reference; below, how far they are apart."""
+    result = found["result"]
+    ours, theirs = result["curve"]["policy"], result["curve"]["reference"]
+    given, apart = visit.text(_CURVE_WORDS["given"]), visit.text(_CURVE_WORDS["apart"])
+    difference = [round(one - other, 3) for one, other in zip(ours, theirs, strict=False)]
+    return {
+        "kind": "line",
+        "x": list(range(max(len(ours), len(theirs)))),
+        "series": [
+            {"name": found["policy"], "unit": given, "values": ours},
+            {"name": result["reference"]["name"], "unit": given, "values": theirs},
+            {"name": apart, "unit": apart, "values": difference},
+        ],
+    }
 
 
 def _last_month(now: datetime) -> tuple[str, str]:

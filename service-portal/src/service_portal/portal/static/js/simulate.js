@@ -4,6 +4,7 @@ import { formToken } from "./shell.js";
 const form = document.getElementById("simulate");
 const kind = document.getElementById("format");
 const log = document.getElementById("log");
+const nodes = document.getElementById("nodes");
 const state = document.getElementById("simulate-state");
 
 function fit() {
@@ -12,6 +13,7 @@ function fit() {
     part.hidden = !(wanted === kind.value || (wanted === "file" && kind.value !== "platform"));
   }
   log.disabled = kind.value === "platform";
+  nodes.disabled = kind.value !== "openb";
 }
 
 function field(name, value) {
@@ -20,24 +22,26 @@ function field(name, value) {
   form.append(input);
 }
 
-async function send(file) {
+async function send(file, as) {
   const reply = await fetch("/simulations/logs", { method: "POST", body: file, headers: { "X-Form-Token": formToken, Accept: "application/json" } });
   const answer = await reply.json();
   if (!reply.ok) throw new Error(answer.detail ?? state.dataset.lost);
-  field("file_name", file.name);
-  field("file_sha256", answer.sha256);
+  field(`${as}_name`, file.name);
+  field(`${as}_sha256`, answer.sha256);
 }
 
 form.addEventListener("submit", async (event) => {
   if (kind.value === "platform") return;
   event.preventDefault();
   form.querySelectorAll("[data-sent]").forEach((input) => input.remove());
-  const files = [...log.files];
+  const files = [...log.files].map((file) => [file, "file"]);
   if (!files.length) { state.textContent = state.dataset.none; return; }
-  if (files.some((file) => file.size > Number(form.dataset.limit))) { state.textContent = state.dataset.large; return; }
+  if (kind.value === "openb" && !nodes.files.length) { state.textContent = state.dataset.nodes; return; }
+  if (kind.value === "openb") files.push([nodes.files[0], "node"]);
+  if (files.some(([file]) => file.size > Number(form.dataset.limit))) { state.textContent = state.dataset.large; return; }
   state.textContent = state.dataset.sending;
   try {
-    for (const file of files) await send(file);
+    for (const [file, as] of files) await send(file, as);
     form.submit();
   } catch (error) {
     state.textContent = error.message || state.dataset.lost;
