@@ -243,7 +243,9 @@ def test_what_fits_in_short_fits_at_length_and_is_the_same(value: dict[str, Any]
             assert (short[tensor.name].dtype, short[tensor.name].tobytes()) == (long.dtype, long.tobytes())
 
 
-@pytest.mark.parametrize("value", [{"x": [[1.5, -2]], "y": [0.0]}, {"x": [[1, 2], [3, 4]], "y": [1e300, 5]}])
+@pytest.mark.parametrize(
+    "value", [{"x": [[1.5, -2.0]], "y": [0.0]}, {"x": [[0.1, 2.0], [3.4e38, 4.0]], "y": [1e300, -1e-300]}]
+)
 def test_plain_floats_are_checked_in_short(value: dict[str, Any]) -> None:
     """Otherwise the test above would say nothing."""
     assert fitting_arrays(FLOATS, value) is not None

@@ -1,5 +1,7 @@
 """Identifiers."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -58,6 +60,24 @@ def test_ids_stay_unique_and_ordered_when_the_clock_steps_back(monkeypatch: pyte
     monkeypatch.setattr("brain_kit.ids.time.time_ns", lambda: hour_ago)
     later = [ids.new_id("x") for _ in range(100)]
     assert [first, *later] == sorted({first, *later})
+
+
+def test_parent_and_child_of_a_fork_make_different_ids() -> None:
+    """Chance that was fetched before the fork is not used by both."""
+    script = """
+import os
+from brain_kit import ids
+ids.new_id("x")
+read, write = os.pipe()
+if os.fork() == 0:
+    os.write(write, str(ids._random(10)).encode())
+    os._exit(0)
+os.wait()
+print(os.read(read, 100).decode(), ids._random(10))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    child, parent = ran.stdout.split()
+    assert child != parent
 
 
 @given(st.text(max_size=8))

@@ -270,3 +270,26 @@ def test_routes_tell_requests_errors_and_times_by_hand() -> None:
             "mean_ms": 100000.0, "p95_ms": None,
         },
     ]  # fmt: skip
+
+
+def test_a_scrape_has_cumulative_buckets_over_all_statuses_of_a_route() -> None:
+    """By hand: 1 ms lies in the first bucket, 2 s in that up to 2.5 s, 61 s beyond the last."""
+    metrics = RequestMetrics("sample")
+    for status, seconds in ((200, 0.001), (404, 2.0), (200, 61.0)):
+        metrics.observe("GET", "/v1/x", status, seconds)
+    for method in ("BREW", "WHEN"):
+        metrics.observe(method, "/v1/x", 405, 0.002)
+
+    lines = exposition(metrics.registry)[0].decode().splitlines()
+
+    label = 'method="GET",route="/v1/x",service="sample"'
+    buckets = [line for line in lines if line.startswith("brain_http_request_seconds_bucket{") and '"GET"' in line]
+    assert [line.rsplit(" ", 1)[1] for line in buckets] == ["1.0"] * 10 + ["2.0"] * 5 + ["3.0"]
+    assert 'le="0.001"' in buckets[0]
+    assert 'le="+Inf"' in buckets[-1]
+    assert f"brain_http_request_seconds_sum{{{label}}} 63.001" in lines
+    assert f"brain_http_request_seconds_count{{{label}}} 3.0" in lines
+    assert f'brain_http_requests_total{{{label},status="200"}} 2.0' in lines
+    other = 'method="other",route="/v1/x",service="sample",status="405"'
+    assert f"brain_http_requests_total{{{other}}} 2.0" in lines
+    assert not [line for line in lines if "BREW" in line]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,7 +27,11 @@ DTYPES: dict[str, type] = {
     "FP32": np.float32,
     "FP64": np.float64,
 }
-FLOATS = {name: (np.dtype(DTYPES[name]), float(np.finfo(DTYPES[name]).max)) for name in ("FP16", "FP32", "FP64")}
+# As `struct` and numpy say it, and the largest number.
+FLOATS = {
+    name: (letter, np.dtype(DTYPES[name]), float(np.finfo(DTYPES[name]).max))
+    for name, letter in (("FP32", "f"), ("FP64", "d"))
+}
 MAX_ELEMENTS = 1 << 28
 
 
@@ -127,19 +134,22 @@ def fitting_arrays(side: Tensors, value: Mapping[str, Any]) -> dict[str, np.ndar
 
 
 def _fitting(tensor: Tensor, value: Any) -> np.ndarray[Any, Any] | None:
-    wanted = FLOATS.get(tensor.dtype)
-    if wanted is None or not isinstance(value, list) or tensor.minimum is not None or tensor.maximum is not None:
+    """The array of plain floats, packed without numpy: its way from lists costs more than a small model."""
+    form = FLOATS.get(tensor.dtype)
+    if form is None or type(value) is not list or not value or tensor.minimum is not None or tensor.maximum is not None:
         return None
-    try:
-        array = np.array(value)
-    except (ValueError, OverflowError, TypeError):
+    shape: tuple[int, ...] = (len(value),)
+    if type(value[0]) is list:
+        shape = (len(value), len(value[0]))
+        if any(type(row) is not list or len(row) != shape[1] for row in value):
+            return None
+        value = value[0] if len(value) == 1 else list(chain.from_iterable(value))
+    # One sum tells of all whether there is an infinity or NaN: they stay in it.
+    if set(map(type, value)) != {float} or not math.isfinite(sum(value)):
         return None
-    if array.dtype.kind not in "if" or not array.size:
+    if max(value) > form[2] or min(value) < -form[2]:
         return None
-    # One number tells of all: what is too large, infinite or NaN makes the largest size so.
-    if not np.maximum.reduce(np.abs(array), axis=None) <= wanted[1]:
-        return None
-    return array.astype(wanted[0])
+    return np.frombuffer(struct.pack(f"{len(value)}{form[0]}", *value), form[1]).reshape(shape)
 
 
 def _shape(tensor: Tensor, shape: tuple[int, ...], sizes: dict[str, tuple[int, str]]) -> Iterator[Finding]:

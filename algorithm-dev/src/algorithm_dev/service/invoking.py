@@ -143,7 +143,10 @@ class Invoker:
         try:
             inputs, parameters = self._read(called, body)
             rows = _rows_of(inputs)
-            feed = feed_of(called.card, inputs, called.card.signature.settled(parameters))
+            signature = called.card.signature
+            # Tensors that were read are arrays already.
+            as_it_is = not signature.parameters and isinstance(signature.inputs, Tensors)
+            feed = inputs if as_it_is else feed_of(called.card, inputs, signature.settled(parameters))
             if not served.is_quick(feed):
                 return None
             outputs, elapsed_ms = _run_here(served, feed, inputs)
@@ -283,7 +286,7 @@ def _answer(called: CallableVersion, outputs: Any, elapsed_ms: float) -> bytes:
         "version": called.version,
         "digest": called.digest,
         "outputs": outputs,
-        "elapsed_ms": round(elapsed_ms, 3),
+        "elapsed_ms": int(elapsed_ms * 1000 + 0.5) / 1000,  # `round` costs a fifth of a small model
     }
     return orjson.dumps(answer)
 

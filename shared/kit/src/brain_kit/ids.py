@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 import time
 from functools import cache
@@ -12,6 +12,8 @@ _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _RANDOM_BITS = 80
 _lock = threading.Lock()
 _last = 0
+_CHANCE_BYTES = 512
+_chance = b""
 
 
 def new_id(prefix: str) -> str:
@@ -35,13 +37,31 @@ def _next_value() -> int:
     with _lock:
         millis = time.time_ns() // 1_000_000
         if millis > _last >> _RANDOM_BITS:
-            value = (millis << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+            value = (millis << _RANDOM_BITS) | _random(_RANDOM_BITS // 8)
         else:
             # Same millisecond, or a clock that stepped back: count on from the last one. The step is random
             # so that an id does not betray its neighbour.
-            value = _last + 1 + secrets.randbits(32)
+            value = _last + 1 + _random(4)
         _last = value
         return value
+
+
+def _random(size: int) -> int:
+    """So many bytes of chance; the kernel is asked for those of many ids at once, for asking costs as much as an id."""
+    global _chance
+    if len(_chance) < size:
+        _chance = os.urandom(_CHANCE_BYTES)
+    taken, _chance = _chance[:size], _chance[size:]
+    return int.from_bytes(taken)
+
+
+def _forget_chance() -> None:
+    # Parent and child of a fork would make the same ids.
+    global _chance
+    _chance = b""
+
+
+os.register_at_fork(after_in_child=_forget_chance)
 
 
 def _encode(value: int) -> str:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 # Any other method is counted as one: a caller must not be able to make new time series.
@@ -14,84 +20,100 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 class RequestMetrics:
-    """Counts and times of requests by method, route and status; a registry a service, so that many fit a process."""
+    """Counts and times of requests by method, route and status; a registry a service, so that many fit a process.
+
+    Each request adds to one tally, which costs a fifth of the client library's counters; they are made when asked for.
+    """
 
     def __init__(self, service: str) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "brain_http_requests",
-            "Requests answered, by route template and status.",
-            ("service", "method", "route", "status"),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "brain_http_request_seconds",
-            "Seconds from the request's head to the end of its answer.",
-            ("service", "method", "route"),
-            buckets=BUCKETS,
-            registry=self.registry,
-        )
         self._service = service
-        # Looking children up by labels costs more than counting; routes and statuses are few.
-        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._lock = threading.Lock()
+        self._tallies: dict[tuple[str, str, int], _Tally] = {}
+        self.registry.register(self)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one answered request."""
-        known = self._known.get((method, route, status))
-        if known is None:
-            known = self._children(method if method in METHODS else "other", route, status)
-            if method in METHODS:
-                self._known[method, route, status] = known
-        known[0].inc()
-        known[1].observe(seconds)
+        with self._lock:
+            tally = self._tallies.get((method, route, status))
+            if tally is None:
+                tally = self._tallies.setdefault((method if method in METHODS else "other", route, status), _Tally())
+            tally.seconds += seconds
+            tally.buckets[bisect_left(BUCKETS, seconds)] += 1
 
-    def _children(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-        counter = self._requests.labels(self._service, method, route, str(status))
-        return counter, self._seconds.labels(self._service, method, route)
+    def collect(self) -> Iterator[Metric]:
+        """The metrics for a registry."""
+        requests = CounterMetricFamily(
+            "brain_http_requests",
+            "Requests answered, by route template and status.",
+            labels=("service", "method", "route", "status"),
+        )
+        for (method, route, status), tally in sorted(self._taken().items()):
+            requests.add_metric((self._service, method, route, str(status)), tally.requests)
+        seconds = HistogramMetricFamily(
+            "brain_http_request_seconds",
+            "Seconds from the request's head to the end of its answer.",
+            labels=("service", "method", "route"),
+        )
+        for (method, route), tally in self._by_route().items():
+            ends = [str(float(end)) for end in BUCKETS] + ["+Inf"]
+            counts = list(zip(ends, accumulate(tally.buckets), strict=True))
+            seconds.add_metric((self._service, method, route), counts, tally.seconds)
+        yield requests
+        yield seconds
 
     def routes(self) -> list[dict[str, Any]]:
         """Every route called since the start: method, route, requests, errors (5xx), refused (4xx), mean_ms, p95_ms.
 
         p95_ms is the upper end of the bucket with the 95th percentile, None beyond the last one.
         """
-        statuses: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        for sample in _samples(self._requests, "brain_http_requests_total"):
-            key = (sample.labels["method"], sample.labels["route"])
-            statuses[key][sample.labels["status"][0]] += int(sample.value)
-        buckets: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-        sums: dict[tuple[str, str], float] = {}
-        for sample in _samples(self._seconds):
-            key = (sample.labels["method"], sample.labels["route"])
-            if sample.name.endswith("_bucket"):
-                buckets[key].append((float(sample.labels["le"]), sample.value))
-            elif sample.name.endswith("_sum"):
-                sums[key] = sample.value
+        statuses: dict[tuple[str, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
+        for (method, route, status), tally in self._taken().items():
+            statuses[method, route][status // 100] += tally.requests
         return [
             {
                 "method": method,
                 "route": route,
-                "requests": (total := sum(found.values())),
-                "errors": found.get("5", 0),
-                "refused": found.get("4", 0),
-                "mean_ms": round(sums.get((method, route), 0.0) / total * 1000, 2) if total else None,
-                "p95_ms": _percentile_ms(buckets[(method, route)], 0.95),
+                "requests": tally.requests,
+                "errors": statuses[method, route][5],
+                "refused": statuses[method, route][4],
+                "mean_ms": round(tally.seconds / tally.requests * 1000, 2),
+                "p95_ms": _percentile_ms(tally.buckets, 0.95),
             }
-            for (method, route), found in sorted(statuses.items())
+            for (method, route), tally in self._by_route().items()
         ]
 
+    def _taken(self) -> dict[tuple[str, str, int], _Tally]:
+        with self._lock:
+            return {key: _Tally(tally.seconds, list(tally.buckets)) for key, tally in self._tallies.items()}
 
-def _samples(metric: Counter | Histogram, name: str | None = None) -> list[Any]:
-    return [sample for family in metric.collect() for sample in family.samples if name in (None, sample.name)]
+    def _by_route(self) -> dict[tuple[str, str], _Tally]:
+        found: dict[tuple[str, str], _Tally] = {}
+        for (method, route, _), tally in sorted(self._taken().items()):
+            whole = found.setdefault((method, route), _Tally())
+            whole.seconds += tally.seconds
+            whole.buckets = [one + other for one, other in zip(whole.buckets, tally.buckets, strict=True)]
+        return found
 
 
-def _percentile_ms(buckets: list[tuple[float, float]], share: float) -> float | None:
-    """The upper end, in ms, of the first cumulative bucket that holds the share; None when it is the open one."""
-    ordered = sorted(buckets)
-    if not ordered or not ordered[-1][1]:
-        return None
-    wanted = ordered[-1][1] * share
-    end_s = next(end for end, count in ordered if count >= wanted)
-    return None if end_s == float("inf") else round(end_s * 1000, 1)
+@dataclass(slots=True)
+class _Tally:
+    """Seconds of requests together, and how many took at most each bound of BUCKETS, the last longer."""
+
+    seconds: float = 0.0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+        return sum(self.buckets)
+
+
+def _percentile_ms(buckets: list[int], share: float) -> float | None:
+    """The upper end, in ms, of the first bucket up to which the share lies; None when it is the open one."""
+    wanted = sum(buckets) * share
+    ends = zip(BUCKETS, accumulate(buckets), strict=False)
+    return next((round(end * 1000, 1) for end, count in ends if count >= wanted), None)
 
 
 def exposition(*registries: CollectorRegistry) -> tuple[bytes, str]:
