@@ -177,6 +177,7 @@ def test_less_is_lent_at_once_and_what_runs_is_stopped_after_the_notice(brains: 
     assert job["attempts"][0]["outcome"] == "preempted"
     assert job["preemptions"] == 1
     assert brains.job_there(job_id)["reclaimed"]
+    assert "收回" in brains.job_there(job_id)["reason"]
     marks.go.touch()
     brains.reopen()
     assert brains.province.ended(job_id)["state"] == "succeeded"

@@ -50,6 +50,8 @@ PAGES = [
     "/compute-map",
     "/utilisation",
     "/settlement",
+    "/lending",
+    "/lending/loans/province-2026",
     f"/settlement/2026-10/{TENANT}/{OWNER}",
     "/simulations",
     f"/simulations/{SIMULATION}",

@@ -169,3 +169,28 @@ def test_a_pod_list_that_was_packed_shows_a_curve_and_no_schedule(operator: Brow
     operator.post("/simulations", form | {"node_name": "nodes.csv", "node_sha256": "d" * 64})
     asked = brain.calls[-1][1]
     assert (asked["files"], asked["nodes"]) == ({"pods.csv": "c" * 64}, {"nodes.csv": "d" * 64})
+
+
+def test_lending_shows_both_directions_and_takes_back(operator: Browserless, brain: FakeBrain) -> None:
+    """Terms, use and a silent lender are told; the buttons recall and lend again; unknown states are refused."""
+    text = operator.text("/lending")
+    for part in ("夜间出借", "20:00–07:00", "通知期后停止", "重新出借", "县级平台", "对方平台没有答复，等待它恢复"):
+        assert part in text
+    recalled = operator.post("/lending/loans/province-2026/state", {"state": "recalled"})
+    assert recalled.headers["location"] == "/lending"
+    operator.post("/lending/loans/closed/state", {"state": "open"})
+    assert ("recall", "province-2026") in brain.calls
+    assert ("open", "closed") in brain.calls
+    assert operator.post("/lending/loans/closed/state", {"state": "gone"}).status == 422
+
+
+def test_an_account_of_two_brains_names_what_differs(operator: Browserless, owner: Browserless) -> None:
+    """Attempt by attempt for a loan with its jobs, and for a centre that is borrowed; the same as a file."""
+    for address in ("/lending/loans/province-2026", "/lending/centres/county"):
+        text = operator.text(address)
+        assert "有差异" in text
+        assert "wall_s 60.0 / 61.0" in text
+    assert "出借方收回算力" in operator.text("/lending/loans/province-2026")
+    assert operator.get("/lending/loans/province-2026/statement.csv").data == b"attempt\n"
+    assert 'href="/lending"' in operator.text("/centres")
+    assert 'href="/lending"' not in owner.text("/centres")

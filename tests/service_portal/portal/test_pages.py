@@ -24,7 +24,7 @@ from service_portal.portal.visit import signed_in, submission
 from tests.service_portal.portal.conftest import Browserless
 from tests.service_portal.portal.fake.data import CONTRACTS, ENTERPRISE_ORG, FakeBrain
 
-OPERATOR_PAGES = ["/events", "/audit", "/operations", "/simulations"]
+OPERATOR_PAGES = ["/events", "/audit", "/operations", "/simulations", "/lending"]
 ALL_PAGES = [
     "/",
     "/panorama",

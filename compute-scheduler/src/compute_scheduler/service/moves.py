@@ -184,6 +184,8 @@ class Moves:
             values["returns"] = job["returns"] + 1
         elif ending.outcome != "succeeded":
             values["failures"] = job["failures"] + 1
+        if step.state == "cancelled" and job["reason_code"] == "reclaimed":
+            step = Next("cancelled", "出借方收回了算力，已停止")
         if step.state == "queued" and ending.outcome != "returned" and "lent" in job["spec"]:
             # It has begun under an attempt of another brain, which decides whether it begins again.
             step = Next("cancelled", f"{ending.reason}；由借入方决定是否重新运行")

@@ -102,6 +102,31 @@ class ComputeCalls:
         """The whole schedule as CSV."""
         return self.stream(COMPUTE, "GET", f"/v1/simulations/{quote(simulation)}/schedule", "text/csv")
 
+    def lending(self: _Calls) -> Json:
+        """What is lent out and what is borrowed."""
+        return dict(self.get(COMPUTE, "/v1/lending"))
+
+    def loan(self: _Calls, loan: str) -> Json:
+        """A loan with its newest jobs."""
+        return dict(self.get(COMPUTE, f"/v1/lending/loans/{quote(loan)}"))
+
+    def recall_loan(self: _Calls, loan: str) -> None:
+        """Take back what is lent, as its terms say."""
+        self.call(COMPUTE, "POST", f"/v1/lending/loans/{quote(loan)}/recall", json={})
+
+    def reopen_loan(self: _Calls, loan: str) -> None:
+        """Lend again what was recalled."""
+        self.call(COMPUTE, "PATCH", f"/v1/lending/loans/{quote(loan)}", json={"state": "open"})
+
+    def lending_statement(self: _Calls, **party: str) -> Json:
+        """What both brains say of the same attempts, the newest first; of a `loan` or a `centre`."""
+        return dict(self.get(COMPUTE, "/v1/lending/statement", limit=100, **party))
+
+    def lending_file(self: _Calls, **party: str) -> Reply:
+        """The same as CSV."""
+        given = party | {"format": "csv", "limit": "10000"}
+        return self.call(COMPUTE, "GET", "/v1/lending/statement", params=given, timeout_s=120)
+
     def put_file(self: _Calls, content: bytes) -> Json:
         """Keep a file of jobs; answers its digest."""
         headers = {"Content-Type": "application/octet-stream"}

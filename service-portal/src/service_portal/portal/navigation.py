@@ -61,6 +61,7 @@ _GROUPS = (
             Entry(mark("算力地图"), "/compute-map", "m"),
             Entry(mark("利用与公平"), "/utilisation", "y"),
             Entry(mark("算力结算"), "/settlement", "b"),
+            Entry(mark("算力互借"), "/lending", "k", ("operator",)),
             Entry(mark("策略试算"), "/simulations", "t", ("operator",)),
         ),
     ),

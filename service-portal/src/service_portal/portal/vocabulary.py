@@ -96,7 +96,15 @@ ATTEMPT_STATES = {
     "returned": mark("未开始，退回"),
     "preempted": mark("让出资源"),
 }
-PRIORITIES = {"high": mark("高"), "normal": mark("普通"), "low": mark("低")}
+PRIORITIES = {"high": mark("高"), "normal": mark("普通"), "low": mark("低"), "lent": mark("借出")}
+RECLAIMS = {"wait": mark("等运行的作业结束"), "stop": mark("通知期后停止")}
+ACCOUNT_STATES = {
+    "same": mark("一致"),
+    "differs": mark("有差异"),
+    "untold": mark("对方未报"),
+    "unknown_here": mark("本方没有"),
+}
+ACCOUNT_TONES = {"same": "good", "differs": "bad", "untold": "", "unknown_here": "bad"}
 CENTRE_KINDS = {"region": mark("区域中心"), "industry": mark("行业中心"), "edge": mark("边缘中心")}
 CENTRE_STATES = {
     "open": mark("接收作业"),

@@ -10,6 +10,7 @@ from brain_kit.problems import InvalidInput, NotFound
 from fastapi import Body, FastAPI, Response
 
 from tests.service_portal.portal.fake.data import FakeBrain
+from tests.service_portal.portal.fake.lending import add_lending
 from tests.service_portal.portal.fake.network import add_network, add_settlement, add_simulations
 
 STATES = ("queued", "starting", "running", "succeeded", "failed", "cancelled")
@@ -113,6 +114,7 @@ def compute_app(brain: FakeBrain) -> FastAPI:
     _costs(app, find)
     _centres(app, brain)
     add_network(app, brain)
+    add_lending(app, brain)
     add_settlement(app, brain)
     add_simulations(app, brain)
     return app
