@@ -138,6 +138,13 @@ compute_scheduler.list_quotas              operator   -
 compute_scheduler.get_quota                all        404
 compute_scheduler.put_quota                operator   -
 compute_scheduler.delete_quota             operator   -
+compute_scheduler.list_quota_groups        operator   -
+compute_scheduler.put_quota_group          operator   -
+compute_scheduler.delete_quota_group       operator   -
+compute_scheduler.get_policy               operator   -
+compute_scheduler.set_policy               operator   -
+compute_scheduler.list_policy_versions     operator   -
+compute_scheduler.set_job_priority         operator   -
 compute_scheduler.read_accounting          all        own
 compute_scheduler.read_inventory           all        -
 compute_scheduler.put_inventory            operator   -

@@ -15,7 +15,7 @@ import sys
 import tarfile
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from compute_scheduler.domain.simulation.history import PastRun, trace_of
 from compute_scheduler.domain.simulation.jobs import BadTrace, Served, Trace, metrics
 from compute_scheduler.domain.simulation.openb import PodTrace, read_openb
 from compute_scheduler.domain.simulation.packing import curve, pack, packed
-from compute_scheduler.domain.simulation.policies import POLICIES
+from compute_scheduler.domain.simulation.policies import POLICIES, policy_with
 from compute_scheduler.domain.simulation.run import simulate
 from compute_scheduler.domain.simulation.shaking import shaken
 from compute_scheduler.domain.simulation.swf import read_swf
@@ -101,10 +101,12 @@ def _rounded(values: Sequence[float]) -> list[float]:
     return [round(value, 3) for value in values]
 
 
-def replayed(trace: Trace, policy: str, tell: Callable[[int], None]) -> tuple[dict[str, Any], list[Any]]:
+def replayed(
+    trace: Trace, policy: str, values: Mapping[str, float], tell: Callable[[int], None]
+) -> tuple[dict[str, Any], list[Any]]:
     """(metrics of the policy and of the reference, the schedule: one row a job)."""
     started = time.perf_counter()
-    ours = simulate(trace, POLICIES[policy], tell)
+    ours = simulate(trace, policy_with(policy, values), tell)
     took = max(time.perf_counter() - started, 1e-9)
     plain = easy(trace)
     result = {
@@ -154,7 +156,7 @@ def main() -> int:
     if isinstance(trace, PodTrace):
         result, rows = placed(trace, request["policy"], tell)
     else:
-        result, rows = replayed(trace, request["policy"], tell)
+        result, rows = replayed(trace, request["policy"], request.get("values") or {}, tell)
     (folder / "schedule.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     (folder / "result.json").write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
     return 0

@@ -10,7 +10,6 @@ from brain_kit.database import Database
 from compute_scheduler.domain.spec import JobSpec
 from compute_scheduler.service import control, estimates, ledger
 from compute_scheduler.service.errors import JobRefused, JobUnknown
-from compute_scheduler.service.policies import policy_of
 from compute_scheduler.service.tenancy import Actor
 
 from tests.compute_scheduler.books import NEIGHBOUR, account, actor, record, set_prices
@@ -20,16 +19,14 @@ from tests.compute_scheduler.network import OPERATOR, ORG, Network
 
 def costs(network: Network, job_id: str, who: Actor | None = None) -> dict[str, Any]:
     """What the API tells of a job's costs."""
-    policy = policy_of(network.settings)
-    return estimates.costs_of(network.database, network.settings, policy, who or network.actor, job_id)
+    return estimates.costs_of(network.database, network.settings, who or network.actor, job_id)
 
 
 def estimate(network: Network, **spec: Any) -> dict[str, Any]:
     """What a job of one core and 100 MB would cost."""
     body = {"name": "t", "command": ["true"], "resources": {"cores": 1, "memory_mb": 100}} | spec
     asked = (network.actor, JobSpec.model_validate(body), "")
-    policy = policy_of(network.settings)
-    return estimates.estimate(network.database, network.settings, policy, network.submissions, asked)
+    return estimates.estimate(network.database, network.settings, network.submissions, asked)
 
 
 def priced(database: Database, **settings: Any) -> Network:
@@ -104,7 +101,7 @@ def test_what_was_charged_is_the_sum_of_the_ledger_with_its_corrections(database
     charged = costs(network, job_id)["charged"]
     assert charged == {"amount": "3.000000", "currency": "CNY", "entries": 3, "energy_kwh": 0.15, "co2_kg": 0.09}
     page = control.list_jobs(database, network.actor, {}, after="", limit=10)
-    listed = estimates.with_costs(database, network.settings, policy_of(network.settings), page)
+    listed = estimates.with_costs(database, network.settings, page)
     assert listed["items"][0]["charged"] == charged
 
 

@@ -13,10 +13,10 @@ from brain_kit.problems import BadRequest
 from brain_kit.streaming import ClosingStream
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from compute_scheduler.clients import CentreKeys, Owners
-from compute_scheduler.service import centres, tenants
+from compute_scheduler.service import centres, quota_groups, tenants
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
 
@@ -24,6 +24,10 @@ Operator = Annotated[Principal, Depends(require("operator"))]
 CentreId = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Org = Annotated[str, Path(pattern=r"^[0-9A-Z]{18}$", description="统一社会信用代码")]
 Strict = ConfigDict(extra="forbid")
+
+
+Amounts = dict[str, Annotated[float, Field(allow_inf_nan=False, le=1e12)]]
+GroupId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 
 class NewCentre(BaseModel):
@@ -56,10 +60,22 @@ class NewQuota(BaseModel):
     """What a tenant may hold at one time."""
 
     model_config = Strict
-    quota: dict[str, Annotated[float, Field(allow_inf_nan=False, le=1e12)]] = Field(
-        max_length=20, examples=[{"cores": 16, "memory_mb": 65536}]
-    )
+    quota: Amounts = Field(max_length=20, examples=[{"cores": 16, "memory_mb": 65536}])
     weight: float = Field(1.0, gt=0, le=1000, allow_inf_nan=False)
+    group: GroupId | None = Field(None, description="借入借出的配额组 the group that it borrows from and lends to")
+    lending_limit: Amounts = Field({}, max_length=20, description="空闲时最多借出；缺的不限 at most lent; absent: all")
+    borrowing_limit: Amounts = Field({}, max_length=20, description="最多借入；缺的不限 at most borrowed; absent: any")
+
+
+class NewGroup(BaseModel):
+    """A group of tenants or of groups."""
+
+    model_config = Strict
+    title: str = Field(min_length=1, max_length=100, examples=["淄博市属部门"])
+    parent: GroupId | None = Field(None, description="上级配额组 the group above")
+    quota: Amounts = Field({}, max_length=20, description="成员配额之外共有的 in common, beside the members' quotas")
+    lending_limit: Amounts = Field({}, max_length=20)
+    borrowing_limit: Amounts = Field({}, max_length=20)
 
 
 def centre_routes(database: Database, keys: CentreKeys, owners: Owners) -> APIRouter:
@@ -133,12 +149,14 @@ def tenant_routes(database: Database, settings: Settings) -> APIRouter:
     @router.put("/tenants/{org}/quota", summary="设置配额")
     def put_quota(org: Org, body: NewQuota, caller: Operator) -> dict[str, Any]:
         """Sets what a tenant may hold at one time: cores, memory_mb, accelerators by kind."""
-        return tenants.set_quota(database, settings, caller, org, body.quota, body.weight)
+        return tenants.set_quota(database, settings, caller, org, body.model_dump())
 
     @router.delete("/tenants/{org}/quota", status_code=204, summary="取消单独的配额")
     def delete_quota(org: Org, caller: Operator) -> None:
         """Takes a tenant's own quota away."""
         tenants.remove_quota(database, caller, org)
+
+    _group_routes(router, database)
 
     @router.get(
         "/accounting", summary="用量记录", response_class=Response, responses=gives("application/json", "text/csv")
@@ -165,3 +183,20 @@ def tenant_routes(database: Database, settings: Settings) -> APIRouter:
         return JSONResponse(tenants.accounting(database, Actor(caller), filters, after=after, limit=limit))
 
     return router
+
+
+def _group_routes(router: APIRouter, database: Database) -> None:
+    @router.get("/quota-groups", summary="配额组列表")
+    def list_quota_groups(caller: Operator) -> dict[str, Any]:
+        """Groups of tenants that lend each other what lies idle."""
+        return {"items": quota_groups.list_groups(database), "next": None}
+
+    @router.put("/quota-groups/{group}", summary="设置配额组")
+    def put_quota_group(group: CentreId, body: NewGroup, caller: Operator) -> dict[str, Any]:
+        """Makes or replaces a group; tenants join by their quota's `group`."""
+        return quota_groups.put_group(database, caller, group, body.model_dump())
+
+    @router.delete("/quota-groups/{group}", status_code=204, summary="删除配额组")
+    def delete_quota_group(group: CentreId, caller: Operator) -> None:
+        """Removes a group without members."""
+        quota_groups.delete_group(database, caller, group)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from brain_kit.acting import ActingCaller
 from brain_kit.auth import bearer_token
@@ -17,10 +17,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from compute_scheduler.api.centres import Operator
 from compute_scheduler.domain.spec import MOST_MEMBERS, JobSpec
 from compute_scheduler.domain.states import JOB_STATES
 from compute_scheduler.service import control, estimates, logs
-from compute_scheduler.service.policies import policy_of
 from compute_scheduler.service.submit import Submissions
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
@@ -37,6 +37,13 @@ class JobBatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     jobs: list[JobSpec] = Field(min_length=1, max_length=500)
+
+
+class NewPriority(BaseModel):
+    """How urgent a job is."""
+
+    model_config = ConfigDict(extra="forbid")
+    priority: Literal["low", "normal", "high"]
 
 
 def job_routes(database: Database, submissions: Submissions, settings: Settings) -> APIRouter:
@@ -88,7 +95,7 @@ def job_routes(database: Database, submissions: Submissions, settings: Settings)
         """Jobs, newest first, each with its state and why; `counts` are those of all jobs by state."""
         filters = {"states": _states(state), "name": name, "label": _label(label), "centre": centre, "org": org}
         page = control.list_jobs(database, Actor(caller), filters, after=after, limit=limit)
-        return estimates.with_costs(database, settings, policy_of(settings), page) if costs else page
+        return estimates.with_costs(database, settings, page) if costs else page
 
     @router.get("/jobs/{job_id}", summary="作业")
     def get_job(job_id: str, caller: ActingCaller) -> dict[str, Any]:
@@ -148,12 +155,17 @@ def _cost_routes(router: APIRouter, database: Database, submissions: Submissions
     def estimate_job(spec: JobSpec, caller: ActingCaller, request: Request) -> dict[str, Any]:
         """When a job could start and what it would cost at each centre; refuses what submitting it would refuse."""
         asked = (Actor(caller), spec, bearer_token(request))
-        return estimates.estimate(database, settings, policy_of(settings), submissions, asked)
+        return estimates.estimate(database, settings, submissions, asked)
+
+    @router.put("/jobs/{job_id}/priority", summary="修改作业优先级")
+    def set_job_priority(job_id: str, body: NewPriority, caller: Operator) -> dict[str, Any]:
+        """Changes the priority of a job that waits."""
+        return control.set_priority(database, Actor(caller), job_id, body.priority)
 
     @router.get("/jobs/{job_id}/costs", summary="作业的费用与碳排放")
     def get_job_costs(job_id: str, caller: ActingCaller) -> dict[str, Any]:
         """Predicted start, expected costs at each centre while it waits, and what was charged once it ran."""
-        return estimates.costs_of(database, settings, policy_of(settings), Actor(caller), job_id)
+        return estimates.costs_of(database, settings, Actor(caller), job_id)
 
 
 async def _followed(follower: logs.Follower) -> AsyncIterator[bytes]:

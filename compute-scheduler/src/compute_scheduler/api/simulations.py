@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, Field
 
 from compute_scheduler.api.centres import Operator, Strict
+from compute_scheduler.api.policies import PolicyValues
 from compute_scheduler.service import simulations
 from compute_scheduler.settings import Settings
 
@@ -27,6 +28,9 @@ class NewSimulation(BaseModel):
     model_config = Strict
     title: str = Field("", max_length=100)
     policy: str = Field("default", max_length=40)
+    values: PolicyValues = Field(
+        PolicyValues(), description="改动的权重；让出不参与试算 weights changed; no preemption"
+    )
     format: Literal["platform", "swf", "elasticflow", "openb"] = "platform"
     since: AwareDatetime | None = Field(None, description="platform：作业提交时间从 submitted at or after")
     until: AwareDatetime | None = Field(None, description="platform：作业提交时间到 submitted before")
@@ -55,7 +59,9 @@ def simulation_routes(database: Database, objects: ObjectStore, settings: Settin
     @router.post("", status_code=202, summary="试算一个策略")
     def make_simulation(body: NewSimulation, caller: Operator) -> dict[str, Any]:
         """Queues a policy to be tried on past jobs of the platform or on an uploaded log, beside a plain reference."""
-        return simulations.make_simulation(database, settings, caller, body.model_dump())
+        return simulations.make_simulation(
+            database, settings, caller, body.model_dump() | {"values": body.values.model_dump(exclude_none=True)}
+        )
 
     @router.get("/{simulation}", summary="试算")
     def get_simulation(simulation: SimulationId, caller: Operator) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from compute_scheduler.service.errors import NoQuota
 from compute_scheduler.service.moves import demand_of
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
-from compute_scheduler.store import accounts, centres
+from compute_scheduler.store import accounts, centres, quota_groups
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
@@ -42,6 +42,8 @@ FOREIGN = "foreign_"
 FOREIGN_ENDS_S = 3600.0
 NOBODY = Tenant("nobody")
 NOWHERE = "本平台自己的中心"
+# What the plan calls a group of tenants, so that no organisation has its name.
+GROUP = "group:"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Network:
     queues: Mapping[str, bool]
     shares: frozenset[str]
     own: tuple[str, ...]
+    groups: tuple[Row, ...] = ()
 
     def centres_of(self, spec: Row) -> tuple[str, ...]:
         """Where a job may run by its specification: part of an accelerator only where the engine gives such.
@@ -109,6 +112,7 @@ def network(session: Session, settings: Settings, now: datetime) -> Network:
         {row["id"]: bool(row["capabilities"].get("queues")) for row in rows},
         frozenset(row["id"] for row in rows if row["capabilities"].get("health", {}).get("shares")),
         tuple(row["id"] for row in rows if row["capabilities"].get("engine") != PARTNER_ENGINE),
+        tuple(quota_groups.all_groups(session)),
     )
 
 
@@ -121,13 +125,26 @@ def foreign_work(node: Row) -> RunningJob:
     return RunningJob(f"{FOREIGN}{node['id']}", NOBODY.id, demand, node["id"], at, at + FOREIGN_ENDS_S)
 
 
-def tenants(quotas: Mapping[str, Row], orgs: Iterable[str], settings: Settings) -> tuple[Tenant, ...]:
-    """The tenants of jobs, with the quota that is in force."""
+def tenants(network: Network, orgs: Iterable[str], settings: Settings) -> tuple[Tenant, ...]:
+    """The tenants of jobs, with the quota that is in force, and with the groups that they borrow from.
+
+    Where there are groups their other members are told too: what lies idle of their quotas may be borrowed.
+    """
+    quotas = network.quotas
+    lenders = {org for org, row in quotas.items() if row["quota_group"] is not None}
     found = []
-    for org in sorted(orgs):
+    for org in sorted({*orgs, *lenders}):
         row = quotas.get(org)
         limits = row["quota"] if row and row["quota"] is not None else default_quota(settings)
-        found.append(Tenant(org, Quota(nominal=limits), weight=row["weight"] if row else 1.0))
+        weight = row["weight"] if row else 1.0
+        if row is None or row["quota_group"] is None:
+            found.append(Tenant(org, Quota(nominal=limits), weight=weight))
+        else:
+            quota = Quota(limits, row["borrowing_limit"] or {}, row["lending_limit"] or {})
+            found.append(Tenant(org, quota, GROUP + row["quota_group"], weight))
+    for row in network.groups:
+        quota = Quota(row["quota"], row["borrowing_limit"], row["lending_limit"])
+        found.append(Tenant(GROUP + row["id"], quota, GROUP + row["parent"] if row["parent"] else None))
     return tuple(found)
 
 
@@ -207,7 +224,7 @@ def load(
         raise NoQuota(
             f"机构 {actor.org} 没有算力配额；请平台运营方用 PUT /v1/tenants/{actor.org}/quota 设置", org=actor.org
         )
-    asking = tenants(found.quotas, [actor.org], settings)
+    asking = tenants(found, [actor.org], settings)
     runs = running(session) if with_running else ()
     board = Board(Snapshot(found.centres, found.nodes, asking, running=runs), Policy())
     ground = data.load(session, settings, datasets, now) if datasets else None

@@ -107,6 +107,23 @@ def retry(database: Database, actor: Actor, job_id: str) -> Row:
     return shown(job)
 
 
+def set_priority(database: Database, actor: Actor, job_id: str, priority: str) -> Row:
+    """Changes the priority of a waiting job; the next plan goes by it. Raises JobUnknown, StateConflict."""
+    with database.transaction() as session:
+        visible(session, actor, job_id)
+        job = store.lock_jobs(session, [job_id])[job_id]
+        if job["state"] != "queued":
+            raise StateConflict(f"作业的状态是 {job['state']}，只有等待的作业可以改优先级", state=job["state"])
+        before = job["priority"]
+        if before == "lent":
+            raise StateConflict("借出给别的大脑的作业总在本平台的作业之后，不能改优先级", state=job["state"])
+        job |= {"priority": priority, "spec": job["spec"] | {"priority": priority}}
+        store.save_jobs(session, {job_id: {"priority": priority, "spec": job["spec"]}})
+        detail = {"org": job["org"], "before": before, "after": priority}
+        audit.record(session, actor.principal, action="job.priority", object=job_id, detail=detail)
+    return shown(job)
+
+
 def visible(session: Session, actor: Actor, job_id: str) -> Row:
     """The job if the caller may know of it. Raises JobUnknown."""
     job = store.job(session, job_id)

@@ -113,6 +113,30 @@ class QuotaInvalid(InvalidInput):
     code = "quota_invalid"
 
 
+class PolicyInvalid(InvalidInput):
+    """A policy cannot be used as it is."""
+
+    code = "policy_invalid"
+
+
+class PolicyChanged(Conflict):
+    """Another version has come into force since the caller looked."""
+
+    code = "policy_changed"
+
+
+class QuotaGroupUnknown(NotFound):
+    """No group of that name."""
+
+    code = "quota_group_unknown"
+
+
+class QuotaGroupInUse(Conflict):
+    """The group still has members."""
+
+    code = "quota_group_in_use"
+
+
 class FileTooLarge(TooLarge):
     """A file is over the limit."""
 

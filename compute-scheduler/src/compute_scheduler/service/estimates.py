@@ -20,6 +20,7 @@ from compute_scheduler.domain.snapshot import Policy, QueuedJob, Snapshot
 from compute_scheduler.domain.spec import JobSpec
 from compute_scheduler.service import admission, control, data
 from compute_scheduler.service.costs import terms
+from compute_scheduler.service.policies import in_force
 from compute_scheduler.service.submit import Submissions
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
@@ -31,7 +32,7 @@ Asked = tuple[Actor, JobSpec, str]
 """Who asks, for which job, with which token."""
 
 
-def estimate(database: Database, settings: Settings, policy: Policy, submissions: Submissions, asked: Asked) -> Row:
+def estimate(database: Database, settings: Settings, submissions: Submissions, asked: Asked) -> Row:
     """What a job would cost at each centre if it used its whole time limit, the best first, and when it could start.
 
     Nothing is kept. Raises what submitting it would raise: JobRefused with `errors`, NoQuota, RunningNotPermitted.
@@ -42,10 +43,10 @@ def estimate(database: Database, settings: Settings, policy: Policy, submissions
     document = spec.document() | {"time_limit_s": submissions.time_limit_s(spec), "data": read}
     row = {"id": "", "org": actor.org, "spec": document, "queued_at": now, "not_before_at": None, "preemptions": 0}
     with database.reading() as session:
-        return _outlook(session, settings, policy, row, now) | {"as_of": rfc3339(now)}
+        return _outlook(session, settings, row, now) | {"as_of": rfc3339(now)}
 
 
-def costs_of(database: Database, settings: Settings, policy: Policy, actor: Actor, job_id: str) -> Row:
+def costs_of(database: Database, settings: Settings, actor: Actor, job_id: str) -> Row:
     """Predicted start, expected and charged costs of a job. Raises JobUnknown.
 
     expected: of a waiting job at the centre that would be chosen now, else where its last attempt went; for the whole
@@ -54,29 +55,29 @@ def costs_of(database: Database, settings: Settings, policy: Policy, actor: Acto
     now = utc_now()
     with database.reading() as session:
         job = control.visible(session, actor, job_id)
-        told = _told(session, settings, policy, [job], now)[job_id]
+        told = _told(session, settings, [job], now)[job_id]
         outlook: Row = {"earliest_start_at": None, "sites": []}
         if job["state"] == QUEUED:
-            outlook = _outlook(session, settings, policy, job, now)
+            outlook = _outlook(session, settings, job, now)
     start = job["predicted_start_at"] if job["state"] == QUEUED else None
     return {"predicted_start_at": rfc3339(start) if start else None, **told, **outlook, "as_of": rfc3339(now)}
 
 
-def with_costs(database: Database, settings: Settings, policy: Policy, page: Row) -> Row:
+def with_costs(database: Database, settings: Settings, page: Row) -> Row:
     """A page of jobs, each with `expected` and `charged`."""
     now = utc_now()
     with database.reading() as session:
         rows = sites.jobs_by_id(session, [item["id"] for item in page["items"]])
-        told = _told(session, settings, policy, rows, now)
+        told = _told(session, settings, rows, now)
     return page | {"items": [item | told[item["id"]] for item in page["items"]]}
 
 
-def _told(session: Session, settings: Settings, policy: Policy, jobs: list[Row], now: datetime) -> dict[str, Row]:
+def _told(session: Session, settings: Settings, jobs: list[Row], now: datetime) -> dict[str, Row]:
     ids = [job["id"] for job in jobs]
     charged = {row["job"]: _charged(row) for row in ledger.charged(session, ids)}
     places = sites.newest_sites(session, ids)
     queued = [job for job in jobs if job["state"] == QUEUED]
-    ranked = _ranked(session, settings, policy, queued, now) if queued else {}
+    ranked = _ranked(session, settings, queued, now) if queued else {}
     found: dict[str, Row] = {}
     for job in jobs:
         if job["state"] == QUEUED:
@@ -89,11 +90,9 @@ def _told(session: Session, settings: Settings, policy: Policy, jobs: list[Row],
     return found
 
 
-def _ranked(
-    session: Session, settings: Settings, policy: Policy, jobs: list[Row], now: datetime
-) -> dict[str, list[Site]]:
+def _ranked(session: Session, settings: Settings, jobs: list[Row], now: datetime) -> dict[str, list[Site]]:
     """The centres where each job may run, the best first."""
-    network = admission.network(session, settings, now)
+    network, policy = admission.network(session, settings, now), in_force(session, settings).policy
     siting = Siting({centre.id: centre for centre in network.centres}, policy, now.timestamp())
     shapes = Shapes()
     found = {}
@@ -118,15 +117,15 @@ def _placed(session: Session, settings: Settings, jobs: Iterable[Row], now: date
     ]
 
 
-def _outlook(session: Session, settings: Settings, policy: Policy, row: Row, now: datetime) -> Row:
+def _outlook(session: Session, settings: Settings, row: Row, now: datetime) -> Row:
     """The earliest start by what runs now, and what each centre would cost."""
     network = admission.network(session, settings, now)
     (job,) = _placed(session, settings, [row], now)
-    tenants = admission.tenants(network.quotas, [row["org"]], settings)
+    tenants = admission.tenants(network, [row["org"]], settings)
     running = (*admission.running(session), *network.foreign)
-    board = Board(Snapshot(network.centres, network.nodes, tenants, running=running), policy)
+    board = Board(Snapshot(network.centres, network.nodes, tenants, running=running), Policy())
     start = None if job.nowhere or not network.nodes else earliest_start(job, board, now.timestamp())
-    ranked = _ranked(session, settings, policy, [row], now)[job.id]
+    ranked = _ranked(session, settings, [row], now)[job.id]
     return {
         "earliest_start_at": None if start is None else rfc3339(datetime.fromtimestamp(start, UTC)),
         "sites": [{"centre": site.centre, **terms(site)} for site in ranked],

@@ -121,7 +121,7 @@ class Picture:
         for job_id in [job_id for job_id, job in board.queued.items() if queued.get(job_id) is not job]:
             board.withdraw(job_id)
         orgs = {job.tenant for job in queued.values()} | {job.tenant for job in running.values()}
-        tenants = {tenant.id: tenant for tenant in admission.tenants(network.quotas, orgs, self.settings)}
+        tenants = {tenant.id: tenant for tenant in admission.tenants(network, orgs, self.settings)}
         if network.foreign:
             tenants[admission.NOBODY.id] = admission.NOBODY
         if tenants != board.tenants:

@@ -28,7 +28,7 @@ from compute_scheduler.service import admission
 from compute_scheduler.service.costs import kept
 from compute_scheduler.service.moves import Moves
 from compute_scheduler.service.picture import Picture
-from compute_scheduler.service.policies import policy_of
+from compute_scheduler.service.policies import InForce, in_force, of_settings
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import accounts, centres, lending
 from compute_scheduler.store import jobs as store
@@ -37,6 +37,7 @@ Row = dict[str, Any]
 LEASE = "scheduler"
 SWEEP_EVERY_S = 1.0
 PRUNE_EVERY_S = 600.0
+CHOOSE_EVERY_S = 1.0
 # Under load it plans this often, so that starts come in batches; the first after a pause comes at once.
 GATHER_S = 0.05
 log = structlog.get_logger()
@@ -74,11 +75,13 @@ class Scheduler:
         self.database = database
         self.settings = settings
         self.holder = holder
-        self.policy = policy_of(settings)
+        self._choice = InForce(None, "default", of_settings(settings))
+        self.policy = self._choice.policy
         self._token: int | None = None
         self._renew_at = 0.0
         self.picture = Picture(settings, self.policy)
         self._swept = self._pruned = 0.0
+        self._chosen = float("-inf")
         self._preempted = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
@@ -119,6 +122,7 @@ class Scheduler:
             self._pruned = clock
             self._prune(now)
         with self.database.reading() as session:
+            self._choose(session, clock)
             board = self.picture.look(session, now, clock)
         if not board.queued:
             return 0
@@ -131,20 +135,24 @@ class Scheduler:
 
     def _policy(self, clock: float) -> Policy:
         """The policy of this plan: now and then one may let running jobs make way."""
-        settings = self.settings
-        is_due = clock - self._preempted >= settings.compute_scheduler_preempt_every_s
-        if not is_due or not (settings.compute_scheduler_preemption or self.picture.lends):
-            return self.policy
-        if not settings.compute_scheduler_preemption:  # only what is lent makes way for this brain's own jobs
-            after_s = settings.compute_scheduler_lending_reclaim_after_s
-            most = settings.compute_scheduler_preempt_most
-            return replace(self.policy, preemptions=most, preempt_after_s=after_s, preemptible=("lent",))
-        return replace(
-            self.policy,
-            preemptions=settings.compute_scheduler_preempt_most,
-            preemptions_per_job=settings.compute_scheduler_preempt_per_job,
-            preempt_after_s=settings.compute_scheduler_preempt_after_s,
-        )
+        values = self._choice.values
+        is_due = clock - self._preempted >= values["preempt_every_s"]
+        if is_due and self.picture.lends and not values["preemption"]:  # only what is lent makes way for own jobs
+            after_s = self.settings.compute_scheduler_lending_reclaim_after_s
+            return replace(
+                self.policy, preemptions=values["preempt_most"], preempt_after_s=after_s, preemptible=("lent",)
+            )
+        return self._choice.letting_way(self.policy, is_due)
+
+    def _choose(self, session: Session, clock: float) -> None:
+        """Takes up a version of the policy that has come into force."""
+        if clock - self._chosen < CHOOSE_EVERY_S:
+            return
+        self._chosen = clock
+        found = in_force(session, self.settings)
+        if found != self._choice:
+            self._choice, self.policy = found, found.policy
+            self.picture = Picture(self.settings, self.policy)
 
     def _has_lease(self, clock: float) -> bool:
         lease_s = self.settings.compute_scheduler_lease_s

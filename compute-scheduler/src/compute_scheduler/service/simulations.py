@@ -43,10 +43,11 @@ def make_simulation(database: Database, settings: Settings, principal: Principal
     """Queues a simulation. Raises SimulationInvalid.
 
     body: title, policy, format, since, until, files and nodes (name to digest), seed, limit, processors, load,
-    staging_s.
+    staging_s, values (weights of the policy that are not its own; pods are placed without).
     """
     trace = {name: body[name] for name in ("format", "files", "nodes", "seed", "processors", "load", "staging_s")}
     most = settings.compute_scheduler_simulation_most_jobs
+    trace["values"] = body["values"]
     trace["limit"] = min(body["limit"] or most, most)
     for name in ("since", "until"):
         trace[name] = body[name].astimezone(UTC).isoformat() if body[name] else None

@@ -14,13 +14,14 @@ from brain_kit.clock import rfc3339, utc_now
 from brain_kit.database import Database
 from brain_kit.problems import NotFound
 
-from compute_scheduler.service import admission
+from compute_scheduler.service import admission, quota_groups
 from compute_scheduler.service.errors import NoQuota, QuotaInvalid
 from compute_scheduler.service.moves import demand_of
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import accounts
 from compute_scheduler.store import jobs as store
+from compute_scheduler.store import quota_groups as groups
 
 Row = dict[str, Any]
 COLUMNS = (
@@ -30,21 +31,28 @@ COLUMNS = (
 PAGE = 1000
 
 
-def set_quota(
-    database: Database, settings: Settings, principal: Principal, org: str, quota: Mapping[str, float], weight: float
-) -> Row:
-    """Sets what a tenant may hold at one time, by resource name. Raises QuotaInvalid."""
+def set_quota(database: Database, settings: Settings, principal: Principal, org: str, body: Mapping[str, Any]) -> Row:
+    """Sets what a tenant may hold at one time, by resource name. Raises QuotaInvalid.
+
+    body: quota, weight, group (that it borrows from and lends to, or None), lending_limit, borrowing_limit.
+    """
+    quota, group = body["quota"], body["group"]
     wrong = [name for name, amount in quota.items() if amount < 0]
     if wrong or not {"cores", "memory_mb"} <= quota.keys():
         errors = [{"field": f"quota.{name}", "reason": "不能为负"} for name in wrong]
         missing = sorted({"cores", "memory_mb"} - quota.keys())
         errors += [{"field": f"quota.{name}", "reason": "缺少该字段"} for name in missing]
         raise QuotaInvalid("配额需要 cores 和 memory_mb，加速卡按型号给出，均不为负", errors=errors)
+    limits = {name: body[name] for name in ("lending_limit", "borrowing_limit")}
+    quota_groups.check_amounts(limits)
     with database.transaction() as session:
-        accounts.save_tenant(session, org, utc_now(), quota=dict(quota), weight=weight)
-        audit.record(
-            session, principal, action="quota.set", object=org, detail={"quota": dict(quota), "weight": weight}
+        if group is not None and group not in {known["id"] for known in groups.lock_all(session)}:
+            errors = [{"field": "group", "value": group, "reason": "没有这个配额组，请先建立"}]
+            raise QuotaInvalid(f"没有配额组 {group}", errors=errors)
+        accounts.save_tenant(
+            session, org, utc_now(), quota=dict(quota), weight=body["weight"], quota_group=group, **limits
         )
+        audit.record(session, principal, action="quota.set", object=org, detail=dict(body))
     return get_quota(database, settings, Actor(principal), org)
 
 
@@ -54,7 +62,8 @@ def remove_quota(database: Database, principal: Principal, org: str) -> None:
         tenant = accounts.tenant(session, org, lock=True)
         if tenant is None or tenant["quota"] is None:
             raise NotFound(f"机构 {org[:40]} 没有单独的配额")
-        accounts.save_tenant(session, org, utc_now(), quota=None)
+        nothing = {"quota_group": None, "lending_limit": None, "borrowing_limit": None}
+        accounts.save_tenant(session, org, utc_now(), quota=None, **nothing)
         audit.record(session, principal, action="quota.remove", object=org)
 
 
@@ -79,6 +88,7 @@ def get_quota(database: Database, settings: Settings, actor: Actor, org: str) ->
         "quota": own if own is not None else admission.default_quota(settings),
         "is_default": own is None,
         "weight": tenant["weight"] if tenant else 1.0,
+        **_lending(tenant),
         "held": amounts,
         "queued": queued,
         "decayed_usage_s": tenant["usage"] if tenant else {},
@@ -95,11 +105,20 @@ def list_quotas(database: Database) -> list[Row]:
             "quota": row["quota"],
             "is_default": row["quota"] is None,
             "weight": row["weight"],
+            **_lending(row),
             "decayed_usage_s": row["usage"],
             "updated_at": rfc3339(row["updated_at"]),
         }
         for row in rows
     ]
+
+
+def _lending(tenant: Row | None) -> Row:
+    """The group that a tenant borrows from and lends to, and how much at most."""
+    if tenant is None or tenant["quota_group"] is None:
+        return {"group": None, "lending_limit": {}, "borrowing_limit": {}}
+    limits = {name: tenant[name] or {} for name in ("lending_limit", "borrowing_limit")}
+    return {"group": tenant["quota_group"], **limits}
 
 
 def accounting(database: Database, actor: Actor, filters: Mapping[str, Any], *, after: str, limit: int) -> Row:

@@ -34,7 +34,7 @@ def save_tenant(session: Session, org: str, now: datetime, **values: Any) -> Non
     """Changes a tenant, or makes it."""
     known = session.connection().execute(_change(tuple(values)), {"tenant": org, "now": now, **values})
     if not known.rowcount:
-        start: Row = {"quota": None, "weight": 1.0, "usage": {}, "usage_as_of": now}
+        start: Row = {"quota": None, "weight": 1.0, "quota_group": None, "usage": {}, "usage_as_of": now}
         session.execute(sa.insert(tenants).values(org=org, updated_at=now, **(start | values)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from brain_kit.database.bulk import list_parameter, rows_of_list
 from sqlalchemy.orm import Session
 
+from compute_scheduler.domain.snapshot import QueuedJob
 from compute_scheduler.domain.states import FINAL
 from compute_scheduler.store.tables import attempts, jobs
 
@@ -245,15 +246,17 @@ _WAITING = (
 )
 
 
-def queue(session: Session, org: str, limit: int, known: Container[str]) -> tuple[list[str], list[Row]]:
-    """Ids of a tenant's waiting jobs, most urgent first, and the rows of those that are not in `known`."""
+def queue(session: Session, org: str, limit: int, known: Mapping[str, QueuedJob]) -> tuple[list[str], list[Row]]:
+    """Ids of a tenant's waiting jobs, most urgent first, and the rows of those that are not `known` as they stand."""
     ids: list[str] = []
+    fresh: list[str] = []
     for priority in ("high", "normal", "low", "lent"):
         values = {"org": org, "priority": priority, "limit": limit - len(ids)}
-        ids += session.execute(_WAITING, values).scalars()
+        found = session.execute(_WAITING, values).scalars().all()
+        ids += found
+        fresh += [job_id for job_id in found if job_id not in known or known[job_id].priority != priority]
         if len(ids) >= limit:
             break
-    fresh = [job_id for job_id in ids if job_id not in known]
     return ids, [dict(row) for row in _rows_of(session, _QUEUED_COLUMNS, fresh).mappings()] if fresh else []
 
 

@@ -60,9 +60,38 @@ tenants = sa.Table(
     # Resource name to amount; null: none was set and what the settings say holds.
     sa.Column("quota", sa.JSON),
     sa.Column("weight", sa.Float, nullable=False),
+    # The group that it borrows from and lends to; how much of each resource at most (absent: no limit; null: none).
+    sa.Column("quota_group", sa.String(40)),
+    sa.Column("lending_limit", sa.JSON(none_as_null=True)),
+    sa.Column("borrowing_limit", sa.JSON(none_as_null=True)),
     sa.Column("usage", sa.JSON, nullable=False),
     sa.Column("usage_as_of", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+
+quota_groups = sa.Table(
+    "quota_group",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("title", sa.String(100), nullable=False),
+    sa.Column("parent", sa.String(40)),
+    # What the group has beside the quotas of its members, and how much goes up to its parent and comes down.
+    sa.Column("quota", sa.JSON, nullable=False),
+    sa.Column("lending_limit", sa.JSON, nullable=False),
+    sa.Column("borrowing_limit", sa.JSON, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# How the plan weighs jobs; the newest is in force. Rows are added and never changed.
+policy_versions = sa.Table(
+    "policy_version",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("base", sa.String(40), nullable=False),
+    sa.Column("values", sa.JSON, nullable=False),
+    sa.Column("note", sa.String(500), nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
 )
 
 jobs = sa.Table(

@@ -74,6 +74,46 @@ class ComputeCalls:
         """Predicted start, expected and charged costs of a job."""
         return dict(self.get(COMPUTE, f"/v1/jobs/{quote(job_id)}/costs"))
 
+    def set_priority(self: _Calls, job_id: str, priority: str) -> None:
+        """Change the priority of a waiting job."""
+        self.call(COMPUTE, "PUT", f"/v1/jobs/{quote(job_id)}/priority", json={"priority": priority})
+
+    def quotas(self: _Calls) -> list[Json]:
+        """Every tenant with a quota or usage."""
+        return list(self.get(COMPUTE, "/v1/tenants")["items"])
+
+    def set_quota(self: _Calls, org: str, body: Json) -> None:
+        """Set a tenant's quota."""
+        self.call(COMPUTE, "PUT", f"/v1/tenants/{quote(org)}/quota", json=body)
+
+    def remove_quota(self: _Calls, org: str) -> None:
+        """Take a tenant's own quota away."""
+        self.call(COMPUTE, "DELETE", f"/v1/tenants/{quote(org)}/quota")
+
+    def quota_groups(self: _Calls) -> list[Json]:
+        """Groups of tenants that lend each other."""
+        return list(self.get(COMPUTE, "/v1/quota-groups")["items"])
+
+    def set_quota_group(self: _Calls, group: str, body: Json) -> None:
+        """Make or change a group."""
+        self.call(COMPUTE, "PUT", f"/v1/quota-groups/{quote(group)}", json=body)
+
+    def remove_quota_group(self: _Calls, group: str) -> None:
+        """Remove a group without members."""
+        self.call(COMPUTE, "DELETE", f"/v1/quota-groups/{quote(group)}")
+
+    def policy(self: _Calls) -> Json:
+        """The policy in force."""
+        return dict(self.get(COMPUTE, "/v1/policy"))
+
+    def policy_versions(self: _Calls) -> list[Json]:
+        """Versions of the policy, the newest first."""
+        return list(self.get(COMPUTE, "/v1/policy/versions")["items"])
+
+    def set_policy(self: _Calls, body: Json) -> None:
+        """Bring a policy into force."""
+        self.call(COMPUTE, "PUT", "/v1/policy", json=body)
+
     def simulations(self: _Calls, after: str) -> Json:
         """A page of simulations, the newest first."""
         return dict(self.get(COMPUTE, "/v1/simulations", after=after, limit=50))

@@ -30,10 +30,10 @@ def fields_of(spec: Mapping[str, Any]) -> dict[str, str]:
         **{name: _plain(value) for name, value in plain.items()},
         "command": shlex.join(spec.get("command") or []),
         "deadline": due.astimezone(CHINA).strftime(_MINUTES) if due else "",
-        "accelerators": _pairs_text(resources.get("accelerators") or {}),
-        "env": _pairs_text(spec.get("env") or {}),
-        "labels": _pairs_text(spec.get("labels") or {}),
-        "inputs": _pairs_text(inputs),
+        "accelerators": pairs_text(resources.get("accelerators") or {}),
+        "env": pairs_text(spec.get("env") or {}),
+        "labels": pairs_text(spec.get("labels") or {}),
+        "inputs": pairs_text(inputs),
         "datasets": _words_text(datasets),
         "outputs": _words_text(spec.get("outputs") or []),
         "after": _words_text(spec.get("after") or []),
@@ -54,7 +54,7 @@ def spec_of(fields: Mapping[str, str], given: Mapping[str, Any]) -> Json:
     resources = dict(given.get("resources") or {}) | {
         "cores": _number(fields["cores"]) or 1,
         "memory_mb": _number(fields["memory_mb"]) or 512,
-        "accelerators": {kind: _number(text) for kind, text in _pairs(fields, "accelerators").items()},
+        "accelerators": {kind: _number(text) for kind, text in pairs_of(fields, "accelerators").items()},
     }
     made: Json = dict(given) | {
         "name": fields["name"],
@@ -62,9 +62,9 @@ def spec_of(fields: Mapping[str, str], given: Mapping[str, Any]) -> Json:
         "resources": resources,
         "priority": fields["priority"] or "normal",
         "deadline": _deadline(fields["deadline"]),
-        "env": _pairs(fields, "env"),
-        "labels": _pairs(fields, "labels"),
-        "inputs": {name: {"sha256": digest} for name, digest in _pairs(fields, "inputs").items()},
+        "env": pairs_of(fields, "env"),
+        "labels": pairs_of(fields, "labels"),
+        "inputs": {name: {"sha256": digest} for name, digest in pairs_of(fields, "inputs").items()},
         "datasets": [_dataset(word) for word in _words(fields, "datasets")],
         "outputs": _words(fields, "outputs"),
         "after": _words(fields, "after"),
@@ -81,10 +81,11 @@ def spec_of(fields: Mapping[str, str], given: Mapping[str, Any]) -> Json:
 def _plain(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def _pairs_text(pairs: Mapping[str, Any]) -> str:
+def pairs_text(pairs: Mapping[str, Any]) -> str:
+    """Pairs as a form shows them, one a line."""
     return "\n".join(shlex.quote(f"{name}={_plain(value)}") for name, value in pairs.items())
 
 
@@ -100,7 +101,8 @@ def _words(fields: Mapping[str, str], name: str) -> list[str]:
         raise InvalidInput(f"{name} 里的引号没有成对", errors=errors) from None
 
 
-def _pairs(fields: Mapping[str, str], name: str) -> dict[str, str]:
+def pairs_of(fields: Mapping[str, str], name: str) -> dict[str, str]:
+    """The pairs of a field. Raises InvalidInput naming what is none."""
     pairs = {}
     for word in _words(fields, name):
         left, sign, right = word.partition("=")

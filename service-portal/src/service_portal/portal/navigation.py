@@ -62,6 +62,8 @@ _GROUPS = (
             Entry(mark("利用与公平"), "/utilisation", "y"),
             Entry(mark("算力结算"), "/settlement", "b"),
             Entry(mark("算力互借"), "/lending", "k", ("operator",)),
+            Entry(mark("配额与借用"), "/quotas", "q", ("operator",)),
+            Entry(mark("调度策略"), "/policy", "x", ("operator",)),
             Entry(mark("策略试算"), "/simulations", "t", ("operator",)),
         ),
     ),

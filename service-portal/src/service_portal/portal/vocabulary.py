@@ -49,6 +49,7 @@ LINEAGE_KINDS = {
     "indicator": mark("指标"),
     "external": mark("外部数据"),
 }
+QUOTA_RESOURCES = {"cores": mark("核"), "memory_mb": mark("内存 MB")}
 RUN_STATES = {
     "OTHER": mark("已上报"),
     "START": mark("已开始"),
@@ -259,6 +260,24 @@ POLICIES = {
     "fcfs": mark("先来先服务"),
     "short-first": mark("短作业优先"),
     "best-fit": mark("现行，但只看最满的节点"),
+    "carbon": mark("低碳：短作业优先，可等更清洁的中心"),
+}
+# What of the policy is a number: its name and unit.
+POLICY_VALUES = {
+    "priority_s": (mark("一级优先级折合"), mark("秒")),
+    "fair_share_s": (mark("用到公平份额折合"), mark("秒")),
+    "short_first": (mark("按时限推后"), mark("倍")),
+    "longest_set_back_s": (mark("最多推后"), mark("秒")),
+    "preemption": (mark("让出资源"), ""),
+    "preempt_after_s": (mark("等待超过才让出"), mark("秒")),
+    "preempt_every_s": (mark("两次至少相隔"), mark("秒")),
+    "preempt_most": (mark("一次最多让出"), mark("个")),
+    "preempt_per_job": (mark("一个作业最多"), mark("次")),
+    "staging_weight": (mark("搬运一秒折合"), mark("秒")),
+    "price_s": (mark("一元折合"), mark("秒")),
+    "carbon_s": (mark("一公斤 CO2 折合"), mark("秒")),
+    "wait_weight": (mark("预计等待一秒按"), mark("秒")),
+    "longest_hold_s": (mark("最多为更好的中心等"), mark("秒")),
 }
 TRACE_FORMATS = {
     "platform": mark("本平台的作业"),

@@ -11,7 +11,7 @@ from fastapi import Body, FastAPI, Response
 
 from tests.service_portal.portal.fake.data import FakeBrain
 from tests.service_portal.portal.fake.lending import add_lending
-from tests.service_portal.portal.fake.network import add_network, add_settlement, add_simulations
+from tests.service_portal.portal.fake.network import add_network, add_policy, add_settlement, add_simulations
 
 STATES = ("queued", "starting", "running", "succeeded", "failed", "cancelled")
 REASONS = {
@@ -99,6 +99,11 @@ def compute_app(brain: FakeBrain) -> FastAPI:
         headers = {"x-log-next": str(offset + len(data)), "x-log-ended": "true"}
         return Response(data, media_type="text/plain", headers=headers)
 
+    @app.put("/v1/jobs/{job_id}/priority")
+    def set_priority(job_id: str, body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("priority", (job_id, body["priority"])))
+        return find(job_id)
+
     @app.post("/v1/jobs/{job_id}/{action}", status_code=202)
     def change(job_id: str, action: str) -> dict[str, Any]:
         brain.calls.append((action, job_id))
@@ -117,6 +122,7 @@ def compute_app(brain: FakeBrain) -> FastAPI:
     add_lending(app, brain)
     add_settlement(app, brain)
     add_simulations(app, brain)
+    add_policy(app, brain)
     return app
 
 

@@ -167,6 +167,72 @@ def add_settlement(app: FastAPI, brain: FakeBrain) -> None:
         return {"items": [ENTRY], "next": None}
 
 
+VALUES = {
+    "priority_s": 86400.0, "fair_share_s": 604800.0, "short_first": 0.0, "longest_set_back_s": 86400.0,
+    "preemption": False, "preempt_after_s": 300.0, "preempt_every_s": 60.0, "preempt_most": 4, "preempt_per_job": 2,
+    "staging_weight": 1.0, "price_s": 0.0, "carbon_s": 0.0, "wait_weight": 10.0, "longest_hold_s": 0.0,
+}  # fmt: skip
+POLICY = {
+    "id": "pol_1", "source": "version", "base": "default", "values": VALUES, "note": "按会议纪要",
+    "created_by": "usr_1", "created_at": "2026-11-20T06:00:00Z",
+}  # fmt: skip
+
+
+def add_policy(app: FastAPI, brain: FakeBrain) -> None:
+    """The policy, quotas and groups."""
+
+    @app.get("/v1/policy")
+    def policy() -> dict[str, Any]:
+        return POLICY
+
+    @app.get("/v1/policy/versions")
+    def versions() -> dict[str, Any]:
+        return {"items": [POLICY], "next": None}
+
+    @app.put("/v1/policy")
+    def set_policy(body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("policy", body))
+        if body["replaces"] != "pol_1":
+            raise Conflict("策略已被别人修改，请先看现在的版本再改")
+        return POLICY
+
+    _quotas(app, brain)
+
+
+def _quotas(app: FastAPI, brain: FakeBrain) -> None:
+    @app.get("/v1/tenants")
+    def tenants() -> dict[str, Any]:
+        item = {"org": TENANT, "quota": {"cores": 16.0, "memory_mb": 65536}, "is_default": False, "weight": 2.0,
+                "group": "zibo", "lending_limit": {"cores": 4.0}, "borrowing_limit": {},
+                "decayed_usage_s": {"cores": 7200.0}, "updated_at": "2026-11-01T00:00:00Z"}  # fmt: skip
+        return {"items": [item], "next": None}
+
+    @app.get("/v1/quota-groups")
+    def groups() -> dict[str, Any]:
+        item = {"id": "zibo", "title": "淄博市", "parent": None, "quota": {"cores": 8.0}, "lending_limit": {},
+                "borrowing_limit": {}, "updated_at": "2026-11-01T00:00:00Z"}  # fmt: skip
+        return {"items": [item], "next": None}
+
+    @app.put("/v1/tenants/{org}/quota")
+    def put_quota(org: str, body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("quota", (org, body)))
+        return {}
+
+    @app.delete("/v1/tenants/{org}/quota", status_code=204)
+    def delete_quota(org: str) -> None:
+        brain.calls.append(("quota", (org, None)))
+
+    @app.put("/v1/quota-groups/{group}")
+    def put_group(group: str, body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("group", (group, body)))
+        return {}
+
+    @app.delete("/v1/quota-groups/{group}", status_code=204)
+    def delete_group(group: str) -> None:
+        brain.calls.append(("group", (group, None)))
+        raise Conflict("配额组 zibo 还有成员")
+
+
 def add_simulations(app: FastAPI, brain: FakeBrain) -> None:
     """One that ended, one that runs."""
     known = {SIMULATION: _simulation(SIMULATION, "succeeded"), RUNNING: _simulation(RUNNING, "running")}

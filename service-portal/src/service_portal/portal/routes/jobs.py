@@ -86,6 +86,13 @@ def cancel(sent: Sent, job_id: str) -> Response:
     return sent.visit.go(f"/jobs/{job_id}")
 
 
+@router.post("/jobs/{job_id}/priority")
+def set_priority(sent: Sent, job_id: str) -> Response:
+    """Change the priority of a waiting job, then show it."""
+    sent.visit.brain.set_priority(job_id, sent.form.one("priority"))
+    return sent.visit.go(f"/jobs/{job_id}")
+
+
 @router.post("/jobs/{job_id}/retry")
 def retry(sent: Sent, job_id: str) -> Response:
     """Queue a job again, then show it."""

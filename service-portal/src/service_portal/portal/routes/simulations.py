@@ -42,7 +42,7 @@ SimulationId = Annotated[str, Path(pattern=r"^sim_[0-9A-Z]{26}$")]
 @router.get("/simulations")
 def simulations(visit: Operator, after: str = "") -> Response:
     """What was tried, and the form to try another."""
-    since, until = _last_month(utc_now().astimezone(CHINA))
+    since, until = last_month(utc_now().astimezone(CHINA))
     page = visit.brain.simulations(after)
     return visit.page(
         "simulations.html", page=page, policies=POLICIES, formats=FORMATS, since=since, until=until,
@@ -203,7 +203,8 @@ def _curve(visit: Visit, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _last_month(now: datetime) -> tuple[str, str]:
+def last_month(now: datetime) -> tuple[str, str]:
+    """First and last day of the month before."""
     first = now.replace(day=1)
     last = first - timedelta(days=1)
     return last.replace(day=1).strftime("%Y-%m-%d"), last.strftime("%Y-%m-%d")
