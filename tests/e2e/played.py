@@ -238,4 +238,4 @@ def _put(request: dict[str, Any], steps: list[str], value: Any) -> None:
     holder: Any = request
     for step in steps[:-1]:
         holder = holder[int(step)] if isinstance(holder, list) else holder.setdefault(step, {})
-    holder[steps[-1]] = value
+    holder[int(steps[-1]) if isinstance(holder, list) else steps[-1]] = value

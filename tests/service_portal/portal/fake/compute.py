@@ -99,11 +99,6 @@ def compute_app(brain: FakeBrain) -> FastAPI:
         headers = {"x-log-next": str(offset + len(data)), "x-log-ended": "true"}
         return Response(data, media_type="text/plain", headers=headers)
 
-    @app.put("/v1/jobs/{job_id}/priority")
-    def set_priority(job_id: str, body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
-        brain.calls.append(("priority", (job_id, body["priority"])))
-        return find(job_id)
-
     @app.post("/v1/jobs/{job_id}/{action}", status_code=202)
     def change(job_id: str, action: str) -> dict[str, Any]:
         brain.calls.append((action, job_id))
@@ -116,7 +111,7 @@ def compute_app(brain: FakeBrain) -> FastAPI:
         brain.calls.append(("submit", spec))
         return known["job_queued"]
 
-    _costs(app, find)
+    _costs(app, brain, find)
     _centres(app, brain)
     add_network(app, brain)
     add_lending(app, brain)
@@ -126,7 +121,7 @@ def compute_app(brain: FakeBrain) -> FastAPI:
     return app
 
 
-def _costs(app: FastAPI, find: Callable[[str], dict[str, Any]]) -> None:
+def _costs(app: FastAPI, brain: FakeBrain, find: Callable[[str], dict[str, Any]]) -> None:
     @app.get("/v1/jobs/{job_id}/costs")
     def costs(job_id: str) -> dict[str, Any]:
         job, queued = find(job_id), job_id == "job_queued"
@@ -136,6 +131,11 @@ def _costs(app: FastAPI, find: Callable[[str], dict[str, Any]]) -> None:
             "earliest_start_at": "2026-11-21T06:30:00Z" if queued else None, "sites": sites if queued else [],
             "as_of": "2026-11-21T06:10:00Z",
         }  # fmt: skip
+
+    @app.put("/v1/jobs/{job_id}/priority")
+    def set_priority(job_id: str, body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("priority", (job_id, body["priority"])))
+        return find(job_id)
 
     @app.post("/v1/job-estimates")
     def estimate(spec: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
