@@ -35,9 +35,13 @@ MOST_KEPT = 200_000
 
 @dataclass(slots=True)
 class Futures:
-    """The imagined futures; wastes once worked out are kept."""
+    """The imagined futures; wastes once worked out are kept.
+
+    growths: by shape and what a node has left, what placement works out of wastes.
+    """
 
     popular: tuple[Popular, ...] = ()
+    growths: dict[tuple[object, int, Lefts], tuple[int, int]] = field(default_factory=dict)
     _drawn: list[list[Resources]] = field(default_factory=list)
     _for_kinds: dict[tuple[str, ...], list[list[Arrival]]] = field(default_factory=dict)
     _wastes: dict[tuple[int, Lefts], int] = field(default_factory=dict)

@@ -42,7 +42,7 @@ from compute_scheduler.domain.devices import (
     sharing,
     shifted,
 )
-from compute_scheduler.domain.futures import Futures, Lefts
+from compute_scheduler.domain.futures import MOST_KEPT, Futures, Lefts
 from compute_scheduler.domain.resources import MILLI
 from compute_scheduler.domain.shapes import Amounts, Shape
 from compute_scheduler.domain.snapshot import Centre, Node
@@ -295,15 +295,25 @@ class NodeIndex:
         futures = self.futures
         if futures is None:
             return 0, MILLI
-        lefts, cores = self.lefts(place), self.cores[place] - shape.milli_cores
-        before = futures.waste(self.cores[place], lefts)
-        if not shape.share:
-            return futures.waste(cores, after_whole(lefts, shape.accelerators)) - before, MILLI
-        kind, share = shape.accelerators[0][0], shape.share
-        return min(
-            (futures.waste(cores, after_share(lefts, kind, left, share)) - before, left)
-            for left in sharing(lefts, kind, share)
-        )
+        key = (shape, self.cores[place], self.lefts(place))
+        known = futures.growths.get(key)
+        if known is None:
+            if len(futures.growths) >= MOST_KEPT:
+                futures.growths.clear()
+            known = futures.growths[key] = _grown(futures, *key)
+        return known
+
+
+def _grown(futures: Futures, shape: Shape, cores: int, lefts: Lefts) -> tuple[int, int]:
+    """The same for a node that has so much left."""
+    before, after = futures.waste(cores, lefts), cores - shape.milli_cores
+    if not shape.share:
+        return futures.waste(after, after_whole(lefts, shape.accelerators)) - before, MILLI
+    kind, share = shape.accelerators[0][0], shape.share
+    return min(
+        (futures.waste(after, after_share(lefts, kind, left, share)) - before, left)
+        for left in sharing(lefts, kind, share)
+    )
 
 
 def _fitting(bucket: _Bucket, shape: Shape, each_allowed: bool) -> Iterator[_Entry]:
