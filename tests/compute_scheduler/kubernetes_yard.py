@@ -32,10 +32,7 @@ class Space:
         self, yard: Yard, server: servers.Kubernetes, folder: Path, times: rules.Times, **options: Any
     ) -> None:
         self.yard, self.server = yard, server
-        self.name = server.namespace("centre")
-        self.token = folder / "token"
-        _grant(server, self.name)
-        self.token.write_text(server.token_of(self.name, "brain-agent"))
+        self.name, self.token = permitted(server, folder)
         self.options = replace(JobOptions(self.name, "unused.example/job:1", evict_s=1), **options)
         self.centre = ClusterCentre(yard, f"kube-{next(SERIALS)}", folder, self.client, times)
 
@@ -74,6 +71,14 @@ def space(
         yield made
     finally:
         made.centre.stop()
+
+
+def permitted(server: servers.Kubernetes, folder: Path) -> tuple[str, Path]:
+    """A fresh namespace, and the file with the token of the agent that may work there."""
+    name, token = server.namespace("centre"), folder / "token"
+    _grant(server, name)
+    token.write_text(server.token_of(name, "brain-agent"))
+    return name, token
 
 
 def _grant(server: servers.Kubernetes, namespace: str) -> None:

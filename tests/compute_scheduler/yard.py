@@ -20,14 +20,43 @@ SERIALS = itertools.count(7000)
 ROLES = ("relay", "consumer", "periodic", "scheduler", "agent")
 PYTHON = sys.executable
 FINAL = ("succeeded", "failed", "cancelled")
+# Of a gang: rank 0 hears all others over TCP and leaves `sum.txt`; each says where it thinks that all are.
+TALK = """
+import os, socket, time
+rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+if rank == 0:
+    with socket.create_server(place) as server:
+        heard = sorted(server.accept()[0].recv(9).decode() for _ in range(size - 1))
+    open("sum.txt", "w").write(",".join(heard))
+else:
+    for _ in range(600):
+        try:
+            with socket.create_connection(place) as line:
+                line.sendall(f"from {rank}".encode())
+            break
+        except OSError:
+            time.sleep(0.05)
+print("rank", rank, "of", size, "at", os.environ["BRAIN_MEMBERS"])
+"""
 
 
 class Yard:
-    """The two services of one home folder; every test makes organisations of its own. beside: further services."""
+    """The two services of one home folder; every test makes organisations of its own. beside: further services.
+
+    patience_s: how long jobs are waited for when a test does not say.
+    """
 
     def __init__(
-        self, home: Path, *, roles: tuple[str, ...] = ROLES, beside: tuple[str, ...] = (), **settings: Any
+        self,
+        home: Path,
+        *,
+        roles: tuple[str, ...] = ROLES,
+        beside: tuple[str, ...] = (),
+        patience_s: float = 60,
+        **settings: Any,
     ) -> None:
+        self.patience_s = patience_s
         self.home = home
         self.platform = Platform(PlatformSettings(home=home, **settings))
         self.runtimes = [build_service(self.platform, name) for name in ("identity", *beside, "compute-scheduler")]
@@ -93,13 +122,13 @@ class Yard:
         body: dict[str, Any] = self.json("GET", f"/v1/jobs/{job_id}", token)
         return body
 
-    def ended(self, job_id: str, timeout_s: float = 60) -> dict[str, Any]:
+    def ended(self, job_id: str, timeout_s: float = 0) -> dict[str, Any]:
         """A job once it has ended."""
         return self.wait(job_id, lambda job: job["state"] in FINAL, timeout_s)
 
-    def wait(self, job_id: str, fulfils: Callable[[dict[str, Any]], bool], timeout_s: float = 60) -> dict[str, Any]:
+    def wait(self, job_id: str, fulfils: Callable[[dict[str, Any]], bool], timeout_s: float = 0) -> dict[str, Any]:
         """A job once it is as asked."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + (timeout_s or self.patience_s)
         while True:
             job = self.job(job_id)
             if fulfils(job):

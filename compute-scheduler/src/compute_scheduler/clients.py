@@ -37,14 +37,16 @@ class DatasetRights:
         acting = caller.kind == "service"
         headers = {ACTING_HEADER: caller.org} if acting else {}
         carried, path = None if acting else token, f"/v1/datasets/{dataset}"
+        unreadable = f"数据集 {dataset} 不存在，或本机构无权读取"
         try:
             found = self._hub.request("GET", path, token=carried, headers=headers).json()
             if version is not None:
+                unreadable = f"数据集 {dataset} 没有版本 {version}；可用的版本见 GET /v1/datasets/{dataset}/versions"
                 params = {"version": version, "limit": 1}
                 self._hub.request("GET", f"{path}/rows", params=params, token=carried, headers=headers)
         except Problem as problem:
             if problem.status in (403, 404):
-                return f"数据集 {dataset} 不存在，或本机构无权读取"
+                return unreadable
             if problem.status < 500:
                 return problem.detail
             raise

@@ -59,6 +59,8 @@ def test_the_log_comes_live_and_ends_with_the_state(yard: Yard) -> None:
         ({"deadline": "2020-01-01T00:00:00Z"}, "deadline"),
         ({"inputs": {"a.csv": {"sha256": "0" * 64}}}, "inputs.a.csv.sha256"),
         ({"outputs": ["../../etc/passwd"]}, "outputs.0"),
+        ({"inputs": {"../run": {"sha256": "0" * 64}}}, "inputs.../run.[key]"),
+        ({"after": ["#0"]}, "after"),
         ({"env": {"A": "x" * 70_000}}, "env"),
     ],
 )

@@ -78,3 +78,29 @@ def test_a_rule_is_set_and_taken_back_over_http(yard: Yard) -> None:
     assert yard.json("PUT", path, json=replica)["state"] == "ready"
     assert [item["centre"] for item in yard.json("GET", "/v1/replicas?dataset=industry.plain")["items"]] == ["local"]
     assert yard.problem("GET", "/v1/replicas?after=x")["errors"][0]["field"] == "after"
+
+
+def test_a_data_set_that_cannot_be_read_is_refused_before_the_job_queues(yard: Yard) -> None:
+    """One that is not there, one of another organisation (told alike), a version that is none; each by its place."""
+    owner, theirs = yard.token_of("enterprise", ["manager"])
+    asking, token = yard.token_of("enterprise", ["developer"])
+    yard.json("PUT", f"/v1/tenants/{asking}/quota", json={"quota": {"cores": 2, "memory_mb": 1000}})
+    document = contract("enterprise.theirs", COLUMNS, ["id"], example=ROWS[0])
+    hub, headers = yard.platform.client("data-hub"), {"content-type": "application/yaml", "x-acting-org": owner}
+    hub.request("PUT", "/v1/contracts/enterprise.theirs", content=document.encode(), headers=headers)
+    assert hub.request("GET", "/v1/datasets/enterprise.theirs", token=theirs).json()["owner_org"] == owner
+    asked = [
+        {"dataset": "industry.plain"},
+        {"dataset": "industry.nothing"},
+        {"dataset": "enterprise.theirs"},
+        {"dataset": "industry.plain", "version": "1"},
+    ]
+    body = {"name": "unreadable", "command": ["true"], "datasets": asked}
+    problem = yard.problem("POST", "/v1/jobs", token, json=body)
+    assert problem["status"] == 422
+    told = {item["field"]: item["reason"] for item in problem["errors"]}
+    assert told.keys() == {"datasets.1", "datasets.2", "datasets.3"}
+    assert told["datasets.1"] == "数据集 industry.nothing 不存在，或本机构无权读取"
+    assert told["datasets.2"] == "数据集 enterprise.theirs 不存在，或本机构无权读取"
+    assert "industry.plain 没有版本 1；" in told["datasets.3"]
+    assert yard.json("GET", "/v1/jobs?name=unreadable", token)["items"] == []

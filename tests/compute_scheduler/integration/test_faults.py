@@ -2,59 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
-import subprocess
-import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.compute_scheduler.crashing import JOBS
+from tests.compute_scheduler.lives import live, points
 from tests.compute_scheduler.yard import Yard
 
-ROOT = Path(__file__).parents[3]
 ROUNDS = int(os.environ.get("BRAIN_FAULT_ROUNDS", "1"))
-
-
-def points() -> list[str]:
-    """Every point that the code names."""
-    source = ROOT / "compute-scheduler/src/compute_scheduler"
-    found: set[str] = set()
-    for path in source.rglob("*.py"):
-        found |= set(re.findall(r'steps\.reached\("([^"]+)"\)', path.read_text(encoding="utf-8")))
-    return sorted(found)
-
-
-def live(home: Path, proof: Path, point: str, times: int = 1) -> subprocess.CompletedProcess[str]:
-    """One life of the platform."""
-    command = [sys.executable, "-m", "tests.compute_scheduler.crashing", str(home), str(proof), point, str(times)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+JOBS = 3
 
 
 @pytest.mark.fault
 @pytest.mark.slow
 def test_a_kill_between_any_two_steps_loses_no_job_and_runs_none_twice(tmp_path: Path) -> None:
     """One home, one life after the other, each killed at another point; the proof is a file outside."""
-    home, proof = tmp_path / "home", tmp_path / "proof"
-    proof.mkdir()
-    named = points()
+    named = points("")
     assert len(named) >= 12
-    for number in range(ROUNDS):
-        for point in named:
-            died = live(home, proof, point, times=1 + number % 2)
-            assert died.returncode == -signal.SIGKILL, (point, died.returncode, died.stderr[-2000:])
-    lived = live(home, proof, "-")
-    assert lived.returncode == 0, lived.stderr[-2000:]
-    jobs = json.loads(lived.stdout)
-    ran = Counter((proof / "ran").read_text().split())
-    assert len(jobs) == ROUNDS * len(named) * JOBS
-    assert {job["id"]: ran[job["id"]] for job in jobs if ran[job["id"]] != 1} == {}
-    assert [job for job in jobs if job["state"] != "succeeded" or not job["reason"]] == []
+    lives = [(point, 1 + number % 2) for number in range(ROUNDS) for point in named]
+    lived = live(tmp_path, lives, jobs=JOBS)
+    assert lived.died == [[point, -signal.SIGKILL] for point, _ in lives] + [["", 0]], lived.said
+    assert len(lived.jobs) == len(lives) * JOBS
+    assert {job["id"]: lived.ran[job["id"]] for job in lived.jobs if lived.ran[job["id"]] != 1} == {}
+    assert [job for job in lived.jobs if job["state"] != "succeeded" or not job["reason"]] == []
 
 
 @pytest.mark.fault

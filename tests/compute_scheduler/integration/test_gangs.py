@@ -13,7 +13,7 @@ from compute_scheduler.service import control
 from compute_scheduler.store.tables import attempts, jobs, segments
 
 from tests.compute_scheduler.network import Network
-from tests.compute_scheduler.yard import PYTHON, Yard
+from tests.compute_scheduler.yard import PYTHON, TALK, Yard
 
 NONCES = ["a" * 32, "b" * 32, "c" * 32]
 
@@ -182,26 +182,6 @@ def test_members_are_told_how_to_find_each_other(network: Network) -> None:
     assert first["env"]["BRAIN_MEMBERS"] == "n1,n1"
     assert first["env"]["MASTER_PORT"] == second["env"]["MASTER_PORT"]
     assert (first["outputs"], second["outputs"]) == (["r.csv"], [])
-
-
-TALK = """
-import os, socket, time
-rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-if rank == 0:
-    with socket.create_server(place) as server:
-        heard = sorted(server.accept()[0].recv(9).decode() for _ in range(size - 1))
-    open("sum.txt", "w").write(",".join(heard))
-else:
-    for _ in range(200):
-        try:
-            with socket.create_connection(place) as line:
-                line.sendall(f"from {rank}".encode())
-            break
-        except OSError:
-            time.sleep(0.05)
-print("rank", rank, "of", size, "at", os.environ["BRAIN_MEMBERS"])
-"""
 
 
 def test_members_run_as_processes_that_meet(yard: Yard) -> None:

@@ -10,27 +10,29 @@ import hashlib
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from brain_testing.servers.kubernetes import Kubernetes
 from compute_scheduler.engine.cluster import ClusterSilent, Submission, SubmissionRefused
+from compute_scheduler.engine.kubernetes_jobs import job_document
+from compute_scheduler.engine.kubernetes_reading import ATTEMPT
 
 from tests.compute_scheduler.clusters import DroppingProxy, Proof, until
 from tests.compute_scheduler.kubernetes_yard import Space, space
-from tests.compute_scheduler.yard import Yard
+from tests.compute_scheduler.yard import PYTHON, TALK, Yard
 
 pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("kubernetes")]
 ROLES = ("relay", "consumer", "periodic", "scheduler")
 KUEUE = "kueue.x-k8s.io"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Kubernetes]:
-    """A control plane with two nodes."""
-    with Kubernetes() as made:
-        yield made
+@pytest.fixture
+def server(kubernetes: Kubernetes) -> Kubernetes:
+    """The control plane with two nodes that all tests share."""
+    return kubernetes
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +144,26 @@ def test_a_repeated_request_makes_no_second_job_and_a_stranger_with_the_name_is_
     assert kept["metadata"]["uid"] == made["metadata"]["uid"]
     with pytest.raises(SubmissionRefused, match="加速器 tpu"):
         client.submit(Submission("job_00000000000000000000000003.1", mark, run, run, 1, 100, {"tpu": 1}, 60))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"kueue_queue": "team"},
+        {"scheduler": "volcano", "volcano_queue": "team"},
+        {"claim": "share", "service_account": "runner"},
+    ],
+)
+def test_what_operators_may_ask_for_is_valid_to_the_letter(here: Space, options: dict[str, Any]) -> None:
+    """The API server checks every field of the Job and of its pods strictly, and makes nothing."""
+    submission = Submission("job_00000000000000000000000004.1", "m", Path("/s/a/run"), Path("/s/a/log"), 1, 100, {}, 60)
+    document = job_document(submission, replace(here.options, **options))
+    made = here.server.call("POST", f"{here.path()}?dryRun=All&fieldValidation=Strict", document)
+    pod = made["spec"]["template"]
+    assert pod["spec"]["schedulerName"] == options.get("scheduler", "default-scheduler")
+    queue = options.get("volcano_queue")
+    assert (pod["metadata"].get("annotations") or {}).get("scheduling.volcano.sh/queue-name") == queue
 
 
 def test_a_submission_whose_answer_is_lost_is_found_and_not_repeated(here: Space, tmp_path: Path) -> None:
@@ -326,6 +348,38 @@ def test_a_lost_node_is_unknown_until_kubernetes_gives_it_up(yard: Yard, server:
         assert first["outcome"] == "lost"
         assert "失联" in first["reason"]
         assert proof.ran() == {f"{job_id}.1": 1, f"{job_id}.2": 1}
+
+
+def test_a_gang_runs_at_once_over_both_nodes_or_not_at_all(here: Space) -> None:
+    """A quota lets one pod in: that member waits; without the quota they find each other by their pods' addresses."""
+    yard, quotas = here.yard, here.path("resourcequotas")
+    here.centre.wait(lambda seen: [node["state"] for node in seen["nodes"]] == ["up", "up"])
+    here.server.call("POST", quotas, {"metadata": {"name": "q"}, "spec": {"hard": {"requests.cpu": "5"}}})
+    quota = here.path("resourcequotas", "q")
+    until(lambda: here.server.call("GET", quota), lambda seen: seen.get("status", {}).get("hard") is not None)
+    asked = {"gang": 2, "resources": {"cores": 5, "memory_mb": 300}, "outputs": ["sum.txt"]}
+    job_id = yard.submit(PYTHON, "-c", TALK, centre=here.centre.name, **asked)
+    waits = yard.wait(job_id, lambda job: "1 个已就位" in job["reason"])
+    assert (waits["state"], len(here.items("pods")), waits["attempts"][0]["log_bytes"]) == ("starting", 1, 0)
+    here.server.call("DELETE", quota)
+    job = yard.ended(job_id)
+    assert job["state"] == "succeeded", job
+    assert yard.call("GET", f"/v1/files/{job['outputs']['sum.txt']['sha256']}").content == b"from 1"
+    pods = {item["metadata"]["labels"][ATTEMPT]: item for item in here.items("pods")}
+    members = [pods[f"{job_id}.1.{rank}"] for rank in (0, 1)]
+    places = ",".join(pod["status"]["podIP"] for pod in members)
+    logs = [yard.call("GET", f"/v1/jobs/{job_id}/logs", params={"rank": rank}).content for rank in (0, 1)]
+    assert logs == [f"rank {rank} of 2 at {places}\n".encode() for rank in (0, 1)]
+    assert len({pod["spec"]["nodeName"] for pod in members}) == len({pod["status"]["podIP"] for pod in members}) == 2
+
+
+def test_a_member_that_fails_ends_the_others_in_kubernetes(here: Space) -> None:
+    """The other would have slept for a minute; its pod goes."""
+    job = here.yard.ended(here.centre.submit('test "$RANK" = 1 && exit 7; exec sleep 60', gang=2), 30)
+    assert (job["state"], job["exit_code"]) == ("failed", 7)
+    assert "成员 1" in job["reason"]
+    assert sorted(attempt["outcome"] for attempt in job["attempts"]) == ["cancelled", "failed"]
+    until(lambda: [item for item in here.items("pods") if item["status"]["phase"] == "Running"], lambda seen: not seen)
 
 
 def test_an_unreachable_cluster_says_what_is_wrong(here: Space) -> None:

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
+from compute_scheduler.api.agent import Pull, Report, SessionOpened
 from compute_scheduler.service import centres, control
 from compute_scheduler.service.errors import CentreHeld, CentreStillThere, SessionLost
 from compute_scheduler.service.scheduling import LeaseLost
@@ -89,6 +90,42 @@ def test_a_repeated_end_is_acknowledged_and_changes_nothing(network: Network) ->
     assert network.job(job_id)["failures"] == 1
     with network.database.reading() as session:
         assert session.execute(sa.select(sa.func.count()).select_from(segments)).scalar() == 1
+
+
+def test_reports_that_come_again_in_any_order_change_nothing(network: Network) -> None:
+    """After each report all earlier ones come once more, the latest first: two attempts, two records, one failure."""
+    job_id, first = network.started(retries=1)
+    sent: list[tuple[str, dict[str, Any]]] = []
+
+    def say(kind: str, attempt: str, **record: Any) -> None:
+        sent.append((attempt, record if kind == "end" else {}))
+        for name, told in reversed(sent):
+            network.end(name, MINE, **told) if told else network.claim(name, MINE)
+
+    say("claim", first)
+    say("end", first, exit_code=1)
+    with network.database.transaction() as session:
+        session.execute(sa.update(jobs).values(not_before_at=None))
+    network.schedulers["a"].picture.forget()
+    network.schedule()
+    (order,) = network.pull()["orders"]
+    assert order["attempt"] == f"{job_id}.2"
+    say("claim", order["attempt"])
+    assert not network.claim(first, MINE)
+    say("end", order["attempt"], exit_code=0, run_s=3.0)
+    job = network.job(job_id)
+    assert (job["state"], job["failures"], job["attempt"]) == ("succeeded", 1, 2)
+    assert [row["outcome"] for row in network.attempts(job_id)] == ["failed", "succeeded"]
+    with network.database.reading() as session:
+        told = session.execute(sa.select(segments.c.attempt, segments.c.wall_s)).all()
+    assert sorted(map(tuple, told)) == [(first, 1.0), (order["attempt"], 3.0)]
+
+
+def test_nothing_that_an_agent_says_carries_a_time_of_its_clock() -> None:
+    """So it may go wrong by years: leases count by the service's clock, durations by the engine's monotonic one."""
+    seen = str([model.model_json_schema() for model in (SessionOpened, Pull, Report)])
+    assert "'session'" in seen
+    assert [word for word in ("date-time", "_at'", "epoch") if word in seen] == []
 
 
 def test_a_newer_session_fences_the_older_one(network: Network) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from tests.compute_scheduler.clusters import ClusterCentre, DroppingProxy, Proof
 from tests.compute_scheduler.yard import Yard
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.xdist_group("ray")]
+SERIALS = itertools.count(1)
+# Ray takes seconds for each job, and many of them on a machine with other work.
+PATIENCE_S = 150
 TIMES = rules.Times(beat_s=0.5, lost_s=6.0, patience_s=20.0)
 
 
@@ -23,26 +27,31 @@ class RayCentre(ClusterCentre):
 
     def __init__(self, yard: Yard, root: Path, server: Ray) -> None:
         self.server = server
-        super().__init__(yard, "ray", root, lambda: ray.Ray(server.url), TIMES)
+        super().__init__(yard, f"ray-{next(SERIALS)}", root, lambda: ray.Ray(server.url), TIMES)
 
 
 @pytest.fixture(scope="module")
-def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCentre]:
-    """One head and one centre for the module."""
-    folder = tmp_path_factory.mktemp("ray")
-    with Ray() as server:
-        yard = Yard(folder / "yard", log_level="ERROR", roles=("relay", "consumer", "periodic", "scheduler"))
-        made = RayCentre(yard, folder / "ray", server)
-        yield made
-        made.stop()
-        yard.close()
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """The running services without the local engine."""
+    roles = ("relay", "consumer", "periodic", "scheduler")
+    made = Yard(tmp_path_factory.mktemp("yard"), log_level="ERROR", roles=roles, patience_s=PATIENCE_S)
+    body = {"quota": {"cores": 64, "memory_mb": 100_000, "gpu": 8}, "weight": 1.0}
+    made.json("PUT", f"/v1/tenants/{made.org}/quota", json=body)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def centre(yard: Yard, ray_head: Ray, tmp_path: Path) -> Iterator[RayCentre]:
+    """A centre of this test on the head that all share."""
+    made = RayCentre(yard, tmp_path, ray_head)
+    yield made
+    made.stop()
 
 
 def test_jobs_run_in_ray_with_files_logs_limits_and_codes(centre: RayCentre, tmp_path: Path) -> None:
     """All at once, since Ray takes seconds for each: success with files, code, time limit, cancel, card."""
     yard, proof = centre.yard, Proof(tmp_path / "ran")
-    body = {"quota": {"cores": 64, "memory_mb": 100_000, "gpu": 8}, "weight": 1.0}
-    yard.json("PUT", f"/v1/tenants/{yard.org}/quota", json=body)
     small: dict[str, Any] = {"resources": {"cores": 0.5, "memory_mb": 100}}
     digest = yard.json("PUT", "/v1/files", content=b"2\n1\n", headers={"content-type": "application/octet-stream"})
     files = {"inputs": {"in": {"sha256": digest["sha256"]}}, "outputs": ["out"]}
@@ -63,6 +72,9 @@ def test_jobs_run_in_ray_with_files_logs_limits_and_codes(centre: RayCentre, tmp
     assert [(node["name"], node["cores"], node["memory_mb"], node["accelerators"]) for node in shown["nodes"]] == [
         ("ray", 4.0, 2000, {"gpu": 2})
     ]
+    # Ray itself would tell them at every look until its head starts anew.
+    ours = {f"{job_id}.1" for job_id in (well, badly, long, ended)}
+    until(lambda: {job["submission_id"] for job in centre.server.jobs()}, lambda there: not there & ours, PATIENCE_S)
 
 
 def test_lost_answers_strangers_and_orphans(centre: RayCentre, tmp_path: Path) -> None:
@@ -86,9 +98,11 @@ def test_lost_answers_strangers_and_orphans(centre: RayCentre, tmp_path: Path) -
     assert proof.ran() == {job_id: 1}
     shown = centre.wait(lambda seen: bool(seen["capabilities"]["health"]["orphans"]))
     assert [line.split()[0] for line in shown["capabilities"]["health"]["orphans"]] == [orphan]
-    assert shown["capabilities"]["health"]["foreign_jobs"] == 1
-    states = until(
-        lambda: {job["submission_id"]: job["status"] for job in server.jobs()}, lambda seen: seen[orphan] == "STOPPED"
+    assert shown["capabilities"]["health"]["foreign_jobs"] >= 1
+    states = until(  # it is stopped, and then its record is deleted
+        lambda: {job["submission_id"]: job["status"] for job in server.jobs()},
+        lambda seen: orphan not in seen,
+        PATIENCE_S,
     )
     assert states["stranger"] in ("RUNNING", "PENDING")
     server.request("POST", "/api/jobs/stranger/stop")
@@ -106,10 +120,10 @@ class OnlySubmits(ray.Ray):
 
 
 def test_a_head_that_is_killed_costs_the_attempt_and_not_the_truth(centre: RayCentre, tmp_path: Path) -> None:
-    """The last test: while the head is away nothing is decided; the centre says so and has no capacity."""
+    """While the head is away nothing is decided; the centre says so and has no capacity."""
     yard, proof = centre.yard, Proof(tmp_path / "ran")
     job_id = centre.submit(proof.script("sleep 60"), resources={"cores": 0.5, "memory_mb": 100})
-    until(proof.ran, lambda ran: ran[job_id] == 1)
+    until(proof.ran, lambda ran: ran[job_id] == 1, PATIENCE_S)
     centre.server.kill()
     shown = centre.wait(lambda seen: seen["state"] == "down")
     assert [node["state"] for node in shown["nodes"]] == ["down"]

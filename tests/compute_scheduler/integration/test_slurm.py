@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from brain_testing.servers.slurm import Slurm
 from compute_scheduler.engine import slurm
-from compute_scheduler.engine.cluster import Submission
+from compute_scheduler.engine.cluster import ClusterSilent, Copy, Submission
 
 from tests.compute_scheduler.clusters import ClusterCentre, DroppingProxy, Proof, until
-from tests.compute_scheduler.yard import Yard
+from tests.compute_scheduler.yard import PYTHON, TALK, Yard
 
 pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("slurm")]
 
@@ -51,13 +51,11 @@ class Clusters:
 
 
 @pytest.fixture(scope="module")
-def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
+def clusters(tmp_path_factory: pytest.TempPathFactory, slurms: dict[str, Slurm]) -> Iterator[Clusters]:
     """Two Slurm clusters beside the local engine, one for a module."""
-    with ExitStack() as stack:
-        servers = {name: stack.enter_context(Slurm(name)) for name in ("alpha", "beta")}
-        made = Clusters(tmp_path_factory.mktemp("slurm"), servers)
-        stack.callback(made.close)
-        yield made
+    made = Clusters(tmp_path_factory.mktemp("slurm"), slurms)
+    yield made
+    made.close()
 
 
 def test_two_slurm_clusters_and_this_machine_share_one_queue(clusters: Clusters, tmp_path: Path) -> None:
@@ -79,8 +77,9 @@ def test_two_slurm_clusters_and_this_machine_share_one_queue(clusters: Clusters,
         assert job["outputs"]["sorted"] == {"sha256": hashlib.sha256(b"1\n2\n3\n").hexdigest(), "size": 6}
         assert yard.log(job_id) == f"sorted by {job_id}.1\n"
     assert proof.ran() == {job_id: 1 for job_id, name in jobs.items() if name != "local"}
-    assert {row["name"] for name in clusters.servers for row in clusters.servers[name].jobs()} == {
-        f"{job_id}.1" for job_id, name in jobs.items() if name != "local"
+    names = Counter(row["name"] for server in clusters.servers.values() for row in server.jobs())
+    assert {job_id: names[f"{job_id}.1"] for job_id in jobs} == {
+        job_id: 0 if name == "local" else 1 for job_id, name in jobs.items()
     }
 
 
@@ -230,7 +229,11 @@ def test_a_silent_controller_or_a_refused_token_costs_time_and_no_job(clusters: 
     proof = Proof(tmp_path / "ran")
     running = centre.submit(proof.script("sleep 2"))
     yard.wait(running, lambda job: job["state"] == "running")
+    unknown = Copy("job_00000000000000000000000008.1", "999999", "running")
+    clusters.client("beta").cancel(unknown)  # HTTP 500 with error_number 2017: it is not there
     server.stop_controller()
+    with pytest.raises(ClusterSilent, match="没有应答"):  # HTTP 500 with the same words and another number: no evidence
+        clusters.client("beta").cancel(unknown)
     shown = centre.wait(lambda seen: seen["state"] == "down")
     assert [node["state"] for node in shown["nodes"]] == ["down", "down"]
     assert "没有应答" in shown["capabilities"]["health"]["detail"]
@@ -246,6 +249,59 @@ def test_a_silent_controller_or_a_refused_token_costs_time_and_no_job(clusters: 
     centre.wait(lambda seen: seen["state"] == "open")
     assert yard.ended(centre.submit(proof.script()))["state"] == "succeeded"
     assert sorted(proof.ran().values()) == [1, 1, 1]
+
+
+def test_a_gang_runs_at_once_over_both_nodes_or_not_at_all(clusters: Clusters) -> None:
+    """Slurm holds one member back: the other has its node and waits; released, they find each other and both run."""
+    server, yard = clusters.servers["alpha"], clusters.yard
+    asked = {"gang": 2, "resources": {"cores": 5, "memory_mb": 300}, "outputs": ["sum.txt"], "centre": "alpha"}
+    server.command("scontrol", "update", "PartitionName=main", "State=DOWN")
+    job_id = yard.submit(PYTHON, "-c", TALK, **asked)
+    ids = [_row_of(server, f"{job_id}.1.{rank}")["id"] for rank in (0, 1)]
+    server.command("scontrol", "hold", ids[0])
+    server.command("scontrol", "update", "PartitionName=main", "State=UP")
+    waits = yard.wait(job_id, lambda job: "1 个已就位" in job["reason"])
+    assert (waits["state"], _row_of(server, f"{job_id}.1.1")["state"]) == ("starting", "RUNNING")
+    assert yard.call("GET", f"/v1/jobs/{job_id}/logs", params={"rank": 1}).content == b""
+    server.command("scontrol", "release", ids[0])
+    job = yard.ended(job_id)
+    assert job["state"] == "succeeded", job
+    assert yard.call("GET", f"/v1/files/{job['outputs']['sum.txt']['sha256']}").content == b"from 1"
+    logs = [yard.call("GET", f"/v1/jobs/{job_id}/logs", params={"rank": rank}).content for rank in (0, 1)]
+    assert logs == [f"rank {rank} of 2 at 127.0.0.1,127.0.0.1\n".encode() for rank in (0, 1)]
+    nodes = server.command("squeue", "-h", "-t", "all", "-j", ",".join(ids), "-o", "%N").split()
+    assert sorted(nodes) == ["n1", "n2"]
+
+
+def test_a_member_that_fails_ends_the_others_in_slurm(clusters: Clusters) -> None:
+    """The other would have slept for a minute."""
+    script = 'test "$RANK" = 1 && exit 7; exec sleep 60'
+    job = clusters.yard.ended(clusters.centres["beta"].submit(script, gang=2), 30)
+    assert (job["state"], job["exit_code"]) == ("failed", 7)
+    assert "成员 1" in job["reason"]
+    assert sorted(attempt["outcome"] for attempt in job["attempts"]) == ["cancelled", "failed"]
+    until(lambda: _row_of(clusters.servers["beta"], f"{job['id']}.1.0")["state"], lambda state: state != "RUNNING")
+
+
+def test_a_second_copy_made_by_hand_is_refused(clusters: Clusters, tmp_path: Path) -> None:
+    """The same script submitted again, before and after the end of the first: it leaves without a trace."""
+    server, centre, proof = clusters.servers["beta"], clusters.centres["beta"], Proof(tmp_path / "ran")
+    job_id = centre.submit(proof.script("sleep 1; echo done"))
+    until(proof.ran, lambda ran: ran[job_id] == 1)
+    script = centre.root / "shared" / f"{job_id}.1" / "run"
+    late = tmp_path / "late"
+    late.write_text(script.read_text())
+    made = [server.command("sbatch", "--parsable", "-J", "copy", "-o", "/dev/null", str(script)).strip()]
+    assert clusters.yard.ended(job_id)["state"] == "succeeded"
+    made.append(server.command("sbatch", "--parsable", "-J", "copy", "-o", "/dev/null", str(late)).strip())
+    for number in made:
+        until(
+            lambda number=number: server.command("squeue", "-h", "-t", "all", "-j", number, "-o", "%T").strip(),
+            lambda told: told == "FAILED",
+        )
+        assert "ExitCode=113:0" in server.command("scontrol", "show", "job", number)
+    assert proof.ran() == {job_id: 1}
+    assert clusters.yard.log(job_id) == "done\n"
 
 
 class Elsewhere(slurm.Slurm):

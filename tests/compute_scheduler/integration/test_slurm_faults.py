@@ -6,11 +6,8 @@ Each copy of a job writes its attempt into a file once it may run: the file is t
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,16 +15,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from brain_testing.process import PlatformProcess
 from brain_testing.servers.slurm import Slurm
 from compute_scheduler.engine import slurm
-from industry_brain.apiclient import ApiClient
 
 from tests.compute_scheduler.clusters import ClusterCentre, Proof, until
 from tests.compute_scheduler.yard import Yard
 
 pytestmark = [pytest.mark.servers, pytest.mark.fault, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
-BASE = "/api/compute-scheduler/v1"
 ROLES = ("relay", "consumer", "periodic", "scheduler")
 
 
@@ -102,24 +96,6 @@ def test_what_slurm_runs_twice_or_forgets_runs_once(field: Field) -> None:
     assert any(sprung), "Slurm kept its records this time, so nothing was tried"
 
 
-def test_a_second_copy_made_by_hand_is_refused(field: Field) -> None:
-    """The same script submitted again, before and after the end of the first: it leaves without a trace."""
-    server, centre = field.centre("again")
-    job_id = field.running(centre, "sleep 2; echo done")
-    script = centre.root / "shared" / f"{job_id}.1" / "run"
-    text = script.read_text()
-    made = [server.command("sbatch", "--parsable", "-J", "copy", "-o", "/dev/null", str(script)).strip()]
-    assert field.yard.ended(job_id)["state"] == "succeeded"
-    late = field.folder / "late"
-    late.write_text(text)
-    made.append(server.command("sbatch", "--parsable", "-J", "copy", "-o", "/dev/null", str(late)).strip())
-    for number in made:
-        until(lambda number=number: server.command("squeue", "-h", "-t", "all", "-j", number, "-o", "%T"), _is_failed)
-        assert "ExitCode=113:0" in server.command("scontrol", "show", "job", number)
-    assert field.proof.ran() == {f"{job_id}.1": 1}
-    assert field.yard.log(job_id) == "done\n"
-
-
 def test_a_record_that_was_purged_is_not_missed_when_the_marker_is_there(field: Field) -> None:
     """The agent is away while jobs end, fail and die, and Slurm forgets all of them.
 
@@ -144,59 +120,6 @@ def test_a_record_that_was_purged_is_not_missed_when_the_marker_is_there(field: 
     field.yard.json("POST", f"/v1/jobs/{dead}/cancel")
     assert field.yard.ended(dead)["state"] == "cancelled"
     assert set(field.proof.ran().values()) == {1}
-
-
-def test_an_agent_killed_again_and_again_loses_nothing(tmp_path: Path) -> None:
-    """`brain agent --engine slurm` as a process of its own, killed with SIGKILL wherever it is, three times."""
-    proof = Proof(tmp_path / "proof")
-    env = {"BRAIN_COMPUTE_SCHEDULER_LOCAL": "false", "BRAIN_LOG_LEVEL": "ERROR"}
-    quick = {"JOB_BEAT_S": "0.3", "ENGINE_LOOK_S": "0.3", "ENGINE_LOST_S": "4", "ENGINE_PATIENCE_S": "20"}
-    quick = {f"BRAIN_COMPUTE_SCHEDULER_{name}": value for name, value in quick.items()}
-    with Slurm("kills") as server, PlatformProcess(tmp_path / "home", env=env) as platform:
-        key = json.loads((tmp_path / "home/first-credentials.json").read_text())["operator"]["api_key"]
-        token = tmp_path / "token"
-        token.write_text(server.token())
-        with ApiClient(platform.url, key) as api:
-            api.post(f"{BASE}/centres", {"id": "kills", "title": "杀", "kind": "edge"})
-            own = api.post(f"{BASE}/centres/kills/keys")["key"]
-            line = [sys.executable, "-m", "industry_brain", "agent", "--centre", "kills", "--url", platform.url]
-            line += ["--home", str(tmp_path / "agent"), "--engine", "slurm", "--engine-url", server.url]
-            line += ["--token-file", str(token), "--engine-user", "root", "--shared", str(tmp_path / "shared")]
-            jobs: list[str] = []
-            for life in range(4):
-                with (tmp_path / "agent.log").open("ab") as log:
-                    agent = subprocess.Popen(
-                        line, env={**os.environ, **quick, "BRAIN_KEY": own}, stdout=log, stderr=log
-                    )
-                try:
-                    if life < 3:
-                        until(lambda: _seen(api), bool) if not life else None
-                        spec = {"name": "t", "resources": {"cores": 1, "memory_mb": 100}, "centre": "kills"}
-                        spec["command"] = ["sh", "-c", f"echo $BRAIN_JOB >> {proof.path}; sleep 0.{life}"]
-                        made = api.post(f"{BASE}/job-batches", {"jobs": [spec] * 4})
-                        jobs += [item["id"] for item in made["items"]]
-                        time.sleep(1.2 + 0.31 * life)
-                        continue
-                    ended = until(lambda: _left(api), lambda left: left == 0, 90)
-                    assert ended == 0
-                finally:
-                    agent.send_signal(signal.SIGKILL if life < 3 else signal.SIGTERM)
-                    agent.wait(30)
-            states = {job: api.get(f"{BASE}/jobs/{job}")["state"] for job in jobs}
-    assert states == dict.fromkeys(jobs, "succeeded")
-    assert proof.ran() == dict.fromkeys(jobs, 1)
-
-
-def _left(api: ApiClient) -> int:
-    return len(api.get(f"{BASE}/jobs", state="queued,starting,running", limit=100)["items"])
-
-
-def _seen(api: ApiClient) -> bool:
-    return bool(api.get(f"{BASE}/centres/kills")["nodes"])
-
-
-def _is_failed(told: str) -> bool:
-    return told.strip() == "FAILED"
 
 
 def _row(server: Slurm, name: str) -> dict[str, str]:

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from compute_scheduler.engine.copy import Copied, script
-from compute_scheduler.engine.desk import Desk
+from compute_scheduler.engine.desk import Desk, Question
 from compute_scheduler.engine.rules import REFUSED_CODE
 from compute_scheduler.engine.shared import SharedFolder
 
 ATTEMPT = "job_00000000000000000000000001.1"
-Asked = list[tuple[str, str, str, str, str]]
+Asked = list[Question]
 
 
 def run(
-    folder: Path, answer: Callable[[Asked], int], command: list[str], env: dict[str, str], **options: float
+    folder: Path,
+    answer: Callable[[Asked], int],
+    command: list[str],
+    env: dict[str, str],
+    places: Mapping[str, str] | None = None,
+    **options: float,
 ) -> tuple[int, Asked, SharedFolder]:
-    """Runs one copy to its end: (exit code, what it asked, its folders)."""
+    """Runs one copy to its end: (exit code, what it asked, its folders). places: what comes with the grant."""
     asked: Asked = []
 
-    def answering(*question: str) -> int:
-        asked.append(question)  # type: ignore[arg-type]
-        return 204 if question[0] == "ended" else answer(asked)
+    def answering(question: Question) -> tuple[int, Mapping[str, str]]:
+        asked.append(question)
+        return (204, {}) if question.kind == "ended" else (answer(asked), places or {})
 
     shared = SharedFolder(folder / "own", folder / "shared", ATTEMPT)
     shared.take({"nonce": "", "token": ""})
@@ -55,10 +60,21 @@ def test_a_command_and_its_environment_arrive_as_they_were(tmp_path: Path, words
     code, asked, shared = run(tmp_path, lambda _: 204, ["/usr/bin/env", "python3", "-c", text, *words], env)
     assert code == 0
     assert json.loads(Path(shared.work, "out").read_text()) == [words, env["child"], env["PATH"]]
-    assert [(kind, attempt, token, remote) for kind, attempt, token, _, remote in asked] == [
-        ("claims", ATTEMPT, "secret", "7"),
-        ("ended", ATTEMPT, "secret", "7"),
+    assert [(item.kind, item.attempt, item.token, item.remote, item.address) for item in asked] == [
+        ("claims", ATTEMPT, "secret", "7", "127.0.0.1"),
+        ("ended", ATTEMPT, "secret", "7", "127.0.0.1"),
     ]
+
+
+def test_a_member_of_a_gang_learns_with_its_grant_where_the_others_are(tmp_path: Path) -> None:
+    """What the desk says stands before what the plan thought; a value of any form arrives whole."""
+    env = {"MASTER_ADDR": "planned", "RANK": "1"}
+    places = {"MASTER_ADDR": "10.1.0.7", "BRAIN_MEMBERS": "10.1.0.7,fe80::1", "ODD": "a 'b' $c"}
+    text = "import json,os; open('out','w').write(json.dumps(dict(os.environ)))"
+    code, _, shared = run(tmp_path, lambda _: 204, ["/usr/bin/env", "python3", "-c", text], env, places)
+    assert code == 0
+    known = json.loads(Path(shared.work, "out").read_text())
+    assert {name: known[name] for name in (*places, "RANK")} == places | {"RANK": "1"}
 
 
 def test_a_copy_that_is_refused_runs_nothing(tmp_path: Path) -> None:
@@ -74,7 +90,7 @@ def test_a_copy_asks_until_it_is_answered_and_keeps_its_nonce(tmp_path: Path) ->
     code, asked, shared = run(
         tmp_path, lambda seen: 204 if len(seen) > 2 else 503, ["sh", "-c", "echo ran; exit 4"], {"A": "1"}
     )
-    nonces = {nonce for _, _, _, nonce, _ in asked}
+    nonces = {item.nonce for item in asked}
     assert (code, len(nonces)) == (4, 1)
     marker = shared.marker(nonces.pop())
     assert marker is not None
@@ -87,7 +103,7 @@ def test_a_copy_keeps_its_time_limit_and_kills_what_ignores_it(tmp_path: Path) -
     _, asked, shared = run(
         tmp_path, lambda _: 204, ["sh", "-c", "trap '' TERM; sleep 30; sleep 30"], {}, time_limit_s=1.0
     )
-    marker = shared.marker(asked[0][3])
+    marker = shared.marker(asked[0].nonce)
     assert marker is not None
     assert (marker["cause"], marker["signal"]) == ("time_limit", 9)
     assert 1.0 <= marker["run_s"] < 10
@@ -98,7 +114,7 @@ def test_a_desk_refuses_what_is_not_a_claim(tmp_path: Path) -> None:
     import urllib3
 
     asked: list[object] = []
-    desk = Desk(tmp_path, tmp_path / "desk", ("127.0.0.1", 0), "", lambda *question: asked.append(question) or 204)
+    desk = Desk(tmp_path, tmp_path / "desk", ("127.0.0.1", 0), "", lambda question: asked.append(question) or (204, {}))
     try:
         with urllib3.PoolManager(retries=False) as pool:
             base = f"http://127.0.0.1:{desk.port}/v1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from compute_scheduler.domain.decisions import Decisions, Reason
 from compute_scheduler.domain.plan import plan
@@ -306,3 +308,30 @@ def test_amounts_of_accelerators_that_cannot_be_are_refused(asked: dict[str, flo
     """Parts of one device only, parts and choices alone, and no empty kind."""
     with pytest.raises(ValueError, match=r"accelerator|never negative"):
         resources(1, 0, asked)
+
+
+def test_thousands_of_jobs_of_one_tenant_do_not_delay_the_others() -> None:
+    """t fills the queue with five thousand jobs of a core before u and v come, on 100 cores.
+
+    At once: u and v get what they ask for, t the rest. With t holding all but one core, that one goes to u, who holds
+    three and comes last; had t asked with high priority, too: a class is a day, and t holds nearly three fair parts.
+    """
+    nodes = [node(f"n{number}", 10) for number in range(10)]
+    flood = [job(f"t{number:04}", 1, at=NOW - 600 + number / 100) for number in range(5000)]
+    late = [job(f"{name}{number}", 1, tenant=name, at=NOW) for name in "uv" for number in range(3)]
+    everybody = (Tenant("t"), Tenant("u"), Tenant("v"))
+
+    first = [name for name, _ in started(plan(network(nodes, [*flood, *late], tenants=everybody), NOW, Policy()))]
+    assert len(first) == 100
+    assert {"u0", "u1", "u2", "v0", "v1", "v2"} <= set(first)
+
+    held = [
+        RunningJob(f"r{at}", "u" if at < 3 else "t", resources(1, 0), f"n{at // 10}", NOW, NOW + DAY)
+        for at in range(99)
+    ]
+    urgent = [replace(item, priority="high") for item in flood]
+    for queue in (flood, urgent):
+        decisions = plan(
+            network(nodes, [*queue, job("u3", 1, tenant="u", at=NOW)], *held, tenants=everybody), NOW, Policy()
+        )
+        assert started(decisions) == [("u3", "n9")]

@@ -40,6 +40,7 @@ def test_every_state_of_ray_has_a_meaning(status: str, code: int | None, phase: 
     copy = copy_of(JOB | {"status": status, "driver_exit_code": code}, "c1")
     assert copy is not None
     assert (copy.phase, copy.cause, copy.code, copy.remote) == (phase, cause, code, NAME)
+    assert copy.is_kept == (phase == "ended")
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"industry-brain": "c2"}])

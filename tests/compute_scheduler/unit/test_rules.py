@@ -67,9 +67,9 @@ def test_nothing_is_submitted_while_the_cluster_may_hold_it(view: View) -> None:
 
 
 @given(VIEWS)
-def test_a_copy_that_lives_in_the_cluster_is_never_given_up(view: View) -> None:
+def test_a_copy_that_runs_in_the_cluster_is_never_given_up(view: View) -> None:
     """As long as the cluster says that the granted copy runs, silence of the copy is no proof."""
-    alive = [c for c in view.copies or () if c.phase != "ended" and c.remote == view.claimed_by]
+    alive = [c for c in view.copies or () if c.phase == "running" and c.remote == view.claimed_by]
     if view.claim == "granted" and view.marker is None and alive:
         assert decide(view, TIMES) == ("wait", {})
 
@@ -99,7 +99,14 @@ def test_the_second_copy_of_the_same_id_does_not_speak_for_the_first() -> None:
     """Slurm started it again after its controller was killed; the second copy was refused; the first still beats."""
     view = View("granted", (copy("ended", "exit", REFUSED_CODE),), "7", quiet_s=1.0)
     assert decide(view, TIMES) == ("wait", {})
-    assert decide(View("granted", (copy("waiting"),), "7", quiet_s=1e6), TIMES) == ("wait", {})
+
+
+def test_a_copy_that_waits_again_is_no_sign_of_life() -> None:
+    """Slurm killed the first copy after its controller had died, and holds the second for ever: its node is drained."""
+    held = (copy("waiting"),)
+    assert decide(View("granted", held, "7", quiet_s=TIMES.lost_s - 0.1), TIMES) == ("wait", {})
+    assert decide(View("granted", held, "7", quiet_s=1e6), TIMES) == ("fence", {})
+    assert decide(View("granted", held, "7", quiet_s=1e6, is_fenced=True), TIMES) == ("end", {"cause": "engine_lost"})
 
 
 def test_what_has_not_begun_is_given_back_when_the_cluster_stays_silent() -> None:

@@ -69,6 +69,8 @@ def engine_of(root: Path, settings: Settings, options: EngineOptions) -> Engine:
         look_s=settings.compute_scheduler_engine_look_s,
         grace_s=settings.compute_scheduler_job_grace_s,
         log_bytes=settings.compute_scheduler_job_log_bytes,
+        # A member of a gang asks for longer than the service waits for the others.
+        claim_s=max(600.0, settings.compute_scheduler_gang_hold_s + 60.0),
         times=rules.Times(
             beat_s,
             max(settings.compute_scheduler_engine_lost_s, 4 * beat_s),

@@ -13,18 +13,19 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
+from compute_scheduler import steps
 from compute_scheduler.engine import rules
 from compute_scheduler.engine.cluster import Cluster, ClusterSilent, Submission, SubmissionRefused
 from compute_scheduler.engine.contract import EngineInUse, Health, Hear, Json, Kept
 from compute_scheduler.engine.copy import Copied, script
-from compute_scheduler.engine.desk import Desk
+from compute_scheduler.engine.desk import Desk, Question
 from compute_scheduler.engine.entries import Entries, Entry
 from compute_scheduler.engine.folder import write_text
 from compute_scheduler.engine.rounds import Rounds
@@ -157,13 +158,13 @@ class BatchEngine:
             entry.is_prepared = True
             if entry.record is not None or entry.claim == "granted":
                 return
-            asks, is_asked = entry.claim == "asked", entry.is_asked
+            asks, is_asked, asked_at = entry.claim == "asked", entry.is_asked, entry.asked_at
         if asks:
             self._hear({"event": "claim", "attempt": attempt, "nonce": entry.nonce})
         elif is_asked:
             self._rounds.wakeup.set()  # the next look tells whether it arrived
         else:
-            self._submit_soon(entry)
+            self._submit_soon(entry, asked_at)
 
     def start(self, attempt: str) -> None:
         """The service has granted: the copy that waits for its answer begins."""
@@ -171,8 +172,10 @@ class BatchEngine:
             entry = self._entries.get(attempt)
             if entry is None or entry.record is not None:
                 return
+            self._entries.tell_places(entry)
             entry.folder.mark("begun")
             entry.claim, entry.beat_at = "granted", time.monotonic()
+            steps.reached("cluster:begun")
             ending = entry.ending
         entry.answered.set()
         if ending:
@@ -226,47 +229,57 @@ class BatchEngine:
 
     # claims -------------------------------------------------------------------------------------------------------
 
-    def _answer(self, kind: str, attempt: str, token: str, nonce: str, remote: str) -> int:
+    def _answer(self, asked: Question) -> tuple[int, Mapping[str, str]]:
         with self._entries.guard:
-            entry = self._entries.get(attempt)
+            entry = self._entries.get(asked.attempt)
             if entry is None:
-                return 409 if self._rounds.is_known else 503
-            if not hmac.compare_digest(entry.token, token):
-                return 403
-            if kind == "ended":
-                self._rounds.wakeup.set()
-                return 204
-            if entry.record is not None or (entry.ending and entry.claim != "granted"):
-                return 409
-            if entry.claim == "granted":
-                return 204 if entry.nonce == nonce else 409
+                return (409 if self._rounds.is_known else 503), {}
+            status = self._known_answer(entry, asked)
+            if status is not None:
+                return status, entry.places if asked.kind == "claims" else {}
             is_first = entry.claim == "none"
             if is_first:
-                entry.folder.keep_claim(nonce, remote)
-                entry.claim, entry.nonce, entry.claimed_by = "asked", nonce, remote
-            elif entry.nonce != nonce:
-                return 503  # another copy has asked; its answer decides
+                entry.folder.keep_claim(asked.nonce, asked.remote, asked.address)
+                entry.claim, entry.nonce, entry.claimed_by = "asked", asked.nonce, asked.remote
+                entry.address = asked.address
             is_told = is_first and entry.is_prepared
         if is_told:
-            self._hear({"event": "claim", "attempt": attempt, "nonce": nonce})
+            steps.reached("cluster:claim-kept")
+            self._hear({"event": "claim", "attempt": asked.attempt, "nonce": asked.nonce})
         entry.answered.wait(ANSWER_S)
         return self._decided(entry)
 
-    def _decided(self, entry: Entry) -> int:
+    def _known_answer(self, entry: Entry, asked: Question) -> int | None:
+        """What needs not be waited for; None for the copy whose claim the service decides."""
+        if not hmac.compare_digest(entry.token, asked.token):
+            return 403
+        if asked.kind == "ended":
+            self._rounds.wakeup.set()
+            return 204
+        if entry.record is not None or (entry.ending and entry.claim != "granted"):
+            return 409
+        if entry.claim == "granted":
+            return 204 if entry.nonce == asked.nonce else 409
+        # Another copy has asked; its answer decides.
+        return 503 if entry.claim == "asked" and entry.nonce != asked.nonce else None
+
+    def _decided(self, entry: Entry) -> tuple[int, Mapping[str, str]]:
         with self._entries.guard:
             if entry.claim == "granted" and entry.record is None:
-                return 204
+                return 204, entry.places
             is_over = entry.record is not None or self._entries.get(entry.attempt) is None
-            return 409 if is_over else 503
+            return (409 if is_over else 503), {}
 
     # inside -------------------------------------------------------------------------------------------------------
 
     def _tell(self, event: Json) -> None:
         self._hear(event)
 
-    def _submit_soon(self, entry: Entry) -> None:
+    def _submit_soon(self, entry: Entry, asked_at: float) -> None:
+        """Sends it, unless that was done since it was decided, when it had last been sent at `asked_at`."""
         with self._entries.guard:
-            if entry.is_sending or entry.record is not None or entry.claim != "none":
+            is_sent = entry.is_sending or entry.asked_at != asked_at
+            if is_sent or entry.record is not None or entry.claim != "none":
                 return
             entry.is_sending = True
         self._later(lambda: self._submit(entry))
@@ -277,7 +290,9 @@ class BatchEngine:
             submission = self._submission(entry)
             entry.folder.mark("asked")
             entry.is_asked, entry.asked_at = True, time.monotonic()
+            steps.reached("cluster:submit-asked")
             remote = self.cluster.submit(submission)
+            steps.reached("cluster:submit-answered")
             entry.asked_at = time.monotonic()
             self._hear({"event": "waits", "reasons": {attempt: f"已提交到集群，作业号 {remote}"}})
         except SubmissionRefused as refused:

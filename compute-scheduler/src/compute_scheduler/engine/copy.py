@@ -65,12 +65,20 @@ nonce=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 remote=${BRAIN_REMOTE:-${SLURM_JOB_ID:-}}
 
 ask() { # 0 granted, 1 refused, 2 nobody answered
-  local host port rest code=
+  local host port rest line code=
   read -r host port 2>/dev/null <"$desk" || return 2
   { exec 3<>"/dev/tcp/$host/$port"; } 2>/dev/null || return 2
   printf '%s\r\n' "POST /v1/$1/$attempt HTTP/1.0" "Authorization: Bearer $token" "X-Nonce: $nonce" \
-    "X-Remote: $remote" "Content-Length: 0" "" >&3 2>/dev/null
+    "X-Remote: $remote" "X-Address: ${BRAIN_ADDRESS:-}" "Content-Length: 0" "" >&3 2>/dev/null
   read -r -t 60 rest code rest <&3
+  if [ "$code" = 200 ]; then # the environment of a gang's member comes with the grant, up to a point
+    while IFS= read -r -t 10 line <&3 && [ -n "${line%$'\r'}" ]; do :; done
+    code=
+    while IFS= read -r -t 10 line <&3; do
+      [ "$line" = . ] && code=204 && break
+      environment+=("$line")
+    done
+  fi
   exec 3>&-
   case "$code" in 204) return 0 ;; 403 | 409) return 1 ;; *) return 2 ;; esac
 }
@@ -94,7 +102,7 @@ terminated=
 trap 'terminated=1; [ -n "$child" ] && kill -TERM -- "-$child" 2>/dev/null' TERM
 (
   trap - TERM
-  exec env -u BRAIN_REMOTE "${environment[@]}" "$session" "${command[@]}"
+  exec env -u BRAIN_REMOTE -u BRAIN_ADDRESS "${environment[@]}" "$session" "${command[@]}"
 ) </dev/null >>"$folder/log" 2>&1 &
 child=$!
 

@@ -1,11 +1,12 @@
 """Where copies of attempts ask whether they may begin: a small HTTP server of the agent that every node reaches.
 
-    POST /v1/claims/{attempt}   204 begin, 409 or 403 never begin, 503 ask again
+    POST /v1/claims/{attempt}   204 begin, 200 begin with these variables, 409 or 403 never begin, 503 ask again
     POST /v1/ended/{attempt}    204: a hint that the copy's marker lies in its folder
 
 `Authorization: Bearer` carries the attempt's own token, which is good for nothing else and for no longer than the
-agent holds the attempt; `X-Nonce` names the copy, `X-Remote` the cluster's id of it. HTTP without TLS: it belongs into
-the network between agent and nodes.
+agent holds the attempt; `X-Nonce` names the copy, `X-Remote` the cluster's id of it, `X-Address` where other members of
+its gang reach it (without it: where the request came from). HTTP without TLS: it belongs into the network between agent
+and nodes.
 """
 
 from __future__ import annotations
@@ -13,18 +14,33 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 from compute_scheduler.engine.folder import write_text
 
 _PATH = re.compile(r"/v1/(claims|ended)/(job_[0-9A-Z]{26}\.[0-9]{1,6}(?:\.[0-9]{1,4})?)")
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _REMOTE = re.compile(r"[A-Za-z0-9_.-]{0,80}")
+_ADDRESS = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 READ_S = 10.0
-# kind, attempt, token, nonce, remote -> HTTP status
-Answer = Callable[[str, str, str, str, str], int]
+
+
+class Question(NamedTuple):
+    """What a copy asks. kind: `claims` or `ended`; token: of its attempt; remote: the cluster's id of the copy."""
+
+    kind: str
+    attempt: str
+    token: str
+    nonce: str
+    remote: str
+    address: str
+
+
+# The HTTP status, and with a grant variables that the copy adds to its command's environment.
+Answer = Callable[[Question], tuple[int, Mapping[str, str]]]
 
 
 class Desk:
@@ -55,14 +71,19 @@ class Desk:
             def do_POST(self) -> None:
                 found = _PATH.fullmatch(self.path)
                 nonce, remote = self.headers.get("X-Nonce", ""), self.headers.get("X-Remote", "")
-                status = 403
+                address = self.headers.get("X-Address", "")
+                status, told = 403, b""
                 if found and _NONCE.fullmatch(nonce) and _REMOTE.fullmatch(remote):
                     token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-                    status = answer(found[1], found[2], token, nonce, remote)
+                    where = address if _ADDRESS.fullmatch(address) else str(self.client_address[0])
+                    status, variables = answer(Question(found[1], found[2], token, nonce, remote, where))
+                    if variables and status == 204:
+                        status, told = 200, _written(variables)
                 with contextlib.suppress(OSError):
                     self.send_response_only(status)
-                    self.send_header("Content-Length", "0")
+                    self.send_header("Content-Length", str(len(told)))
                     self.end_headers()
+                    self.wfile.write(told)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Nothing: a copy says what matters when it claims."""
@@ -77,6 +98,11 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A copy that went away in the middle asks again."""
+
+
+def _written(variables: Mapping[str, str]) -> bytes:
+    """One `NAME=value` a line, and a line with a point, by which the copy knows that it has them all."""
+    return "".join(f"{name}={value}\n" for name, value in variables.items()).encode() + b".\n"
 
 
 def _listen(remembered: Path, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> _Server:

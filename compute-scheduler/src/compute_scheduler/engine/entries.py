@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ Json = dict[str, Any]
 class Entry:
     """An attempt; everything but its clocks lies in its folder.
 
-    nonce, claimed_by: of the copy that asked first; before, the engine's own. asked_at: when a submission was last
+    nonce, claimed_by, address: of the copy that asked first; before, the engine's own nonce. places: what a member of
+    a gang is told of the others. asked_at: when a submission was last
     sent or answered; next_at: not again before. beat, beat_at: what the granted copy last wrote, and when that was seen
     to change.
     """
@@ -30,6 +32,7 @@ class Entry:
     token: str
     nonce: str
     claimed_by: str = ""
+    address: str = ""
     claim: rules.Claim = "none"
     is_prepared: bool = False
     is_asked: bool = False
@@ -44,6 +47,7 @@ class Entry:
     beat_at: float = 0.0
     log_size: int = 0
     words: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
     answered: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -102,11 +106,32 @@ class Entries:
             claim = folder.claim()
             if claim is not None:
                 entry.nonce, entry.claimed_by, entry.claim = claim["nonce"], claim["remote"], "asked"
+                entry.address = claim.get("address", "")
             if folder.has("begun"):
                 entry.claim, entry.beat_at = "granted", time.monotonic()
+            entry.places = folder.places()
             entry.is_asked, entry.record = folder.has("asked"), folder.exit()
             self._entries[attempt] = entry
             return entry
+
+    def tell_places(self, entry: Entry) -> None:
+        """Keeps for each member of a gang where all are, when the first of them is granted: until then all are held.
+
+        Called under `guard`. Each copy has a place of its own in the cluster, with its own cards: LOCAL_RANK is 0.
+        """
+        gang = entry.attempt.rpartition(".")[0]
+        if gang.count(".") != 1 or entry.places:
+            return
+        size = int(entry.order["env"]["WORLD_SIZE"])
+        members = [self._entries.get(f"{gang}.{number}") for number in range(size)]
+        if not all(member is not None and member.address for member in members):
+            return  # one was lost here: the plan's own idea of their places stands
+        addresses = [member.address for member in members if member is not None]
+        known = {"MASTER_ADDR": addresses[0], "BRAIN_MEMBERS": ",".join(addresses), "LOCAL_RANK": "0"}
+        for member in members:
+            if member is not None:
+                member.folder.keep_places(known)
+                member.places = known
 
     def forget(self, attempt: str) -> None:
         """Drops an attempt; its folders go beside the other work."""

@@ -110,7 +110,10 @@ def _container(submission: Submission, options: JobOptions) -> Json:
         "name": "job",
         "image": options.image,
         "command": ["/bin/bash", str(submission.script)],
-        "env": [{"name": "BRAIN_REMOTE", "valueFrom": {"fieldRef": {"fieldPath": _UID_LABEL}}}],
+        "env": [
+            {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+            for name, path in (("BRAIN_REMOTE", _UID_LABEL), ("BRAIN_ADDRESS", "status.podIP"))
+        ],
         "resources": _amounts(submission, options),
         # Of the shared folder a job sees its own part and where to ask, nothing of other jobs.
         "volumeMounts": [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ SIGN = "industry-brain"
 TIMEOUT_S = 30.0
 CONNECTIONS = 12
 TYPE, TYPE_PART = "accelerator_type:", 0.001
+REMEMBERED_S = 600.0
 _PHASES = {"PENDING": "waiting", "RUNNING": "running", "STOPPED": "ended", "SUCCEEDED": "ended", "FAILED": "ended"}
 
 
@@ -35,6 +37,7 @@ class Ray:
     url: str
     kind: str = "ray"
     _models: frozenset[str] = frozenset()
+    _deleted: dict[str, float] = field(default_factory=dict)
     _pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=CONNECTIONS, block=True))
 
     def look(self, mark: str) -> Look:
@@ -44,7 +47,7 @@ class Ray:
             raise ClusterSilent(f"Ray 的作业接口没有应答（HTTP {status}）")
         copies, foreign = [], 0
         for job in jobs:
-            copy = copy_of(job, mark)
+            copy = copy_of(job, mark) or self._revenant(job)
             if copy is not None:
                 copies.append(copy)
             elif job.get("type") == "SUBMISSION":
@@ -75,11 +78,26 @@ class Ray:
             raise ClusterSilent(f"Ray 没有停止作业（HTTP {status}）：{str(answer)[:200]}")
 
     def release(self, copy: Copy) -> None:
-        """See Cluster; Ray keeps the records of its jobs until its head starts anew."""
+        """See Cluster; Ray itself deletes no record of a job before its head starts anew, and tells all at each look.
+
+        A repeat of the submission that arrives later would make the job again: its claim is refused.
+        """
+        self._deleted = {name: at for name, at in self._deleted.items() if at > time.monotonic() - REMEMBERED_S}
+        self._deleted[copy.remote] = time.monotonic()
+        status, answer = self._call("DELETE", f"/api/jobs/{copy.remote}")
+        if status not in (200, 404):
+            raise ClusterSilent(f"Ray 没有删除作业记录（HTTP {status}）：{str(answer)[:200]}")
 
     def close(self) -> None:
         """See Cluster."""
         self._pool.clear()
+
+    def _revenant(self, job: Json) -> Copy | None:
+        """A record that was deleted a moment ago: Ray's watch of the job writes it once more, without our mark."""
+        name = str(job.get("submission_id"))
+        if name not in self._deleted or job.get("metadata") or _PHASES.get(str(job.get("status"))) != "ended":
+            return None
+        return Copy(name, name, "ended", "exit", is_kept=True)
 
     def _call(self, method: str, path: str, body: Json | None = None) -> tuple[int, Any]:
         try:
@@ -133,7 +151,7 @@ def copy_of(job: Mapping[str, Any], mark: str) -> Copy | None:
     code = job.get("driver_exit_code")
     lost = status == "FAILED" and code is None  # its supervisor or node died, and nobody saw how it ended
     cause = "engine_cancelled" if status == "STOPPED" else "node_failed" if lost else "exit"
-    return Copy(name, name, phase, cause, code if isinstance(code, int) else None, words)
+    return Copy(name, name, phase, cause, code if isinstance(code, int) else None, words, is_kept=True)
 
 
 def model_of(row: Mapping[str, Any]) -> str:

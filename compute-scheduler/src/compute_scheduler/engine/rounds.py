@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from compute_scheduler import steps
 from compute_scheduler.engine import rules
 from compute_scheduler.engine.cluster import Cluster, ClusterSilent, Copy, Look
 from compute_scheduler.engine.contract import Health, Hear
@@ -26,13 +27,16 @@ log = structlog.get_logger()
 
 @dataclass
 class Rounds:
-    """One thread's work. submit: has an attempt sent. later: does something in another thread."""
+    """One thread's work. later: does something in another thread.
+
+    submit: has an attempt sent, unless it was sent again since the moment at which it was last sent.
+    """
 
     cluster: Cluster
     entries: Entries
     times: rules.Times
     look_s: float
-    submit: Callable[[Entry], None]
+    submit: Callable[[Entry, float], None]
     later: Callable[[Callable[[], None]], None]
     hear: Hear
     mark: str = ""
@@ -103,6 +107,7 @@ class Rounds:
             self.hear({"event": "state"})
 
     def _attend(self, entry: Entry, copies: tuple[Copy, ...], is_looking: bool, reasons: dict[str, str]) -> None:
+        asked_at = entry.asked_at
         view = self._view(entry, copies)
         do, record = rules.decide(view, self.times)
         if do == "end":
@@ -112,7 +117,7 @@ class Rounds:
             entry.is_fenced = True
             entry.folder.stop()
         elif do == "submit" and entry.is_prepared and time.monotonic() >= entry.next_at:
-            self.submit(entry)
+            self.submit(entry, asked_at)
         if not is_looking:
             return
         # A copy that has said that it ended is told as running for a while by clusters; its end is no reason to end it.
@@ -151,7 +156,10 @@ class Rounds:
             if entry.record is not None or (record["cause"] == "never_began" and entry.claim != "none"):
                 return
             entry.record = entry.folder.finish(record)
+        steps.reached("cluster:end-kept")
         entry.answered.set()
+        if record["cause"] == "engine_lost":
+            self.cancel_copies(entry.attempt)  # one that waits to start again
         self.hear({"event": "ended", "attempt": entry.attempt, "record": entry.record})
 
     def _end_orphans(self, look: Look) -> None:
@@ -179,6 +187,7 @@ class Rounds:
         """What has ended and is held no more: the service has recorded it, so the cluster may forget it."""
         for copy in look.copies:
             if copy.is_kept and copy.phase == "ended" and self.entries.get(copy.attempt) is None:
+                steps.reached("cluster:release")
                 self._ask(self.cluster.release, copy)
 
     def _cancel(self, copy: Copy) -> None:

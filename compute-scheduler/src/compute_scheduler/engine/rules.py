@@ -3,7 +3,7 @@
 The specification, in order of what is proven:
 
 1. A copy that was granted and left its marker has ended as the marker says, whatever the cluster tells.
-2. A granted copy is over only when the cluster, asked now, has no living job for it, and its beat has stopped; then it
+2. A granted copy is over only when the cluster, asked now, has no running job for it, and its beat has stopped; then it
    is fenced (it ends itself when it sees the fence) and given up. Without an answer of the cluster nothing is decided.
 3. An attempt without a grant has not begun and never will once its end is kept here, because its claim is refused. So
    it may be ended, or given back to the queue, at any time; a copy that still comes is an orphan.
@@ -83,9 +83,10 @@ def _granted(view: View, times: Times) -> tuple[Do, Json]:
     if view.copies is None:
         return "wait", {}
     own = _own(view)
-    if any(copy.phase != "ended" for copy in own):
+    if any(copy.phase == "running" for copy in own):
         return "wait", {}
-    last = own[-1] if own else None
+    # One that waits is a second start of what had begun, and may wait for ever: Slurm holds it, Kueue has suspended it.
+    last = own[-1] if own and own[-1].phase == "ended" else None
     # Exit codes of a copy that left: the cluster's record is about a later copy than the one that was granted.
     is_proven = last is not None and last.cause not in UNPROVEN and last.code not in (REFUSED_CODE, UNCLAIMED_CODE)
     enough_s = 3 * times.beat_s if is_proven else times.lost_s

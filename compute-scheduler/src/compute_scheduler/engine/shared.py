@@ -1,7 +1,8 @@
 """The two folders of an attempt that runs in a cluster: the agent's own, and the one that nodes share (`copy.py`).
 
 What decides lies in the agent's own: `spec.json` with the token, `asked` (a submission was sent), `claim.json` (which
-copy asked first), `begun` (its claim was granted), `exit.json` (the record). Nodes cannot reach it.
+copy asked first), `places.json` (where the members of its gang are), `begun` (its claim was granted), `exit.json` (the
+record). Nodes cannot reach it.
 """
 
 from __future__ import annotations
@@ -39,12 +40,20 @@ class SharedFolder(AttemptFolder):
         return True
 
     def claim(self) -> Json | None:
-        """{nonce, remote} of the copy that asked first."""
+        """{nonce, remote, address} of the copy that asked first."""
         return read_json(self.file("claim.json"))
 
-    def keep_claim(self, nonce: str, remote: str) -> None:
-        """Keeps which copy asked first."""
-        write_whole(self.file("claim.json"), {"nonce": nonce, "remote": remote})
+    def keep_claim(self, nonce: str, remote: str, address: str) -> None:
+        """Keeps which copy asked first, and where it is."""
+        write_whole(self.file("claim.json"), {"nonce": nonce, "remote": remote, "address": address})
+
+    def places(self) -> dict[str, str]:
+        """What the member of a gang is told of the others; nothing before they have all come."""
+        return read_json(self.file("places.json")) or {}
+
+    def keep_places(self, variables: dict[str, str]) -> None:
+        """Keeps what the member of a gang is told of the others."""
+        write_whole(self.file("places.json"), dict(variables))
 
     def mark(self, name: str) -> None:
         """Makes an empty file of the agent's own, once."""

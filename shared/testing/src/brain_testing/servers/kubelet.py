@@ -6,6 +6,7 @@ isolated, resources are counted by the scheduler and not enforced.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -26,6 +27,8 @@ _LEASE_S = 2.0
 BROKEN = (RuntimeError, OSError, ValueError, urllib3.exceptions.HTTPError)
 _POLL_S = 0.03
 _MERGE = "application/merge-patch+json"
+# Every pod has an address of its own, all of them this machine's.
+_ADDRESSES = itertools.count(1)
 _LABEL = re.compile(r"metadata\.labels\['([^']+)'\]")
 # What the API server answers to a call, and the events of a watch.
 Call = Callable[..., Any]
@@ -181,6 +184,8 @@ class Pod:
         self.path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
         self.child: Child | None = None
         self._node, self._item, self._log = node, item, log
+        number = next(_ADDRESSES)
+        self.address = f"127.1.{number >> 8 & 255}.{number & 255}"
         self._ending = threading.Event()
         self._grace_s = 30.0
 
@@ -228,20 +233,23 @@ class Pod:
         known = {"PATH": os.environ["PATH"]}
         for item in container.get("env", ()):
             if "valueFrom" in item:
-                label = _LABEL.fullmatch(item["valueFrom"]["fieldRef"]["fieldPath"])
-                assert label is not None, item
-                known[item["name"]] = self._item["metadata"]["labels"][label[1]]
+                path = item["valueFrom"]["fieldRef"]["fieldPath"]
+                label = _LABEL.fullmatch(path)
+                assert label is not None or path == "status.podIP", item
+                known[item["name"]] = self._item["metadata"]["labels"][label[1]] if label else self.address
             else:
                 known[item["name"]] = item.get("value", "")
         return known
 
     def _status(self, phase: str, state: Json, began: str) -> Json:
         container = self._item["spec"]["containers"][0]
-        told = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
-        told |= {"ready": phase == "Running", "started": phase == "Running", "state": state}
+        said = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
+        said |= {"ready": phase == "Running", "started": phase == "Running", "state": state}
         ready = {"type": "Ready", "status": "True" if phase == "Running" else "False"}
         known = [item for item in self._item["status"].get("conditions", ()) if item["type"] != "Ready"]
-        return {"phase": phase, "startTime": began, "conditions": [*known, ready], "containerStatuses": [told]}
+        addresses = {"podIP": self.address, "podIPs": [{"ip": self.address}]}
+        told = {"conditions": [*known, ready], "containerStatuses": [said]} | addresses
+        return {"phase": phase, "startTime": began} | told
 
 
 def _now(form: str = "%Y-%m-%dT%H:%M:%SZ") -> str:

@@ -35,6 +35,8 @@ class Server(ABC):
     port_count: ClassVar[int] = 1
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     ready_timeout_s: ClassVar[float] = 60
+    # What a start says that fails for a passing reason (small letters): it is tried again.
+    passing: ClassVar[tuple[str, ...]] = ("address already in use", "address in use")
 
     def __init__(
         self, folder: Path | None = None, *, ports: tuple[int, ...] | None = None, detached: bool = False
@@ -71,8 +73,8 @@ class Server(ABC):
                 self._start_once()
                 break
             except ServerFailed as error:
-                taken = "address already in use" in str(error).lower() or "address in use" in str(error).lower()
-                if self._ports_are_fixed or not taken or attempt == _START_ATTEMPTS:
+                is_passing = any(words in str(error).lower() for words in self.passing)
+                if self._ports_are_fixed or not is_passing or attempt == _START_ATTEMPTS:
                     raise
         self._ports_are_fixed = True
         self.start_s = time.monotonic() - began
