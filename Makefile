@@ -28,7 +28,7 @@ run: setup ## start the platform with the demonstration cluster on http://127.0.
 ##@ Develop
 .PHONY: test check fmt bench soak docs client examples lock
 test: setup-servers check ## every check and test, as CI runs them
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(TESTARGS)
+	$(BIN)/pytest -n $(JOBS) $(TESTARGS)
 
 check: setup-dev ## style, types, import contracts
 	$(BIN)/ruff check .

@@ -6,10 +6,11 @@ The servers and the rule against skipping live in brain_testing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # Other processes share the machine's two cores: how long one example takes says nothing.
 # What CI says must not depend on chance; a developer's runs go on looking for new examples.
@@ -18,33 +19,40 @@ settings.load_profile("brain")
 
 pytest_plugins = ["brain_testing.fixtures"]
 
-# Folders whose tests share one running service (fixtures of scope "package" in their conftest.py).
-SHARING = (
-    "tests/algorithm_dev",
-    "tests/evaluation",
-    "tests/identity",
-    "tests/service_portal/integration",
-    "tests/service_portal/portal",
+CLUSTERS = "tests/compute_scheduler/integration/test_"
+# Beginnings of paths whose tests share what is costly to start: each line runs in one process. Others go file by file.
+TOGETHER: tuple[tuple[str, ...], ...] = (
+    ("tests/e2e/",),
+    tuple(CLUSTERS + name for name in ("cluster_kills", "kubernetes", "ray", "slurm")),
+    ("tests/evaluation/",),
+    ("tests/service_portal/portal/",),
+    ("tests/industry_brain/integration/",),
+    ("tests/algorithm_dev/",),
+    ("tests/identity/",),
+    ("tests/service_portal/integration/",),
 )
-# What takes longest begins first, so that the processes end at about the same time.
-LONGEST = ("e2e", "tests/evaluation", "slurm")
 
 
-def group_of(item: pytest.Item) -> str:
-    """The group that a test names; else the folder whose service it shares; else its file."""
-    named: Iterable[pytest.Mark] = item.iter_markers("xdist_group")
-    names = [str(mark.args[0] if mark.args else mark.kwargs["name"]) for mark in named]
-    if names:
-        return "_".join(sorted(names))
-    file = item.nodeid.partition("::")[0]
-    return next((folder for folder in SHARING if file.startswith(f"{folder}/")), file)
+def group_of(nodeid: str) -> str:
+    """The number of the line of `TOGETHER`, else the file."""
+    file = nodeid.partition("::")[0]
+    return next((str(number) for number, paths in enumerate(TOGETHER) if file.startswith(paths)), file)
+
+
+class InGroups(LoadScopeScheduling):
+    """Gives each process one group of tests after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InGroups:
+    """Names the scheduler of this suite."""
+    config.option.loadscopereorder = False  # the order of collection, which is that below
+    return InGroups(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its group (pytest-xdist, `--dist loadgroup`) and put the longest groups in front."""
-    groups = {item: group_of(item) for item in items}
-    for item, group in groups.items():
-        if not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(group))
-    order = {group: number for number, group in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(groups[item], len(LONGEST)))
+    """Groups first, the longest in front, so that the processes end at about the same time."""
+    items.sort(key=lambda item: int(group) if (group := group_of(item.nodeid)).isdigit() else len(TOGETHER))

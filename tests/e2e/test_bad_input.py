@@ -20,7 +20,7 @@ from industry_brain.apiclient import ApiClient, ApiError
 from tests.e2e.bombs import send_raw, xlsx_bomb
 from tests.e2e.journey import Journey
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow]
 
 MONTHLY = "enterprise.enterprise_monthly"
 PUSHES = f"/api/data-hub/v1/datasets/{MONTHLY}/pushes"

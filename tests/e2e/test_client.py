@@ -29,7 +29,6 @@ from service_portal.portal.catalogue import operation
 
 from tests.e2e.played import OWNER, Stage
 
-pytestmark = pytest.mark.xdist_group("e2e")
 MONTHLY = "enterprise.enterprise_monthly"
 
 

@@ -17,7 +17,7 @@ import pytest
 from brain_testing.process import PlatformProcess, free_port
 from brain_testing.servers.debian import run_quietly
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 USCC = "91370300MA3C00002Y"

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.access import ROLES, TABLE, table
 from tests.e2e.played import OWNER, Answer, Played, Stage
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow]
 PUBLIC_ANSWERS = {201, 200, 204, 401, 422, 429}
 
 

@@ -13,7 +13,6 @@ from jsonschema import Draft202012Validator
 
 from tests.e2e.played import Stage
 
-pytestmark = pytest.mark.xdist_group("e2e")
 JSON = "application/json"
 
 

@@ -21,7 +21,7 @@ from industry_brain.apiclient import ApiClient, ApiError, PlatformUnreachable
 from tests.e2e.conftest import Cluster
 from tests.e2e.journey import Journey
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROUNDS = int(os.environ.get("BRAIN_FAULT_ROUNDS", "3"))
 ROWS_A_PUSH = 20

@@ -17,7 +17,7 @@ from tests.e2e.conftest import Cluster
 from tests.e2e.journey import Journey
 from tests.e2e.test_faults import DATASET, prepare, stored
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.servers, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.servers]
 
 
 @pytest.fixture(scope="module")

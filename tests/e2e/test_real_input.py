@@ -15,7 +15,7 @@ from industry_brain.apiclient import ApiClient, ApiError
 from tests.e2e.journey import Journey
 from tests.e2e.real_input import CHAIN, CONTRACTS, DEFINITION, METER_USCC, RealInput, as_csv
 
-pytestmark = [pytest.mark.realdata, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.realdata, pytest.mark.slow]
 
 NDJSON, CSV = "application/x-ndjson", "text/csv"
 PROVIDERS = {"stocks": "91370300MA3C00001U", "places": "91370300MA3C00002Y", "meters": METER_USCC}

@@ -37,7 +37,6 @@ def lose_nothing(folder: Path, named: list[str], **engine: Any) -> list[str]:
     return [f"{job['id']}.{job['attempt']}" for job in lived.jobs]
 
 
-@pytest.mark.xdist_group("slurm")
 def test_in_slurm(slurms: dict[str, Slurm], tmp_path: Path) -> None:
     """Slurm has no key of a submission: it was made once all the same."""
     server, token = slurms["alpha"], tmp_path / "token"
@@ -48,13 +47,11 @@ def test_in_slurm(slurms: dict[str, Slurm], tmp_path: Path) -> None:
     assert {attempt: names[attempt] for attempt in attempts} == dict.fromkeys(attempts, 1)
 
 
-@pytest.mark.xdist_group("ray")
 def test_in_ray(ray_head: Ray, tmp_path: Path) -> None:
     """The submission id is the attempt's, and its record goes when the result is kept."""
     lose_nothing(tmp_path, points(CLUSTER), kind="ray", url=ray_head.url)
 
 
-@pytest.mark.xdist_group("kubernetes")
 def test_in_kubernetes(kubernetes: Kubernetes, tmp_path: Path) -> None:
     """The Job's name is the attempt's."""
     namespace, token = permitted(kubernetes, tmp_path)

@@ -24,7 +24,7 @@ from tests.compute_scheduler.clusters import DroppingProxy, Proof, until
 from tests.compute_scheduler.kubernetes_yard import Space, space
 from tests.compute_scheduler.yard import PYTHON, TALK, Yard
 
-pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("kubernetes")]
+pytestmark = [pytest.mark.servers]
 ROLES = ("relay", "consumer", "periodic", "scheduler")
 KUEUE = "kueue.x-k8s.io"
 

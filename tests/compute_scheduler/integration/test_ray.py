@@ -15,7 +15,7 @@ from compute_scheduler.engine import ray, rules
 from tests.compute_scheduler.clusters import ClusterCentre, DroppingProxy, Proof, until
 from tests.compute_scheduler.yard import Yard
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
 SERIALS = itertools.count(1)
 # Ray takes seconds for each job, and many of them on a machine with other work.
 PATIENCE_S = 150

@@ -18,7 +18,7 @@ from compute_scheduler.engine.cluster import ClusterSilent, Copy, Submission
 from tests.compute_scheduler.clusters import ClusterCentre, DroppingProxy, Proof, until
 from tests.compute_scheduler.yard import PYTHON, TALK, Yard
 
-pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.servers]
 
 
 class Clusters:

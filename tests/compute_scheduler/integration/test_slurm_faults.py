@@ -21,7 +21,7 @@ from compute_scheduler.engine import slurm
 from tests.compute_scheduler.clusters import ClusterCentre, Proof, until
 from tests.compute_scheduler.yard import Yard
 
-pytestmark = [pytest.mark.servers, pytest.mark.fault, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.servers, pytest.mark.fault, pytest.mark.slow]
 ROLES = ("relay", "consumer", "periodic", "scheduler")
 
 

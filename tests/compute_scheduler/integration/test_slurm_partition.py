@@ -22,7 +22,7 @@ from industry_brain.apiclient import ApiClient
 
 from tests.compute_scheduler.clusters import Proof, until
 
-pytestmark = [pytest.mark.servers, pytest.mark.fault, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.servers, pytest.mark.fault, pytest.mark.slow]
 BASE = "/api/compute-scheduler/v1"
 QUICK = {"JOB_BEAT_S": "0.3", "ENGINE_LOOK_S": "0.3", "ENGINE_LOST_S": "4", "ENGINE_PATIENCE_S": "60"}
 

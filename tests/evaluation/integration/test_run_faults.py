@@ -15,7 +15,7 @@ from industry_brain.apiclient import ApiClient
 
 from tests.evaluation.small_cluster import CHAIN, REGION, datasets
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 API = "/api/evaluation/v1"
 MONTHS = [f"2025-{month:02d}" for month in range(7, 13)]

@@ -23,7 +23,7 @@ from brain_testing.process import PlatformProcess
 from tests.e2e.journey import Journey
 from tests.e2e.test_faults import DATASET, Pusher, prepare, stored
 
-pytestmark = [pytest.mark.xdist_group("backup"), pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 BRAIN = [sys.executable, "-m", "industry_brain"]
 
 

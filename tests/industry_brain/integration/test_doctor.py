@@ -17,8 +17,6 @@ import pytest
 from brain_testing.ports import free_port
 from brain_testing.process import PlatformProcess
 
-pytestmark = pytest.mark.xdist_group("backup")
-
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformProcess]:

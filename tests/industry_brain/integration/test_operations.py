@@ -12,8 +12,6 @@ from industry_brain.wiring import SERVICES
 
 from tests.e2e.journey import Journey
 
-pytestmark = pytest.mark.xdist_group("backup")
-
 
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:

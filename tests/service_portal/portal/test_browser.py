@@ -14,7 +14,7 @@ from tests.service_portal.portal.fake.data import FakeBrain
 from tests.service_portal.portal.fake.evaluation import ASSESSMENT, PLACE
 from tests.service_portal.portal.fake.network import OWNER, PACKED, SIMULATION, TENANT
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal-browser")]
+pytestmark = [pytest.mark.browser]
 
 WIDE, NARROW = {"width": 1920, "height": 1080}, {"width": 390, "height": 844}
 PAGES = [
