@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from brain_kit.acting import HEADER as ACTING_HEADER
 from brain_kit.auth import Principal
-from brain_kit.client import ServiceClient
+from brain_kit.client import ServiceClient, StreamedReply
 from brain_kit.problems import InvalidInput, NotFound, Problem
 
 
@@ -16,7 +18,8 @@ class DatasetFacts:
     """What the data hub tells a caller of a data set's version.
 
     version: the one that is meant, None when nothing was ever committed. size: bytes of the newest version, the best
-    that is known of an older one; None: not told to this caller. owner_org: whose it is; None: the platform's.
+    that is known of an older one; None: not told to this caller. owner_org: whose it is; None: the platform's. view:
+    which rows and columns the caller may have of it: whole, open, or the organisation whose rows.
     """
 
     dataset: str
@@ -24,6 +27,7 @@ class DatasetFacts:
     size: int | None
     classification: str
     owner_org: str | None
+    view: str = "whole"
 
 
 class DatasetRights:
@@ -51,7 +55,30 @@ class DatasetRights:
                 return problem.detail
             raise
         current = None if found["snapshot"] is None else str(found["snapshot"])
-        return DatasetFacts(dataset, version or current, found["bytes"], found["classification"], found["owner_org"])
+        return DatasetFacts(
+            dataset, version or current, found["bytes"], found["classification"], found["owner_org"], found["view"]
+        )
+
+
+class VersionFiles:
+    """Reads the files of versions at the data hub, as the organisation whose job needs them."""
+
+    def __init__(self, hub: ServiceClient) -> None:
+        self._hub = hub
+
+    def manifest(self, dataset: str, version: str, org: str) -> dict[str, Any]:
+        """Names, sizes and digests. Raises what the hub answers, or Unavailable."""
+        path = f"/v1/datasets/{dataset}/versions/{version}/files"
+        found: dict[str, Any] = self._hub.request("GET", path, headers={ACTING_HEADER: org}, timeout_s=300.0).json()
+        return found
+
+    def read(
+        self, dataset: str, version: str, org: str, name: str, offset: int, length: int
+    ) -> AbstractContextManager[StreamedReply]:
+        """A stretch of a file; entering it raises Unavailable, the answer carries whatever status the hub gave."""
+        path = f"/v1/datasets/{dataset}/versions/{version}/files/{quote(name)}"
+        params = {"offset": offset, "length": length}
+        return self._hub.stream("GET", path, params=params, headers={ACTING_HEADER: org}, timeout_s=120.0)
 
 
 class CentreKeys:

@@ -18,12 +18,14 @@ from compute_scheduler.api.network import network_routes
 from compute_scheduler.api.policies import policy_routes
 from compute_scheduler.api.settlement import ledger_routes, price_routes, settlement_routes
 from compute_scheduler.api.simulations import simulation_routes
-from compute_scheduler.clients import CentreKeys, DatasetRights, Owners
+from compute_scheduler.api.transfers import transfer_routes
+from compute_scheduler.clients import CentreKeys, DatasetRights, Owners, VersionFiles
+from compute_scheduler.service.carrying import Carriage
 from compute_scheduler.service.exchange import Exchange
 from compute_scheduler.service.files import Files
 from compute_scheduler.service.ledger import Poster
 from compute_scheduler.service.lent import Lent
-from compute_scheduler.service.metrics import LedgerMetrics
+from compute_scheduler.service.metrics import LedgerMetrics, TransferMetrics
 from compute_scheduler.service.recalling import Recaller
 from compute_scheduler.service.simulating import Simulator
 from compute_scheduler.service.submit import Submissions
@@ -40,11 +42,13 @@ def build(platform: Platform) -> ServiceRuntime:
     database.migrate("compute_scheduler")
     rights = DatasetRights(platform.client("data-hub"))
     submissions = Submissions(database, settings, rights)
-    exchange = Exchange(database, settings)
     spool = settings.home / "spool" / NAME
     files = Files(database, platform.objects, spool, settings.compute_scheduler_most_file_bytes)
     checks = {"database": database.ping, "objects": platform.objects.ping}
     app = create_app(NAME, platform, title="算力调度平台 Compute scheduler", checks=checks)
+    metrics = TransferMetrics(app.state.metrics.registry)
+    exchange = Exchange(database, settings, metrics)
+    carriage = Carriage(database, settings, VersionFiles(platform.client("data-hub")), metrics)
     identity = platform.client("identity")
     app.include_router(job_routes(database, submissions, settings))
     app.include_router(file_routes(files))
@@ -52,20 +56,21 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(tenant_routes(database, settings))
     app.include_router(inventory_routes(database))
     app.include_router(network_routes(database, settings, rights))
+    app.include_router(transfer_routes(database))
     app.include_router(policy_routes(database, settings))
     app.include_router(price_routes(database))
     app.include_router(carbon_routes(database))
     app.include_router(ledger_routes(database))
     app.include_router(settlement_routes(database))
     app.include_router(simulation_routes(database, platform.objects, settings))
-    app.include_router(agent_routes(database, exchange, files))
+    app.include_router(agent_routes(database, exchange, files, carriage))
     app.include_router(lending_routes(database, CentreKeys(identity), Owners(identity)))
     app.include_router(loan_routes(database, Lent(database, submissions), files))
     app.include_router(partner_routes(database))
     app.include_router(event_routes(database, platform.bus, {NAME: ()}, require("operator", "service")))
     workers = [
         platform.relay(database),
-        scheduler(database, settings),
+        scheduler(database, settings, metrics),
         local_agent(platform, exchange),
         Worker("ledger", "scheduler", Poster(database, LedgerMetrics(app.state.metrics.registry)).run),
         Worker("recaller", "scheduler", Recaller(database).run),

@@ -107,6 +107,12 @@ class Settings(PlatformSettings):
         le=1e6,
         description="Gbit/s taken for two centres that no path of links joins; 0: no data move there.",
     )
+    compute_scheduler_replica_mb: int = Field(
+        50_000, ge=0, description="MB of data sets that an agent keeps for jobs; the longest unused go first."
+    )
+    compute_scheduler_replica_spare_mb: int = Field(
+        1_000, ge=0, description="MB that stay free on the disk where an agent keeps data sets."
+    )
     compute_scheduler_staging_weight: float = Field(
         1.0, ge=0, le=1000, description="Seconds of waiting that a job takes to save a second of bringing its data."
     )

@@ -11,16 +11,17 @@ from brain_kit.service import Platform, Worker
 
 from compute_scheduler.service import centres
 from compute_scheduler.service.exchange import Exchange
+from compute_scheduler.service.metrics import TransferMetrics
 from compute_scheduler.service.scheduling import Scheduler
 from compute_scheduler.settings import Settings
 
 
-def scheduler(database: Database, settings: Settings) -> Worker:
+def scheduler(database: Database, settings: Settings, metrics: TransferMetrics) -> Worker:
     """Plans; of several schedulers one at a time."""
     # One process has a home folder, so after a crash its next one need not wait for the lease of the last.
     own = "" if database.is_sqlite else f":{os.getpid()}:{os.urandom(4).hex()}"
     holder = f"{machine_platform.node()[:30]}{own}"
-    return Worker("scheduler", "scheduler", Scheduler(database, settings, holder).run)
+    return Worker("scheduler", "scheduler", Scheduler(database, settings, holder, metrics).run)
 
 
 def local_agent(platform: Platform, exchange: Exchange) -> Worker:
@@ -33,7 +34,7 @@ def local_agent(platform: Platform, exchange: Exchange) -> Worker:
             return
         from compute_scheduler.agent.agent import Agent
         from compute_scheduler.agent.direct import DirectLink
-        from compute_scheduler.agent.limits import limits_of
+        from compute_scheduler.agent.limits import depot_limits, limits_of
         from compute_scheduler.engine.local import LocalEngine
 
         operator = platform.client("identity").request("GET", "/v1/organisations", params={"kind": "operator"}).json()
@@ -41,6 +42,7 @@ def local_agent(platform: Platform, exchange: Exchange) -> Worker:
         root = settings.home / "compute" / centres.LOCAL
         cores, memory_mb = settings.compute_scheduler_local_cores, settings.compute_scheduler_local_memory_mb
         engine = LocalEngine(root, limits_of(settings), cores, memory_mb)
-        Agent(DirectLink(exchange, platform.client("compute-scheduler"), centres.LOCAL), root, engine).run(stop)
+        link = DirectLink(exchange, platform.client("compute-scheduler"), centres.LOCAL)
+        Agent(link, root, engine, depot_limits(settings)).run(stop)
 
     return Worker("agent", "agent", run)

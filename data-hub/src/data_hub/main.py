@@ -13,6 +13,7 @@ from data_hub.api import derived as derived_api
 from data_hub.api import lineage as lineage_api
 from data_hub.api import operation as operation_api
 from data_hub.api import pushes as pushes_api
+from data_hub.api import version_files as version_files_api
 from data_hub.api import versions as versions_api
 from data_hub.consumers import HANDLERS
 from data_hub.domain.refusals import SpoolFull
@@ -28,6 +29,7 @@ from data_hub.service.metrics import HubMetrics
 from data_hub.service.push import Pushes
 from data_hub.service.readable import warehouse_reading
 from data_hub.service.sweep import Sweeper
+from data_hub.service.version_files import VersionFiles
 from data_hub.service.versions import Versions
 from data_hub.service.waiting import PushWaiters
 from data_hub.settings import Settings
@@ -68,6 +70,8 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(lineage_api.routes(database))
     app.include_router(operation_api.routes(database, objects))
     app.include_router(versions_api.routes(Versions(database, warehouse, source)))
+    files = VersionFiles(objects, reading.tables, reading.rows)
+    app.include_router(version_files_api.routes(files))
     for router in reading.routers():
         app.include_router(router)
     app.include_router(event_routes(database, platform.bus, {NAME: list(HANDLERS)}, require("operator", "service")))
@@ -75,7 +79,7 @@ def build(platform: Platform) -> ServiceRuntime:
         relay(platform, database),
         consumer(platform, database),
         committer(committing),
-        sweeper(Sweeper(database, objects, settings)),
+        sweeper(Sweeper(database, objects, settings, files)),
     ]
     extras = {"warehouse": warehouse, "committer": committing}
     return ServiceRuntime(NAME, app, database, workers, extras, closers=(reading.close,))

@@ -55,6 +55,9 @@ class Settings(QuerySettings):
     data_hub_derived_lease_s: float = Field(
         900.0, gt=0, description="Seconds after which making a data set from a query is given up and cleaned up."
     )
+    data_hub_extract_days: float = Field(
+        2.0, gt=0, description="Days that the file of what one organisation may see of a version is kept for copying."
+    )
     data_hub_run_pin_days: float = Field(
         30.0, gt=0, description="Days that a run without an end keeps the versions of its inputs from being forgotten."
     )

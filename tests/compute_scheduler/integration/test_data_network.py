@@ -97,14 +97,14 @@ def test_compute_goes_to_the_data_and_the_data_to_compute_when_that_is_sooner(ne
     net.schedule()
     assert placed(net, far) == ("c2", {"bytes": 5 * GB, "seconds": 5.0, "yuan": 2.5})
     shown = control.get_job(net.database, net.actor, far)
-    assert shown["data"] == [{"dataset": X, "version": "7", "bytes": 5 * GB, "class": "一般-3"}]
+    assert shown["data"] == [{"dataset": X, "version": "7", "bytes": 5 * GB, "class": "一般-3", "view": "whole"}]
     assert shown["attempts"][0]["stage"]["seconds"] == 5.0
     assert control.get_job(net.database, net.actor, net.submit())["data"] == []
 
 
 def test_a_copy_draws_the_job_and_one_that_is_suspect_does_not(net: Network) -> None:
     """With a copy at c2 both cost nothing; c1 taken, the job starts at c2 without a move. A suspect one moves all."""
-    key = {"dataset": X, "version": "7", "centre": "c2"}
+    key = {"dataset": X, "version": "7", "centre": "c2", "view": "whole"}
     network.put_replica(net.database, OPERATOR, key, COPY)
     fill(net, "c1")
     copied = net.submit(**reads(X))
@@ -237,7 +237,7 @@ def test_an_agent_registers_copies_at_its_own_centre_alone(net: Network) -> None
     agent = Principal("key_c2", "key", ORG, "operator", roles=frozenset({"agent"}))
     with net.database.transaction() as session:
         centre_store.add_key(session, "key_c2", "c2", utc_now())
-    key = {"dataset": X, "version": "7", "centre": "c2"}
+    key = {"dataset": X, "version": "7", "centre": "c2", "view": "whole"}
     assert network.put_replica(net.database, agent, key, COPY)["bytes"] == GB
     with pytest.raises(NotYourCentre):
         network.put_replica(net.database, agent, key | {"centre": "c1"}, COPY)

@@ -154,7 +154,7 @@ def atlas(**rules: tuple[str, ...]) -> Atlas:
     return Atlas(
         {"home": "370300", "edge": "370303", "far": "110105"},
         ("home",),
-        {("industry.x", "7"): frozenset({"edge"})},
+        {("industry.x", "7", "whole"): frozenset({"edge"})},
         {f"industry.{name}": rule for name, rule in rules.items()},
         frozenset({"重要", "核心"}),
         {"far": 500_000},

@@ -177,7 +177,10 @@ class RunSteps:
             "priority": row.request.get("priority", "normal"),
             "retries": 1,
             "time_limit_s": max(60, int(card.limits.time_s) * 10),
-            "datasets": [{"dataset": row.request["dataset"], "version": row.request["dataset_version"]}],
+            # Its rows come as an input; the version only says where it had better run.
+            "datasets": [
+                {"dataset": row.request["dataset"], "version": row.request["dataset_version"], "files": False}
+            ],
             "inputs": {name: {"sha256": digest} for name, digest in row.facts["files"].items()},
             "outputs": [RESULT, REPORT],
             "labels": {LABEL: row.id},

@@ -22,6 +22,8 @@ from brain_kit.events import wakeup
 from brain_kit.problems import Problem
 
 from compute_scheduler import steps
+from compute_scheduler.agent.bringing import Bringing
+from compute_scheduler.agent.depot import Depot, DepotLimits
 from compute_scheduler.agent.held import Held, Json, News, Shelf
 from compute_scheduler.agent.link import Link, is_passing
 from compute_scheduler.agent.staging import Staging
@@ -45,10 +47,12 @@ class Agent:
     link: Link
     root: Path
     engine: Engine
+    depot: DepotLimits = field(default_factory=DepotLimits)
     shelf: Shelf = field(default_factory=Shelf)
 
     def __post_init__(self) -> None:
         self.news = News()
+        self.bringing = Bringing(self.link, Depot(self.engine.store(), self.depot), self.shelf.changed)
         self.staging = Staging(self.link, self.engine)
         self._session = 0
         self._first = True
@@ -61,6 +65,7 @@ class Agent:
         self._stop = stop
         self.engine.open(self._on_event)
         workers = ThreadPoolExecutor(4, thread_name_prefix="staging")
+        self.bringing.open()
         try:
             self.staging.workers = workers
             self._patiently(lambda: self._begin(0))
@@ -74,6 +79,7 @@ class Agent:
             reporter.join(2.0)
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
+            self.bringing.close()
             self.engine.close()
 
     # sessions -----------------------------------------------------------------------------------------------------
@@ -91,6 +97,7 @@ class Agent:
                     "nodes": self.engine.nodes(),
                     "capabilities": self.engine.capabilities() | {"health": self.engine.health().document()},
                     "held": self.engine.held(),
+                    "replicas": self.bringing.replicas(),
                 }
             )
             self.engine.belongs_to(opened["mark"])
@@ -157,6 +164,7 @@ class Agent:
         attempt = order["attempt"]
         if self.shelf.get(attempt) is not None:
             return
+        order = self.bringing.settled(order, self.engine.work(attempt))
         nonce = self.engine.take(attempt, order)
         steps.reached("take:kept")
         held = Held(attempt, nonce, order)
@@ -164,18 +172,29 @@ class Agent:
             self._stage(held)
 
     def _stage(self, held: Held) -> None:
-        if not held.order["inputs"]:
+        data = held.order.get("data")
+        if not (held.order["inputs"] or data):
             self._prepare(held)
             return
 
-        def done(failure: str | None) -> None:
-            if failure is None:
+        def arrived(record: Json | None) -> None:
+            if record is None:
                 self._prepare(held)
             else:
-                record = {"cause": "input_missing", "detail": failure}
                 self._ended(held, self.engine.finish(held.attempt, record))
 
-        self.staging.fetch(held, done)
+        def fetched(failure: str | None) -> None:
+            if failure is not None:
+                arrived({"cause": "input_missing", "detail": failure})
+            elif data:
+                self.bringing.want(held.attempt, data, self.engine.work(held.attempt), arrived)
+            else:
+                arrived(None)
+
+        if held.order["inputs"]:
+            self.staging.fetch(held, fetched)
+        else:
+            fetched(None)
 
     def _prepare(self, held: Held) -> None:
         # Before it is asked for: a copy may claim before the asking returns.
@@ -271,7 +290,8 @@ class Agent:
             self._described = time.monotonic()
             self.news.state = True
         state, waits = self.news.take(self.engine)
-        if not (claims or logs or done or state or waits):
+        moves, dropped = self.bringing.say()
+        if not (claims or logs or done or state or waits or moves or dropped):
             return
         body = {
             "session": session,
@@ -280,12 +300,15 @@ class Agent:
             "claims": [{"attempt": held.attempt, "nonce": held.nonce} for held in claims],
             "logs": logs,
             "ended": [_said(held, self.engine.limits()) for held in done],
+            "transfers": moves,
+            "dropped": dropped,
         }
-        with self._session_kept(session), self.news.given_back(state, waits):
+        with self._session_kept(session), self.news.given_back(state, waits), self._said_again(dropped):
             steps.reached("report:before")
             answer = self.link.report(body)
             steps.reached("report:answered")
             self._follow(answer, logs)
+            self.bringing.hear(answer["transfers"])
             if unsaid or len(claims) == MOST_A_REPORT or len(done) == MOST_A_REPORT:
                 self.shelf.changed.set()
 
@@ -317,7 +340,16 @@ class Agent:
                 raise
             steps.reached("start:asked")
 
+    @contextlib.contextmanager
+    def _said_again(self, dropped: list[Json]) -> Any:
+        try:
+            yield
+        except BaseException:
+            self.bringing.unsaid(dropped)
+            raise
+
     def _forget(self, attempt: str) -> None:
+        self.bringing.leave(attempt)
         self.engine.forget(attempt)
         self.shelf.drop(attempt)
 

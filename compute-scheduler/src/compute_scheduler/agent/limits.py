@@ -1,9 +1,16 @@
-"""The engine's limits from the settings."""
+"""Limits of engine and depot from the settings."""
 
 from __future__ import annotations
 
+from compute_scheduler.agent.depot import DepotLimits
 from compute_scheduler.engine.local import EngineLimits
 from compute_scheduler.settings import Settings
+
+
+def depot_limits(settings: Settings) -> DepotLimits:
+    """What data a centre keeps."""
+    mb = 1_000_000
+    return DepotLimits(settings.compute_scheduler_replica_mb * mb, settings.compute_scheduler_replica_spare_mb * mb)
 
 
 def limits_of(settings: Settings) -> EngineLimits:

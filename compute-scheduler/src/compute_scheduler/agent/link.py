@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from brain_kit.client import ServiceClient
 from brain_kit.problems import Problem, TimedOut, Unavailable, problem_from
@@ -46,6 +48,22 @@ class Link:
                 raise _refusal(answer)
             for chunk in answer.iter_bytes():
                 file.write(chunk)
+
+    def transfer_manifest(self, transfer: str) -> Json:
+        """The files of a transfer."""
+        path = f"{self._base}/transfers/{transfer}/manifest"
+        answer: Json = self._client.request("GET", path, timeout_s=300.0).json()
+        return answer
+
+    @contextmanager
+    def transfer_bytes(self, transfer: str, name: str, offset: int, length: int) -> Iterator[Iterator[bytes]]:
+        """A stretch of a file of a transfer, as it comes."""
+        path = f"{self._base}/transfers/{transfer}/files/{quote(name)}"
+        params = {"offset": offset, "length": length}
+        with self._client.stream("GET", path, params=params, timeout_s=120.0) as answer:
+            if answer.status >= 400:
+                raise _refusal(answer)
+            yield answer.iter_bytes()
 
     def put_output(self, attempt: str, source: Path) -> Json:
         """Hands a file over; answers its digest and size."""

@@ -9,13 +9,16 @@ from brain_kit.auth import Principal, require
 from brain_kit.database import Database
 from brain_kit.events import wakeup
 from brain_kit.openapi import gives, takes
-from fastapi import APIRouter, Depends, Path, Request, Response
+from brain_kit.streaming import ClosingStream
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from compute_scheduler.api.bell import Bell
 from compute_scheduler.api.files import OCTETS, Digest, file_answer, received_body
+from compute_scheduler.api.network import DATASET, VERSION
 from compute_scheduler.service import centres
+from compute_scheduler.service.carrying import Carriage
 from compute_scheduler.service.exchange import Exchange
 from compute_scheduler.service.files import Files
 
@@ -23,6 +26,10 @@ Agent = Annotated[Principal, Depends(require("agent", "service"))]
 CentreId = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 AttemptId = Annotated[str, Field(pattern=r"^job_[0-9A-Z]{26}\.[0-9]{1,6}(\.[0-9]{1,4})?$")]
 AttemptPath = Annotated[str, Path(pattern=r"^job_[0-9A-Z]{26}\.[0-9]{1,6}(\.[0-9]{1,4})?$")]
+TransferId = Annotated[str, Field(pattern=r"^trf_[0-9A-Z]{26}$")]
+TransferPath = Annotated[str, Path(pattern=r"^trf_[0-9A-Z]{26}$")]
+FileName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$", description="`name` of the manifest")]
+MOST_BYTES_A_CALL = 64 << 20
 Nonce = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 # In a cluster the scheduler writes in another process, which wakes nobody here.
 LOOK_EVERY_S = 0.25
@@ -41,6 +48,27 @@ class NodeReport(BaseModel):
     )
 
 
+class ReplicaName(BaseModel):
+    """A version at the centre, as the rows and columns that were brought there."""
+
+    model_config = ConfigDict(extra="forbid")
+    dataset: str = Field(pattern=DATASET, max_length=120)
+    version: str = Field(pattern=VERSION)
+    view: str = Field(pattern=r"^(whole|open|[0-9A-Z]{18})$")
+
+
+class Transferred(BaseModel):
+    """How far a transfer is, or how it ended."""
+
+    model_config = ConfigDict(extra="forbid")
+    transfer: TransferId
+    state: Literal["moving", "done", "failed"]
+    done_bytes: int = Field(0, ge=0, le=1 << 60)
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    code: str = Field("", max_length=40)
+    detail: str = Field("", max_length=500)
+
+
 class SessionOpened(BaseModel):
     """An agent begins, with what it still holds."""
 
@@ -49,6 +77,7 @@ class SessionOpened(BaseModel):
     nodes: list[NodeReport] = Field(max_length=10_000)
     capabilities: dict[str, Any] = Field({}, max_length=40)
     held: list[AttemptId] = Field([], max_length=100_000)
+    replicas: list[ReplicaName] | None = Field(None, max_length=100_000)
 
 
 class Pull(BaseModel):
@@ -129,9 +158,11 @@ class Report(BaseModel):
     claims: list[Claim] = Field([], max_length=5000)
     logs: list[LogPart] = Field([], max_length=1000)
     ended: list[Ended] = Field([], max_length=5000)
+    transfers: list[Transferred] = Field([], max_length=1000)
+    dropped: list[ReplicaName] = Field([], max_length=10_000)
 
 
-def agent_routes(database: Database, exchange: Exchange, files: Files) -> APIRouter:
+def agent_routes(database: Database, exchange: Exchange, files: Files, carriage: Carriage) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1/agents/{centre}", tags=["agents"])
     bell = Bell()
@@ -181,5 +212,31 @@ def agent_routes(database: Database, exchange: Exchange, files: Files) -> APIRou
             return await run_in_threadpool(files.keep_output, caller, centre, attempt, received)
         finally:
             received.close()
+
+    @router.get("/transfers/{transfer}/manifest", summary="代理取传输的文件清单")
+    def read_transfer_manifest(centre: CentreId, transfer: TransferPath, caller: Agent) -> dict[str, Any]:
+        """The files of a version that a job at the centre needs, each with its SHA-256, and the rate it may take."""
+        centres.check_agent(database, caller, centre)
+        return carriage.manifest(centre, transfer)
+
+    @router.get(
+        "/transfers/{transfer}/files/{name}",
+        summary="代理取数据文件",
+        response_class=Response,
+        responses=gives(OCTETS),
+    )
+    def read_transfer_file(
+        centre: CentreId,
+        transfer: TransferPath,
+        name: FileName,
+        caller: Agent,
+        length: Annotated[int, Query(ge=1, le=MOST_BYTES_A_CALL, description="字节数 bytes")],
+        offset: Annotated[int, Query(ge=0, description="起始字节 first byte, from 0")] = 0,
+    ) -> Response:
+        """A stretch of a file, with the rights of the job's organisation and only where the data may go."""
+        centres.check_agent(database, caller, centre)
+        chunks, count = carriage.read(centre, transfer, name, offset, length)
+        headers = {"Content-Length": str(count), "X-Content-Type-Options": "nosniff"}
+        return ClosingStream(chunks, media_type=OCTETS, headers=headers)
 
     return router

@@ -20,6 +20,7 @@ from compute_scheduler.settings import Settings
 OperatorOrAgent = Annotated[Principal, Depends(require("operator", "agent"))]
 Ruling = Annotated[Principal, Depends(require("operator", "analyst", "manager", "provider"))]
 DATASET = r"^[a-z]+\.[a-z][a-z0-9_]*$"
+VIEW = r"^(whole|open|[0-9A-Z]{18})$"
 VERSION = r"^[A-Za-z0-9._-]{1,40}$"
 Dataset = Annotated[str, Path(pattern=DATASET, max_length=120, description="数据集 warehouse.dataset")]
 Version = Annotated[str, Path(pattern=VERSION, description="数据集版本 version of data-hub")]
@@ -42,7 +43,7 @@ class NewReplica(BaseModel):
     model_config = Strict
     bytes: int = Field(ge=0, le=1 << 50, description="字节数")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="文件的 SHA-256")
-    state: Literal["ready", "suspect"] = Field("ready", description="suspect：暂不使用")
+    state: Literal["ready", "suspect", "bad"] = Field("ready", description="suspect、bad：不使用，直到重新登记")
     note: str = Field("", max_length=300)
 
 
@@ -88,14 +89,21 @@ def network_routes(database: Database, settings: Settings, rights: DatasetRights
     def put_replica(
         dataset: Dataset, version: Version, centre: CentreId, body: NewReplica, caller: OperatorOrAgent
     ) -> dict[str, Any]:
-        """Registers a copy of a version at a centre: by operators, and by the centre's own agent."""
-        key = {"dataset": dataset, "version": version, "centre": centre}
+        """Registers a copy of the whole version at a centre: by operators, and by the centre's own agent."""
+        key = {"dataset": dataset, "version": version, "centre": centre, "view": "whole"}
         return network.put_replica(database, caller, key, body.model_dump())
 
     @router.delete("/replicas/{dataset}/{version}/{centre}", status_code=204, summary="注销副本")
-    def delete_replica(dataset: Dataset, version: Version, centre: CentreId, caller: OperatorOrAgent) -> None:
+    def delete_replica(
+        dataset: Dataset,
+        version: Version,
+        centre: CentreId,
+        caller: OperatorOrAgent,
+        view: Annotated[str, Query(pattern=VIEW, description="whole、open 或组织 USCC which rows it holds")] = "whole",
+    ) -> None:
         """Forgets a copy."""
-        network.remove_replica(database, caller, {"dataset": dataset, "version": version, "centre": centre})
+        key = {"dataset": dataset, "version": version, "centre": centre, "view": view}
+        network.remove_replica(database, caller, key)
 
     @router.get("/data-rules", summary="数据规则列表")
     def list_data_rules(caller: ActingCaller) -> dict[str, Any]:

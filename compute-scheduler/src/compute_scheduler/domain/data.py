@@ -15,16 +15,24 @@ from compute_scheduler.domain.network import Network
 from compute_scheduler.domain.snapshot import Stage
 
 MICRO, GB = 1_000_000, 10**9
+Version = tuple[str, str | None, str]
+"""Data set, version, view."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A version of a data set that a job reads. size: bytes; None: not told to the job's organisation."""
+    """A version of a data set that a job reads.
+
+    size: bytes; None: not told to the job's organisation. view: which rows and columns it may have ("": not known).
+    files: whether they are brought to it.
+    """
 
     dataset: str
     version: str | None
     size: int | None = None
     classification: str = ""
+    view: str = "whole"
+    files: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +54,18 @@ class Atlas:
     """All that decides on data, at one moment.
 
     centres: every centre with its region code ('' unknown). warehouse: the centres beside the warehouse, which hold
-    what it holds. replicas: dataset and version to the centres with a copy. rules: dataset to the centres and regions
-    where it may be. staying: classes that stay beside the warehouse. gb_price: millionths of a yuan a GB, by centre.
+    what it holds. replicas: dataset, version and view to the centres with a copy. rules: dataset to the centres and
+    regions where it may be. staying: classes that stay beside the warehouse. gb_price: millionths of a yuan a GB, by
+    centre. moving: dataset, version and view to the centres that they are on their way to, and when they arrive, ms.
     """
 
     centres: Mapping[str, str]
     warehouse: tuple[str, ...]
-    replicas: Mapping[tuple[str, str | None], frozenset[str]]
+    replicas: Mapping[Version, frozenset[str]]
     rules: Mapping[str, tuple[str, ...]]
     staying: frozenset[str]
     gb_price: Mapping[str, int]
+    moving: Mapping[Version, Mapping[str, int]] = field(default_factory=dict)
 
     def allowed(self, need: Need) -> frozenset[str] | None:
         """The centres where a data set may be; None: all."""
@@ -68,7 +78,7 @@ class Atlas:
 
     def holders(self, need: Need) -> frozenset[str]:
         """The centres that have it: those beside the warehouse, and those with a copy."""
-        return frozenset(self.warehouse) | self.replicas.get((need.dataset, need.version), frozenset())
+        return frozenset(self.warehouse) | self.replicas.get(version_of(need), frozenset())
 
     def place(self, needs: Sequence[Need], network: Network, at_ms: int, asked: Collection[str] = ()) -> Placed:
         """Where a job with these needs may run and what each centre takes. asked: the centres that the job names."""
@@ -90,15 +100,28 @@ class Atlas:
         return Placed(None if is_free else tuple(stages), home, stages, bound)
 
     def stage(self, needs: Iterable[Need], centre: str, network: Network, at_ms: int) -> Stage | None:
-        """What it takes to bring all of them to a centre, one after another; None: no way leads there."""
-        size, until_ms = 0, at_ms
+        """What it takes to bring all of them to a centre, one after another; None: no way leads there.
+
+        What is on its way there already is waited for, and nobody pays for it again.
+        """
+        size, until_ms, arrive_ms = 0, at_ms, at_ms
         for need in needs:
+            coming_ms = self.moving.get(version_of(need), {}).get(centre)
+            if coming_ms is not None and centre not in self.holders(need):
+                arrive_ms = max(arrive_ms, coming_ms)
+                continue
             found = network.earliest(need.size or 0, self.holders(need), centre, until_ms)
             if found is None:
                 return None
             size += (need.size or 0) if found.path else 0
             until_ms = found.finish_ms
+        until_ms = max(until_ms, arrive_ms)
         return Stage((until_ms - at_ms) / 1000, price_of(size, self.gb_price.get(centre, 0)) / MICRO, size)
+
+
+def version_of(need: Need) -> Version:
+    """What copies of it are known by."""
+    return need.dataset, need.version, need.view
 
 
 def price_of(size: int, gb_price: int) -> int:

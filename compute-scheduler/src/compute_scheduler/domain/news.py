@@ -1,11 +1,11 @@
-"""What the platform is told about a job."""
+"""What the platform is told about jobs and transfers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from brain_contracts.events import JobChanged, JobOutput
+from brain_contracts.events import JobChanged, JobOutput, TransferChanged
 
 
 def job_changed(job: Mapping[str, Any]) -> JobChanged:
@@ -20,4 +20,19 @@ def job_changed(job: Mapping[str, Any]) -> JobChanged:
         exit_code=job["exit_code"],
         outputs={name: JobOutput(**file) for name, file in (job["outputs"] or {}).items()},
         labels=dict(job["labels"] or {}),
+    )
+
+
+def transfer_changed(row: Mapping[str, Any]) -> TransferChanged:
+    """The event of a transfer's present state; `row` has the columns of its row."""
+    return TransferChanged(
+        transfer_id=row["id"],
+        org=row["org"],
+        dataset=row["dataset"],
+        version=row["version"],
+        centre=row["centre"],
+        state=row["state"],
+        bytes=row["bytes"],
+        done_bytes=row["done_bytes"],
+        reason=row["reason"],
     )

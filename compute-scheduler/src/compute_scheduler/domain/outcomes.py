@@ -20,6 +20,7 @@ _CAUSES = {
     "agent_record_missing": "代理没有这次运行的记录，运行结果未知",
     "centre_fenced": "中心已由运营方声明失效，运行结果未知",
     "input_missing": "输入文件无法取得：{detail}",
+    "data_missing": "数据无法取得：{detail}",
     "engine_refused": "集群拒绝了作业：{detail}",
     "engine_cancelled": "作业在集群一侧被取消，不是经本平台",
     "engine_lost": "集群没有这次运行的记录，也没有它的结果标记；运行结果未知",
@@ -75,6 +76,8 @@ def ending_of(record: Mapping[str, Any], missing_outputs: list[str], limits: Map
         return Ending(
             "preempted", f"出借方收回了算力，回到队列，保留排队次序（{record.get('detail', '')}）"[:400], code
         )
+    if cause == "data_missing" and record.get("again"):
+        return Ending("returned", f"数据没有到齐：{record.get('detail', '')}，退回队列"[:400])
     if cause != "exit":
         words = _CAUSES.get(cause, f"已停止（{cause}）").format_map(
             _Known(dict(limits) | {"detail": record.get("detail", "")})

@@ -182,6 +182,7 @@ class DatasetRead(BaseModel):
     model_config = Strict
     dataset: str = Field(pattern=r"^[a-z]+\.[a-z][a-z0-9_]*$", max_length=120)
     version: str | None = Field(None, max_length=40)
+    files: bool = Field(True, description="是否把文件送到作业所在的中心（BRAIN_DATA）；false：只据此决定在哪里运行")
 
 
 class InputFile(BaseModel):

@@ -145,6 +145,10 @@ class BatchEngine:
         assert entry is not None
         return entry.nonce
 
+    def store(self) -> Path:
+        """In the shared folder."""
+        return self.settings.shared / "data"
+
     def work(self, attempt: str) -> Path:
         """The working folder in the shared one."""
         return Path(self._entries.folder(attempt).work)

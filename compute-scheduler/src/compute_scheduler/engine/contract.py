@@ -2,7 +2,8 @@
 
 The agent drives every engine through the same steps, one attempt at a time, and owns nothing that a crash could lose:
 
-    take      keeps the order, durable; the same attempt may be taken again and the first word stands
+    take      keeps the order, durable; the same attempt may be taken again and the first word stands;
+              `readable` of an order are folders that its command reads and does not change
     (the agent brings the inputs into `work`)
     prepare   asks for a copy of the job to be made; from now on each copy must claim before it may begin
     claim     heard by the agent: a copy asks, with a nonce of its own; the agent asks the service
@@ -130,6 +131,10 @@ class Engine(Protocol):
 
     def work(self, attempt: str) -> Path:
         """The job's working folder as the agent reaches it, for inputs and outputs."""
+        ...
+
+    def store(self) -> Path:
+        """A folder that jobs reach under the same path, for data that several of them read; also before `open`."""
         ...
 
     def prepare(self, attempt: str) -> None:

@@ -58,20 +58,21 @@ class Walls:
             os.close(path)
         self._paths, self._rules = [], []
 
-    def enter(self, folder: str) -> None:
+    def enter(self, folder: str, readable: Iterable[str] = ()) -> None:
         """Keeps this thread, its privileges dropped, and what it starts to the common paths and `folder`.
 
-        Raises OSError.
+        readable: folders that this job alone may read. Raises OSError.
         """
         if not self.version:
             return
         net = _TCP if self.version >= 4 and not self.network else 0
         scoped = _SCOPES if self.version >= 6 else 0
         own = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+        more = [path for path in map(_opened, readable) if path is not None]
         try:
             ruleset = self._ruleset(net, scoped)
             try:
-                for rule in [*self._rules, _rule(own, self._write)]:
+                for rule in [*self._rules, _rule(own, self._write), *(_rule(path, READ) for path in more)]:
                     if _libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0):
                         raise _error("landlock_add_rule")
                 if _libc.syscall(_RESTRICT_SELF, ruleset, 0):
@@ -79,7 +80,8 @@ class Walls:
             finally:
                 os.close(ruleset)
         finally:
-            os.close(own)
+            for path in (own, *more):
+                os.close(path)
 
     def _ruleset(self, net: int, scoped: int) -> int:
         fields = [self._write] + ([net] if self.version >= 4 else []) + ([scoped] if self.version >= 6 else [])

@@ -70,7 +70,7 @@ def _spawn(folder: AttemptFolder, spec: dict[str, Any], walls: Walls, output: in
     os.chdir(folder.work)
     command, env = spec["command"], spec["env"]
     privileges.drop()
-    walls.enter(folder.work)
+    walls.enter(folder.work, spec.get("readable", ()))
     program = command[0] if "/" in command[0] else shutil.which(command[0], path=env["PATH"])
     if program is None:
         raise FileNotFoundError(2, "not found", command[0])

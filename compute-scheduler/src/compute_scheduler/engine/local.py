@@ -151,6 +151,10 @@ class LocalEngine:
         """The working folder."""
         return Path(self.folder(attempt).work)
 
+    def store(self) -> Path:
+        """Beside the attempts; a job reads of it what its order names."""
+        return self.root / "data"
+
     def read_log(self, attempt: str, offset: int, most_bytes: int) -> bytes:
         """A stretch of its output."""
         try:

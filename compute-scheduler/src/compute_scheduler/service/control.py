@@ -179,6 +179,7 @@ def _shown_attempt(attempt: Row) -> Row:
         "accelerators": attempt["accelerators"] or {},
         "site": attempt["site"],
         "stage": attempt["stage"],
+        "data": attempt["data"] or [],
         "log_bytes": attempt["log_bytes"],
         **{name: rfc3339(attempt[name]) if attempt[name] else None for name in _ATTEMPT_TIMES},
     }

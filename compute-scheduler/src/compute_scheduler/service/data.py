@@ -11,15 +11,16 @@ from brain_kit.clock import rfc3339
 from sqlalchemy.orm import Session
 
 from compute_scheduler.clients import DatasetFacts
-from compute_scheduler.domain.data import MICRO, Atlas, Need, Placed, price_of
+from compute_scheduler.domain.data import MICRO, Atlas, Need, Placed, Version, price_of
 from compute_scheduler.domain.ledger import in_force
-from compute_scheduler.domain.network import BYTES_MS_PER_GBIT_S, Link, Network, Span, ends_of
+from compute_scheduler.domain.network import BYTES_MS_PER_GBIT_S, Ends, Link, Network, Span, ends_of
 from compute_scheduler.domain.snapshot import QueuedJob
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import centres as centre_store
 from compute_scheduler.store import inventory as inventory_store
 from compute_scheduler.store import ledger as ledger_store
 from compute_scheduler.store import network as store
+from compute_scheduler.store import transfers as transfer_store
 
 Row = dict[str, Any]
 READ_EVERY_S = 0.5
@@ -34,10 +35,14 @@ class Ground:
     atlas: Atlas
     links: tuple[Link, ...]
     assumed_rate: int
+    reserved: tuple[tuple[Ends, Span], ...] = ()
 
     def network(self) -> Network:
-        """The links, free of transfers."""
-        return Network(self.links, assumed_rate=self.assumed_rate)
+        """The links with what transfers on their way have reserved."""
+        taken: dict[Ends, list[Span]] = {}
+        for ends, span in self.reserved:
+            taken.setdefault(ends, []).append(span)
+        return Network(self.links, taken, self.assumed_rate)
 
 
 def load(session: Session, settings: Settings, datasets: Iterable[str], now: datetime) -> Ground:
@@ -45,9 +50,15 @@ def load(session: Session, settings: Settings, datasets: Iterable[str], now: dat
     names = set(datasets)
     regions = {centre: row["region"] for centre, row in inventory_store.all_inventory(session).items()}
     centres = {row["id"]: regions.get(row["id"], "") for row in centre_store.all_centres(session)}
-    held: dict[tuple[str, str | None], set[str]] = {}
+    held: dict[Version, set[str]] = {}
     for row in store.replicas_of(session, names):
-        held.setdefault((row["dataset"], row["version"]), set()).add(row["centre"])
+        held.setdefault((row["dataset"], row["version"], row["view"]), set()).add(row["centre"])
+    moving: dict[Version, dict[str, int]] = {}
+    underway = transfer_store.alive(session)
+    for row in underway:
+        if row["finish_at"] is not None:
+            version = (row["dataset"], row["version"], row["view"])
+            moving.setdefault(version, {})[row["centre"]] = ms_of(row["finish_at"])
     prices = ledger_store.all_price_lists(session).values()
     lists = {centre: in_force(prices, centre, now) for centre in centres}
     atlas = Atlas(
@@ -57,15 +68,32 @@ def load(session: Session, settings: Settings, datasets: Iterable[str], now: dat
         {row["dataset"]: tuple(row["stays_in"]) for row in store.rules(session, names)},
         frozenset(settings.compute_scheduler_staying_classes),
         {centre: found.gb_moved for centre, found in lists.items() if found is not None},
+        moving,
     )
-    return Ground(atlas, links(session, now), _rate(settings.compute_scheduler_assumed_gbit_s))
+    reserved = tuple((ends, span) for row in underway for ends in path_of(row) for span in spans_of(row))
+    return Ground(atlas, links(session, now), assumed_rate(settings), reserved)
+
+
+def assumed_rate(settings: Settings) -> int:
+    """Of two centres that no path joins."""
+    return _rate(settings.compute_scheduler_assumed_gbit_s)
+
+
+def path_of(transfer: Row) -> tuple[Ends, ...]:
+    """The links that a transfer takes."""
+    return tuple((one, other) for one, other in transfer["path"])
+
+
+def spans_of(transfer: Row) -> tuple[Span, ...]:
+    """What a transfer has reserved of each of its links."""
+    return tuple(Span(start, end, rate) for start, end, rate in transfer["spans"])
 
 
 def links(session: Session, now: datetime) -> tuple[Link, ...]:
     """The links with their windows from a moment on."""
     windows: dict[tuple[str, str], list[Span]] = {}
     for row in store.windows(session, now):
-        span = Span(_ms(row["start_at"]), _ms(row["end_at"]), _rate(row["gbit_s"]))
+        span = Span(ms_of(row["start_at"]), ms_of(row["end_at"]), _rate(row["gbit_s"]))
         windows.setdefault((row["one"], row["other"]), []).append(span)
     known = [(ends_of(row["one"], row["other"]), row) for row in inventory_store.all_links(session)]
     return tuple(Link(ends, _rate(row["capacity_gbit_s"]), tuple(windows.get(ends, ()))) for ends, row in known)
@@ -73,13 +101,26 @@ def links(session: Session, now: datetime) -> tuple[Link, ...]:
 
 def needs_of(spec: Mapping[str, Any]) -> tuple[Need, ...]:
     """What a job's specification says of its data, as it was found at submission."""
-    return tuple(Need(row["dataset"], row["version"], row["bytes"], row["class"]) for row in spec.get("data", ()))
+    asked = spec.get("datasets", ())
+    return tuple(
+        Need(
+            row["dataset"], row["version"], row["bytes"], row["class"], row.get("view", ""),
+            bool(asked[place].get("files", True)) if place < len(asked) else True,
+        )
+        for place, row in enumerate(spec.get("data", ()))
+    )  # fmt: skip
 
 
 def told(facts: Iterable[DatasetFacts]) -> list[Row]:
     """What is kept of data sets with the job that reads them."""
     return [
-        {"dataset": item.dataset, "version": item.version, "bytes": item.size, "class": item.classification}
+        {
+            "dataset": item.dataset,
+            "version": item.version,
+            "bytes": item.size,
+            "class": item.classification,
+            "view": item.view,
+        }
         for item in facts
     ]
 
@@ -129,7 +170,7 @@ class DataView:
             return
         is_new = self._look(session, now, clock)
         assert self._ground is not None
-        network, at_ms = self._ground.network(), _ms(now)
+        network, at_ms = self._ground.network(), ms_of(now)
         found: dict[tuple[tuple[Need, ...], tuple[str, ...]], Placed] = {}
         for job_id, (job, needs) in self._plain.items():
             before = known.get(job_id)
@@ -158,12 +199,12 @@ class DataView:
 def quotes(session: Session, settings: Settings, facts: DatasetFacts, now: datetime) -> Row:
     """What bringing a version to each centre takes now, and where it may be."""
     ground = load(session, settings, [facts.dataset], now)
-    need = Need(facts.dataset, facts.version, facts.size, facts.classification)
+    need = Need(facts.dataset, facts.version, facts.size, facts.classification, facts.view)
     allowed, holders, network = ground.atlas.allowed(need), ground.atlas.holders(need), ground.network()
     items = []
     for row in centre_store.all_centres(session):
         centre = row["id"]
-        found = network.earliest(need.size or 0, holders, centre, _ms(now))
+        found = network.earliest(need.size or 0, holders, centre, ms_of(now))
         size = need.size if centre not in holders else 0
         price = ground.atlas.gb_price.get(centre)
         items.append(
@@ -173,7 +214,7 @@ def quotes(session: Session, settings: Settings, facts: DatasetFacts, now: datet
                 "holds": centre in holders,
                 "allowed": allowed is None or centre in allowed,
                 "bytes": size,
-                "seconds": None if found is None or size is None else (found.finish_ms - _ms(now)) / 1000,
+                "seconds": None if found is None or size is None else (found.finish_ms - ms_of(now)) / 1000,
                 "yuan": None if price is None or size is None else price_of(size, price) / MICRO,
                 "source": found and found.source,
                 "path": [list(ends) for ends in found.path] if found else [],
@@ -195,5 +236,6 @@ def _rate(gbit_s: float) -> int:
     return round(gbit_s * BYTES_MS_PER_GBIT_S)
 
 
-def _ms(moment: datetime) -> int:
+def ms_of(moment: datetime) -> int:
+    """Milliseconds since 1970."""
     return int(moment.timestamp() * 1000)

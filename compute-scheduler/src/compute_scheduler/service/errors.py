@@ -261,3 +261,27 @@ class DatasetNotReadable(NotFound):
     """No such data set or version for this caller."""
 
     code = "dataset_not_readable"
+
+
+class TransferUnknown(NotFound):
+    """No transfer of that id for this caller."""
+
+    code = "transfer_unknown"
+
+
+class TransferEnded(Conflict):
+    """The transfer is not on its way: it was cancelled, has failed or is done."""
+
+    code = "transfer_ended"
+
+
+class DataStays(Conflict):
+    """The data may not go to this centre."""
+
+    code = "data_stays"
+
+
+class VersionGone(NotFound):
+    """The version can no longer be read by the organisation whose job needs it."""
+
+    code = "version_gone"

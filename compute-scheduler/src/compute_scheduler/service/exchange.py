@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
+from prometheus_client import CollectorRegistry
 from sqlalchemy.orm import Session
 
 from compute_scheduler import steps
 from compute_scheduler.domain import states
 from compute_scheduler.domain.lending import PARTNER_ENGINE
 from compute_scheduler.domain.outcomes import Ending, ending_of
+from compute_scheduler.service import carrying
 from compute_scheduler.service.claims import decide
 from compute_scheduler.service.errors import CentreHeld, CentreUnknown, SessionLost
 from compute_scheduler.service.lending import name_brain
+from compute_scheduler.service.metrics import TransferMetrics
 from compute_scheduler.service.moves import Moves, ids_of_jobs
 from compute_scheduler.service.orders import orders
 from compute_scheduler.settings import Settings
@@ -40,6 +43,7 @@ class Exchange:
 
     database: Database
     settings: Settings
+    metrics: TransferMetrics = field(default_factory=lambda: TransferMetrics(CollectorRegistry()))
 
     def open_session(self, centre_id: str, body: Mapping[str, Any]) -> Row:
         """Begins a session; decides the running attempts that the agent no longer has a record of.
@@ -47,7 +51,8 @@ class Exchange:
         Answers {session, stop (what the agent holds and should not: it was ended here), mark, lease_s}; `mark` names
         the centre among all centres of all platforms, and stays.
 
-        body: instance, nodes, capabilities, held (attempts that the agent has a folder of).
+        body: instance, nodes, capabilities, held (attempts that the agent has a folder of), replicas (copies of data
+        that it has; null: not told).
         Raises CentreUnknown, CentreHeld while another instance's lease runs.
         """
         now = utc_now()
@@ -70,6 +75,8 @@ class Exchange:
                 },
             )
             centres.save_nodes(session, centre_id, body["nodes"], now)
+            if body.get("replicas") is not None:
+                carrying.keep_only(session, centre_id, body["replicas"])
             self._end_missing(session, centre_id, set(body["held"]), now)
             alive = {row["id"] for row in store.alive_attempts(session, centre=centre_id)}
         stop = sorted(set(body["held"]) - alive)
@@ -103,13 +110,15 @@ class Exchange:
         return {"orders": handed, "ends": ends, "lease_s": self.settings.compute_scheduler_agent_lease_s}
 
     def report(self, centre_id: str, token: int, body: Mapping[str, Any]) -> Row:
-        """Takes claims, logs and ends: {granted, refused, acknowledged}. Raises SessionLost.
+        """Takes claims, logs and ends: {granted, refused, acknowledged, transfers}. Raises SessionLost.
 
         A claim is granted to the first nonce that asks for the attempt's epoch, again whenever that nonce asks again,
         and to no other; those of a gang when all members have asked, until when they are in neither list.
         body: claims [{attempt, nonce}], logs [{attempt, offset, data}], ended [{attempt, nonce, record, outputs,
         missing}]; from engines with a queue of their own also state {nodes, health} when it changed and
-        waits [{attempt, reason}].
+        waits [{attempt, reason}]; of data that it brings transfers [{transfer, state, done_bytes, ...}] and dropped
+        [{dataset, version, view}], copies that it no longer has. An attempt whose data are not all there is granted
+        nothing yet.
         """
         now = utc_now()
         claims, ended = body["claims"], body["ended"]
@@ -120,11 +129,15 @@ class Exchange:
             if state:
                 self._keep_state(session, centre, state, now)
             ids = [item["attempt"] for item in [*claims, *ended, *waits]]
-            jobs = store.lock_jobs(session, ids_of_jobs(ids))
+            moving = body.get("transfers") or []
+            waiting = carrying.jobs_of(session, moving) if moving else []
+            jobs = store.lock_jobs(session, [*ids_of_jobs(ids), *waiting])
             attempts = store.attempts_by_id(session, [*ids, *(item["attempt"] for item in body["logs"])])
             attempts = {name: row for name, row in attempts.items() if row["centre"] == centre_id}
             moves = Moves(session, now)
-            answer = decide(moves, claims, attempts, jobs)
+            moved = carrying.take(moves, centre_id, moving, jobs, self.metrics) if moving else []
+            carrying.drop_replicas(session, centre_id, body.get("dropped") or [])
+            answer = decide(moves, _staged(session, claims, attempts), attempts, jobs)
             for item in body["logs"]:
                 if item["attempt"] in attempts:
                     data = base64.b64decode(item["data"])
@@ -140,6 +153,7 @@ class Exchange:
             "granted": answer.granted,
             "refused": answer.refused,
             "acknowledged": [item["attempt"] for item in ended],
+            "transfers": moved,
         }
 
     def _lease(self, now: datetime) -> Row:
@@ -193,6 +207,15 @@ class Exchange:
             elif attempt["state"] == "submitted":  # its gang was not complete, so it has not begun
                 moves.end(attempt, job, Ending("returned", "代理没有这个成员的记录，命令没有开始"))
         moves.write()
+
+
+def _staged(session: Session, claims: list[Row], attempts: Mapping[str, Row]) -> list[Row]:
+    """The claims of attempts whose data are there; the others ask again."""
+    with_data = [row for item in claims if (row := attempts.get(item["attempt"])) is not None and row["data"]]
+    if not with_data:
+        return claims
+    waiting = carrying.unstaged(session, with_data)
+    return [item for item in claims if item["attempt"] not in waiting]
 
 
 def _wait(moves: Moves, item: Mapping[str, Any], attempts: Mapping[str, Row], jobs: Mapping[str, Row]) -> None:

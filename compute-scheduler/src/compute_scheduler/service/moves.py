@@ -17,6 +17,7 @@ from compute_scheduler.domain.news import job_changed
 from compute_scheduler.domain.outcomes import Ending, Next, ending_together, next_of
 from compute_scheduler.domain.resources import Resources, resources
 from compute_scheduler.domain.snapshot import Stage, Usage
+from compute_scheduler.service import transfers
 from compute_scheduler.store import accounts
 from compute_scheduler.store import jobs as store
 
@@ -39,6 +40,7 @@ class Moves:
         self._told: dict[str, Row] = {}
         self._segments: list[Row] = []
         self._demands: dict[str, Resources] = {}
+        self._ended_with_data: dict[str, tuple[Row, Row]] = {}
 
     def job(self, job: Row, after: str, reason: str, **values: Any) -> None:
         """Moves a job to another state. Raises TransitionRefused."""
@@ -75,18 +77,22 @@ class Moves:
         fence: int,
         stage: Stage | None = None,
         holdings: Sequence[Holding] = (),
+        data: Sequence[Row] = (),
     ) -> None:
         """Makes the next attempt of a queued job, one a member of a gang.
 
         nodes: that of each member. site: what the whole job costs there (`costs.kept`). stage: what bringing its data
-        there was reckoned to take. holdings: what each member holds of its node's accelerators, when it holds any.
+        there was reckoned to take. holdings: what each member holds of its node's accelerators, when it holds any. data: what is
+        brought to it (`Booking.book`).
         """
         epoch, is_gang = job["attempt"] + 1, len(nodes) > 1
+        names = attempts_next(job, len(nodes))
         where = f"{centre} 的 {len(set(nodes))} 个节点（{len(nodes)} 个成员）" if is_gang else nodes[0]
-        self.job(job, "starting", f"已分配到 {where}，等待代理启动", attempt=epoch, exit_code=None)
+        waits = "数据传输" if any(item["transfer"] for item in data) else "代理启动"
+        self.job(job, "starting", f"已分配到 {where}，等待{waits}", attempt=epoch, exit_code=None)
         self._new_attempts += [
             {
-                "id": states.attempt_id(job["id"], epoch, rank if is_gang else None),
+                "id": name,
                 "job": job["id"],
                 "epoch": epoch,
                 "rank": rank,
@@ -102,9 +108,10 @@ class Moves:
                 "cancel": False,
                 "stage": stage and {"bytes": stage.size, "seconds": stage.seconds, "yuan": stage.yuan},
                 "accelerators": holdings[rank] if holdings else None,
+                "data": list(data) or None,
                 "prepared_at": self.now,
             }
-            for rank, node in enumerate(nodes)
+            for rank, (node, name) in enumerate(zip(nodes, names, strict=True))
         ]
 
     def members(self, job: Row) -> list[Row]:
@@ -165,6 +172,8 @@ class Moves:
             usage=usage or {},
             log_bytes=int((usage or {}).get("log_bytes", 0)),
         )
+        if attempt["data"]:
+            self._ended_with_data[attempt["id"]] = (attempt, job)
         if began is not None:
             self._account(attempt, job, began, usage or {})
 
@@ -210,9 +219,21 @@ class Moves:
         store.insert_attempts(self.session, self._new_attempts)
         store.save_attempts(self.session, self._attempt_changes)
         store.save_jobs(self.session, self._job_changes)
+        self._add_moved()
         accounts.insert_segments(self.session, self._segments)
         self._charge()
         emit_all(self.session, [job_changed(job) for job in self._told.values()])
+
+    def _add_moved(self) -> None:
+        """What ended attempts have brought to their centre is theirs to pay, also when they never ran."""
+        if not self._ended_with_data:
+            return
+        owed = transfers.release(self.session, self._ended_with_data, self.now)
+        for name in sorted(owed.keys() - {segment["attempt"] for segment in self._segments}):
+            if owed[name]:
+                self._account(*self._ended_with_data[name], self.now, {})
+        for segment in self._segments:
+            segment["moved_bytes"] = owed.get(segment["attempt"], 0)
 
     def _account(self, attempt: Row, job: Row, began: datetime, usage: Row) -> None:
         # The engine's own clock does not jump; the calendar of this machine may.
@@ -235,6 +256,7 @@ class Moves:
                 "memory_mb_s": wall_s * asked["memory_mb"],
                 "accelerator_s": {kind: wall_s * number for kind, number in amounts_held(asked, holding).items()},
                 "cpu_s": float(usage.get("cpu_s") or 0.0),
+                "moved_bytes": 0,
             }
         )
 
@@ -258,6 +280,12 @@ def amounts_held(asked: Row, holding: Holding | None) -> dict[str, float]:
     if holding is None:
         return dict(asked["accelerators"])
     return {kind: held["amount"] for kind, held in holding.items()}
+
+
+def attempts_next(job: Row, members: int) -> list[str]:
+    """The ids that the next attempt of a job has, one a member."""
+    epoch = job["attempt"] + 1
+    return [states.attempt_id(job["id"], epoch, rank if members > 1 else None) for rank in range(members)]
 
 
 def demand_of(spec: Row) -> Resources:

@@ -81,7 +81,7 @@ def window_shown(row: Row) -> Row:
 def put_replica(database: Database, principal: Principal, key: Mapping[str, str], body: Mapping[str, Any]) -> Row:
     """Registers a copy of a version at a centre, or sets its state. Raises CentreUnknown, NotYourCentre.
 
-    key: dataset, version, centre. body: bytes, sha256, state, note.
+    key: dataset, version, centre, view. body: bytes, sha256, state, note.
     """
     if not principal.is_operator:
         centre_service.check_agent(database, principal, key["centre"])
@@ -95,9 +95,9 @@ def put_replica(database: Database, principal: Principal, key: Mapping[str, str]
 
 
 def list_replicas(database: Database, filters: Mapping[str, str], after: str, limit: int) -> Row:
-    """A page of replicas by data set, version and centre. Raises NetworkInvalid for an `after` that is none."""
+    """A page of replicas by data set, version, centre and view. Raises NetworkInvalid for an `after` that is none."""
     place = tuple(after.split("@")) if after else ()
-    if place and len(place) != 3:
+    if place and len(place) != len(store.REPLICA_KEY):
         raise NetworkInvalid("after 应是上一页的 next", errors=[{"field": "after", "in": "query", "value": after[:60]}])
     with database.reading() as session:
         found = store.page_of_replicas(session, **filters, after=place, limit=limit + 1)
@@ -214,11 +214,11 @@ def _entry_errors(session: Session, entries: list[str]) -> list[Row]:
 
 
 def _name(key: Mapping[str, Any]) -> str:
-    return f"{key['dataset']}@{key['version']}@{key['centre']}"
+    return "@".join(key[name] for name in store.REPLICA_KEY)
 
 
 def _replica_shown(row: Row) -> Row:
-    shown = {name: row[name] for name in ("dataset", "version", "centre", "bytes", "sha256", "state", "note")}
+    shown = {name: row[name] for name in (*store.REPLICA_KEY, "bytes", "sha256", "state", "note")}
     return shown | {"updated_at": rfc3339(row["updated_at"])}
 
 

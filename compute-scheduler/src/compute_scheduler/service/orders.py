@@ -52,6 +52,7 @@ def _order(attempt: Row, job: Row, env: dict[str, str]) -> Row:
         "resources": spec["resources"] | {"accelerators": held, "devices": devices},
         "time_limit_s": spec["time_limit_s"],
         "inputs": spec["inputs"],
+        "data": attempt["data"] or [],
         # Those of a gang are what its first member leaves.
         "outputs": spec["outputs"] if not attempt["rank"] else [],
     }

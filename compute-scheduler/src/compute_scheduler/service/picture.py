@@ -88,6 +88,11 @@ class Picture:
         job = self.board.queued.get(job_id)
         return None if job is None else job.stages.get(centre)
 
+    def least_staging_s(self, job_id: str) -> float:
+        """Seconds that bringing a queued job's data takes at least, wherever it runs."""
+        job = self.board.queued.get(job_id)
+        return min((stage.seconds for stage in job.stages.values()), default=0.0) if job is not None else 0.0
+
     def leaves(self, job_id: str, start: Start | None = None, at: float = 0.0) -> None:
         """A job was taken out of the queue, to nodes or not: when it queues again it is another job to the plan."""
         if job_id not in self.board.queued:

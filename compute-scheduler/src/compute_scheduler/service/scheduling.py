@@ -24,14 +24,18 @@ from compute_scheduler.domain.outcomes import Ending
 from compute_scheduler.domain.placement import NodeIndex
 from compute_scheduler.domain.plan import plan_board
 from compute_scheduler.domain.snapshot import Policy
+from compute_scheduler.domain.transfers import ALIVE
 from compute_scheduler.service import admission
 from compute_scheduler.service.costs import kept
-from compute_scheduler.service.moves import Moves
+from compute_scheduler.service.metrics import TransferMetrics
+from compute_scheduler.service.moves import Moves, attempts_next
 from compute_scheduler.service.picture import Picture
 from compute_scheduler.service.policies import InForce, in_force, of_settings
+from compute_scheduler.service.transfers import Booking, rebook
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import accounts, centres, lending
 from compute_scheduler.store import jobs as store
+from compute_scheduler.store import transfers as transfer_store
 
 Row = dict[str, Any]
 LEASE = "scheduler"
@@ -71,7 +75,10 @@ class LeaseLost(Exception):
 class Scheduler:
     """Plans in a loop. holder: the name of this scheduler."""
 
-    def __init__(self, database: Database, settings: Settings, holder: str) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, holder: str, metrics: TransferMetrics | None = None
+    ) -> None:
+        self._metrics = metrics
         self.database = database
         self.settings = settings
         self.holder = holder
@@ -118,6 +125,7 @@ class Scheduler:
             self._swept = clock
             self._sweep(now)
             self._give_up_holds(now)
+            self._rebook(now)
         if clock - self._pruned >= PRUNE_EVERY_S:
             self._pruned = clock
             self._prune(now)
@@ -185,6 +193,7 @@ class Scheduler:
             wanted = [start.job_id for start in decisions.starts] + [item.job_id for item in decisions.refusals]
             jobs = store.lock_jobs(session, [*wanted, *(item.job_id for item in decisions.preemptions)])
             moves, binder = Moves(session, now), Binder(session, self.picture.board.index)
+            booking = Booking(session, self.settings, now)
             for item in decisions.preemptions:
                 if item.job_id in jobs:
                     moves.make_way(jobs[item.job_id], item.by)
@@ -193,9 +202,13 @@ class Scheduler:
                 self.picture.leaves(start.job_id, start, now.timestamp())
                 job = jobs.get(start.job_id)
                 if job is not None and job["state"] == "queued":
+                    brought = booking.book(job, start.centre, attempts_next(job, len(start.nodes)))
+                    if brought is None:  # the last way to the centre has gone since the plan looked
+                        continue
                     moves.prepare(
                         job, centre=start.centre, nodes=start.nodes, site=kept(start), stage=stage, fence=token,
                         holdings=binder.holdings(start),
+                        data=brought,
                     )  # fmt: skip
                     started += 1
             for refusal in decisions.refusals:
@@ -215,7 +228,8 @@ class Scheduler:
             words = reason.words[:500]
             if self.picture.reasons.get(job_id) != (reason.code, words):
                 at = reason.predicted_start_at
-                predicted = datetime.fromtimestamp(at, UTC) if at is not None else None
+                ready = None if at is None else at + self.picture.least_staging_s(job_id)
+                predicted = datetime.fromtimestamp(ready, UTC) if ready is not None else None
                 changed.append(
                     {"_id": job_id, "reason": words, "reason_code": reason.code, "predicted_start_at": predicted}
                 )
@@ -263,7 +277,21 @@ class Scheduler:
                     moves.end(attempt, job, Ending("returned", words))
             moves.write()
 
+    def _rebook(self, now: datetime) -> None:
+        """Transfers get new bookings when they are late or their links have changed."""
+        with self.database.reading() as session:
+            counts = transfer_store.counts(session)
+        if self._metrics is not None:
+            for state in ALIVE:
+                self._metrics.underway.labels(state).set(counts.get(state, 0))
+        if not counts:
+            return
+        with self.database.transaction() as session:
+            self._fenced(session)
+            rebook(session, self.settings, now)
+
     def _prune(self, now: datetime) -> None:
         oldest = now - timedelta(days=self.settings.compute_scheduler_log_days)
         with self.database.transaction() as session:
             accounts.delete_logs_before(session, oldest)
+            transfer_store.prune(session, oldest)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from compute_scheduler.store.network_tables import data_rules, link_windows, replicas
 
 Row = dict[str, Any]
+REPLICA_KEY = ("dataset", "version", "centre", "view")
 
 
 def windows(session: Session, after: datetime) -> list[Row]:
@@ -43,9 +44,10 @@ def replicas_of(session: Session, datasets: Iterable[str]) -> list[Row]:
 
 
 def page_of_replicas(session: Session, *, dataset: str, centre: str, after: tuple[str, ...], limit: int) -> list[Row]:
-    """Replicas by data set, version and centre. dataset, centre: '' for all. after: the three of the last one seen."""
-    key = sa.tuple_(replicas.c.dataset, replicas.c.version, replicas.c.centre)
-    query = sa.select(replicas).order_by(replicas.c.dataset, replicas.c.version, replicas.c.centre).limit(limit)
+    """Replicas by their key. dataset, centre: '' for all. after: the key of the last one seen."""
+    order = [replicas.c[name] for name in REPLICA_KEY]
+    key = sa.tuple_(*order)
+    query = sa.select(replicas).order_by(*order).limit(limit)
     if dataset:
         query = query.where(replicas.c.dataset == dataset)
     if centre:
@@ -57,13 +59,25 @@ def page_of_replicas(session: Session, *, dataset: str, centre: str, after: tupl
 
 def save_replica(session: Session, row: Row) -> None:
     """Sets a replica."""
-    values = {name: value for name, value in row.items() if name not in ("dataset", "version", "centre")}
+    values = {name: value for name, value in row.items() if name not in REPLICA_KEY}
     if not session.execute(sa.update(replicas).where(_is(row)).values(values)).rowcount:  # type: ignore[attr-defined]
         session.execute(sa.insert(replicas).values(row))
 
 
+def replica(session: Session, key: Row) -> Row | None:
+    """The replica of a key, whatever its state."""
+    found = _rows(session, sa.select(replicas).where(_is(key)))
+    return found[0] if found else None
+
+
+def replicas_at(session: Session, centre: str, updated_by: str) -> list[Row]:
+    """Replicas at a centre that were last set by somebody."""
+    at = (replicas.c.centre == centre) & (replicas.c.updated_by == updated_by)
+    return _rows(session, sa.select(replicas).where(at))
+
+
 def remove_replica(session: Session, row: Row) -> bool:
-    """Forgets a replica; False when there is none. row: dataset, version, centre."""
+    """Forgets a replica; False when there is none. row: its key."""
     return bool(session.execute(sa.delete(replicas).where(_is(row))).rowcount)  # type: ignore[attr-defined]
 
 
@@ -89,7 +103,7 @@ def remove_rule(session: Session, dataset: str) -> bool:
 
 
 def _is(row: Row) -> sa.ColumnElement[bool]:
-    return sa.and_(*[replicas.c[name] == row[name] for name in ("dataset", "version", "centre")])
+    return sa.and_(*[replicas.c[name] == row[name] for name in REPLICA_KEY])
 
 
 def _rows(session: Session, query: sa.Select[Any]) -> list[Row]:

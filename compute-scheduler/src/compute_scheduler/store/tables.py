@@ -155,6 +155,8 @@ attempts = sa.Table(
     sa.Column("stage", sa.JSON),
     # What it holds of its node's accelerators (`binding.Holding`); null: nothing, or it is older than this column.
     sa.Column("accelerators", sa.JSON(none_as_null=True)),
+    # The versions whose files are brought to it: dataset, version, view, transfer (null: they were there).
+    sa.Column("data", sa.JSON),
     sa.Column("prepared_at", UtcDateTime, nullable=False),
     sa.Column("submitting_at", UtcDateTime),
     sa.Column("submitted_at", UtcDateTime),
@@ -184,6 +186,7 @@ segments = sa.Table(
     sa.Column("memory_mb_s", sa.Float, nullable=False),
     sa.Column("accelerator_s", sa.JSON, nullable=False),
     sa.Column("cpu_s", sa.Float, nullable=False),
+    sa.Column("moved_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("posted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("accounting_org", "org", "id"),
     sa.Index("accounting_unposted", "id", sqlite_where=_unposted, postgresql_where=_unposted),

@@ -71,3 +71,13 @@ OWN_WAREHOUSES: dict[str, tuple[str, ...]] = {
 def knows_totals(viewer: Viewer, access: str, owner_org: str | None) -> bool:
     """Whether a viewer may know how much a data set holds in all, and when it last changed."""
     return viewer.sees_all or access == "open" or (owner_org is not None and viewer.org == owner_org)
+
+
+def view_of(viewer: Viewer, access: str) -> str:
+    """Which rows and columns a viewer's files of a data set hold, so that equal views may share a copy of them.
+
+    `whole`: every row and column; `open`: every row without the system's columns; else the organisation whose rows.
+    """
+    if viewer.sees_all:
+        return "whole"
+    return "open" if access == "open" else viewer.org

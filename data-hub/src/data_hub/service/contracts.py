@@ -17,7 +17,7 @@ from brain_kit.database import Database
 from brain_kit.events import emit
 from brain_kit.problems import Conflict, InvalidInput, NotPermitted
 
-from data_hub.domain.policy import OWN_WAREHOUSES, knows_totals
+from data_hub.domain.policy import OWN_WAREHOUSES, knows_totals, view_of
 from data_hub.domain.refusals import DatasetNameTaken, DatasetUnknown, dataset_unknown
 from data_hub.engine.patterns import pattern_error
 from data_hub.service.known_contracts import KnownContracts
@@ -269,6 +269,7 @@ def _summary(record: DatasetRecord, caller: Principal) -> dict[str, Any]:
         "library": contract.library,
         "classification": contract.classification,
         "access": contract.access,
+        "view": view_of(viewer_of(caller), contract.access),
         "owner": contract.owner,
         "owner_org": contract.owner_org,
         "version": contract.version,

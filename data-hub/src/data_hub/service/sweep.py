@@ -20,22 +20,28 @@ from brain_kit.problems import Problem
 from data_hub import store
 from data_hub.engine.warehouse import table_folder
 from data_hub.service.receipts import changed_event
+from data_hub.service.version_files import VersionFiles
 from data_hub.settings import Settings
 from data_hub.store import PushRecord
 
 log = structlog.get_logger()
 EVERY_S = 5.0
 SETTLED_S = 600.0
+EXTRACTS_EVERY_S = 3600.0
 INTERRUPTED = {"code": "interrupted", "detail": "接收中断，没有留下任何数据；请重新推送，可用同一 Idempotency-Key"}
 
 
 class Sweeper:
     """Looks for what dead processes left; every step may be repeated."""
 
-    def __init__(self, database: Database, objects: ObjectStore, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, objects: ObjectStore, settings: Settings, files: VersionFiles | None = None
+    ) -> None:
         self._database = database
         self._objects = objects
         self._settings = settings
+        self._files = files
+        self._extracts_looked = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Sweeps at the start and then every few seconds."""
@@ -54,6 +60,7 @@ class Sweeper:
             self._refuse(record)
         self._sweep_derived()
         self._sweep_spool()
+        self._sweep_extracts()
         return len(found)
 
     def _sweep_derived(self) -> None:
@@ -94,6 +101,11 @@ class Sweeper:
         for folder in folders:
             if states.get(folder.name) != "received":
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _sweep_extracts(self) -> None:
+        if self._files is not None and time.monotonic() - self._extracts_looked > EXTRACTS_EVERY_S:
+            self._extracts_looked = time.monotonic()
+            self._files.forget_extracts(utc_now() - timedelta(days=self._settings.data_hub_extract_days))
 
     def _old_folders(self) -> Iterator[Path]:
         """Folders of pushes that nothing has written to lately, and of committers whose process is gone."""

@@ -214,6 +214,25 @@ class LoanChanged(EventData):
         return self.loan
 
 
+class TransferChanged(EventData):
+    """A transfer of a version to a computing centre has entered a state; `reason` says why it did not succeed."""
+
+    topic: ClassVar[str] = "brain.compute.transfer.v1"
+    transfer_id: str
+    org: str
+    dataset: str
+    version: str
+    centre: str
+    state: Literal["booked", "moving", "done", "failed", "cancelled"]
+    bytes: int | None = None
+    done_bytes: int = 0
+    reason: str = ""
+
+    def key(self) -> str:
+        """The transfer."""
+        return self.transfer_id
+
+
 REGISTRY: dict[str, type[EventData]] = {
     model.topic: model
     for model in (
@@ -228,5 +247,6 @@ REGISTRY: dict[str, type[EventData]] = {
         PanoramaBuilt,
         JobChanged,
         LoanChanged,
+        TransferChanged,
     )
 }

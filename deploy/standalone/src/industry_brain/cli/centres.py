@@ -192,6 +192,7 @@ def agent(name: str, url: str, key: str, home: Path, **said: Any) -> None:
     from compute_scheduler.agent.agent import Agent
     from compute_scheduler.agent.engines import EngineOptions, EngineUnclear, engine_of
     from compute_scheduler.agent.figures import beside
+    from compute_scheduler.agent.limits import depot_limits
     from compute_scheduler.agent.link import link_to
     from compute_scheduler.settings import Settings
 
@@ -211,7 +212,7 @@ def agent(name: str, url: str, key: str, home: Path, **said: Any) -> None:
     click.echo(f"ready {name} {url}")
     link = link_to(url, key, name)
     beside(engine, link, root, stop)
-    Agent(link, root, engine).run(stop)
+    Agent(link, root, engine, depot_limits(settings)).run(stop)
 
 
 def _row(item: dict[str, Any]) -> dict[str, Any]:
