@@ -1,6 +1,6 @@
 """The agent of a centre as a process of its own, which a test may kill: python -m tests.compute_scheduler.away ...
 
-    URL TOKEN CENTRE HOME   the address of compute-scheduler, a token of the platform, the centre, the agent's folder
+URL TOKEN CENTRE HOME   the address of compute-scheduler, a token of the platform, the centre, the agent's folder
 """
 
 from __future__ import annotations

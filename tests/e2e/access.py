@@ -81,6 +81,8 @@ data_hub.list_queries                      all        own
 data_hub.cancel_query                      all        404
 data_hub.read_rows                         all        own
 data_hub.list_versions                     all        -
+data_hub.list_version_files                all        own
+data_hub.read_version_file                 all        404
 data_hub.pin_version                       makers     -
 data_hub.unpin_version                     makers     404
 data_hub.report_lineage                    reporters  -
@@ -214,6 +216,11 @@ compute_scheduler.read_borrowed_log         agents     -
 compute_scheduler.put_borrowed_file         agents     -
 compute_scheduler.get_borrowed_output       agents     -
 compute_scheduler.exchange_loan_figures     agents     -
+compute_scheduler.read_transfer_manifest   agents     -
+compute_scheduler.read_transfer_file       agents     -
+compute_scheduler.list_transfers           all        own
+compute_scheduler.read_transfer            all        404
+compute_scheduler.cancel_transfer          operator   -
 data_hub.export_lineage                    all        own
 algorithm_dev.create_run                   makers     -
 algorithm_dev.list_runs                    all        own

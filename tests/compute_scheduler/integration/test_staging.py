@@ -180,7 +180,9 @@ def test_a_killed_agent_and_a_restarted_service_go_on_at_the_byte(yard: Yard, re
     ended = yard.ended(job)
     assert ended["state"] == "succeeded", (ended["reason"], yard.log(job))
     version = ended["data"][0]["version"]
-    manifest = yard.platform.client("data-hub").request("GET", MANIFEST.format(OPEN, version), token=yard.operator).json()
+    manifest = (
+        yard.platform.client("data-hub").request("GET", MANIFEST.format(OPEN, version), token=yard.operator).json()
+    )
     assert remote.row(shown["id"])["state"] == "done"
     assert remote.row(shown["id"])["sent_bytes"] - size < 6_000_000
     folder = remote.root / "data" / f"{OPEN}@{version}" / "files"
@@ -206,7 +208,7 @@ def test_each_tenant_gets_its_own_rows_and_learns_of_no_transfer_of_others(yard:
     spy = "for f in $(dirname $(readlink -f $BRAIN_DATA/{}))/../*/files/*; do cat $f >/dev/null && echo read $f; done"
     jobs = []
     for _, token in owners:
-        script = f"{sys.executable} -c \"{count.format(OWN)}\"; {spy.format(OWN)} 2>/dev/null; true"
+        script = f'{sys.executable} -c "{count.format(OWN)}"; {spy.format(OWN)} 2>/dev/null; true'
         spec = {"centre": "away", "datasets": [{"dataset": OWN}], "resources": {"cores": 1, "memory_mb": 900}}
         jobs.append(yard.submit("sh", "-c", script, token=token, **spec))
     for number, (job, (uscc, token)) in enumerate(zip(jobs, owners, strict=True)):

@@ -187,7 +187,7 @@ def test_what_nobody_waits_for_gives_its_links_back(net: Network, away: Away) ->
 
 
 def test_a_window_that_closes_the_link_pauses_and_books_anew(net: Network, away: Away) -> None:
-    """Half way the link is cut for an hour: no byte until then, the job says the later time; without links it queues."""
+    """Half way the link is cut for an hour: no byte until then, the job tells the time; without links it queues."""
     job, (transfer,) = staged(net, X)
     away.pull()
     told(net, transfer["id"], 60 * GB)

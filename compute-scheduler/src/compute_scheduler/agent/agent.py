@@ -26,12 +26,11 @@ from compute_scheduler.agent.bringing import Bringing
 from compute_scheduler.agent.depot import Depot, DepotLimits
 from compute_scheduler.agent.held import Held, Json, News, Shelf
 from compute_scheduler.agent.link import Link, is_passing
+from compute_scheduler.agent.logs import unsent
 from compute_scheduler.agent.staging import Staging
 from compute_scheduler.engine.contract import Engine
 
 WAIT_S = 10.0
-LOG_PART_BYTES = 1 << 18
-LOG_BYTES_A_REPORT = 1 << 22
 MOST_A_REPORT = 500
 NODES_EVERY_S = 10.0
 # Under load it reports this often, so that claims and ends come in batches; the first after a pause goes at once.
@@ -284,7 +283,7 @@ class Agent:
         self._start_granted()
         session = self._session
         claims = self.shelf.claiming(MOST_A_REPORT)
-        logs, unsaid = self._logs()
+        logs, unsaid = unsent(self.shelf, self.engine)
         done = [held for held in self.shelf.in_stage("ended") if held.attempt not in unsaid][:MOST_A_REPORT]
         if time.monotonic() - self._described > NODES_EVERY_S:
             self._described = time.monotonic()
@@ -352,26 +351,6 @@ class Agent:
         self.bringing.leave(attempt)
         self.engine.forget(attempt)
         self.shelf.drop(attempt)
-
-    def _logs(self) -> tuple[list[Json], set[str]]:
-        """Stretches of logs that have not been sent, and attempts with more than fits into this report."""
-        parts, unsaid, room = [], set(), LOG_BYTES_A_REPORT
-        for held in self.shelf.in_stage("running", "ended"):
-            if not held.has_output:
-                continue
-            offset = held.log_sent
-            while room > 0:
-                data = self.engine.read_log(held.attempt, offset, LOG_PART_BYTES)
-                if not data:
-                    break
-                parts.append({"attempt": held.attempt, "offset": offset, "data": base64.b64encode(data).decode()})
-                offset += len(data)
-                room -= len(data)
-            if room <= 0:
-                unsaid.add(held.attempt)
-            elif held.stage == "running":
-                held.has_output = False
-        return parts, unsaid
 
     # outages ------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`brain network`: links over time, copies of data at centres, where data may go and what moving them takes."""
+"""`brain network`: links over time, copies of data at centres, data on their way, where they may go at what cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from industry_brain.cli.output import connect, connection, show
 
 API = "/api/compute-scheduler/v1"
 LINK_COLUMNS = ("one", "other", "capacity_gbit_s", "free_gbit_s", "latency_ms", "windows", "as_of")
-REPLICA_COLUMNS = ("dataset", "version", "centre", "bytes", "state", "sha256", "updated_at")
+REPLICA_COLUMNS = ("dataset", "version", "view", "centre", "bytes", "state", "sha256", "updated_at")
+TRANSFER_COLUMNS = ("id", "dataset", "centre", "state", "percent", "bytes", "rate_gbit_s", "finish_at", "jobs", "reason")
 RULE_COLUMNS = ("dataset", "stays_in", "reason", "org", "updated_at")
 QUOTE_COLUMNS = ("centre", "title", "holds", "allowed", "bytes", "seconds", "yuan", "path")
 
@@ -59,6 +60,29 @@ def list_replicas(dataset: str, centre: str, url: str, key: str | None, as_json:
     show(items, as_json, REPLICA_COLUMNS)
 
 
+@network.command("transfers")
+@click.option("--state", type=click.Choice(["alive", "booked", "moving", "done", "failed", "cancelled"]), default=None)
+@click.option("--centre", default="", help="去往哪个中心")
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@connection
+def list_transfers(state: str | None, centre: str, limit: int, url: str, key: str | None, as_json: bool) -> None:
+    """数据传输 lists versions on their way to centres, and those that have arrived, newest first."""
+    with connect(url, key) as api:
+        found = api.get(f"{API}/transfers", state=state or "", centre=centre, limit=limit)["items"]
+    show(found if as_json else [_transfer(item) for item in found], as_json, TRANSFER_COLUMNS)
+
+
+@network.command("cancel")
+@click.argument("transfer")
+@click.option("--reason", required=True, help="原因 why; the jobs that wait for it show it")
+@connection
+def cancel_transfer(transfer: str, reason: str, url: str, key: str | None, as_json: bool) -> None:
+    """取消传输 stops TRANSFER: its links are free at once, the jobs that wait for it fail with the reason."""
+    with connect(url, key) as api:
+        made = api.post(f"{API}/transfers/{transfer}/cancel", {"reason": reason})
+    show(made if as_json else [_transfer(made)], as_json, TRANSFER_COLUMNS)
+
+
 @network.command("rules")
 @connection
 def list_rules(url: str, key: str | None, as_json: bool) -> None:
@@ -95,6 +119,10 @@ def quote(dataset: str, version: str | None, url: str, key: str | None, as_json:
 def _windows(link: dict[str, Any]) -> str | None:
     texts = [f"{item['start_at']}..{item['end_at']} {item['gbit_s']:g}" for item in link["windows"]]
     return "; ".join(texts) or None
+
+
+def _transfer(item: dict[str, Any]) -> dict[str, Any]:
+    return item | {"jobs": ", ".join(item["jobs"]) or None, "reason": item["reason"] or None}
 
 
 def _rule(item: dict[str, Any]) -> dict[str, Any]:
