@@ -75,7 +75,7 @@ class Remote:
         """Starts the agent on what its folder holds."""
         token = self.yard.platform.service_token()
         command = [sys.executable, "-m", "tests.compute_scheduler.away", self.url, token, "away", str(self.root)]
-        self.process = subprocess.Popen(command, cwd=ROOT)  # noqa: S603 - our own module
+        self.process = subprocess.Popen(command, cwd=ROOT)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -159,7 +159,7 @@ SUM = "cat $BRAIN_DATA/{}/* | sha256sum; touch $BRAIN_DATA/{}/x 2>/dev/null && e
 
 @pytest.mark.fault
 def test_a_killed_agent_and_a_restarted_service_go_on_at_the_byte(yard: Yard, remote: Remote, served: Served) -> None:
-    """Killed with SIGKILL at a third, the service away at two thirds: what arrives is the version, no byte fetched twice.
+    """Killed with SIGKILL at a third, the service away at two thirds: the version arrives, no byte is fetched twice.
 
     Between a kill and the next request only what was in the connection may be lost: less than 6 MB of 16.
     """

@@ -82,8 +82,8 @@ class Moves:
         """Makes the next attempt of a queued job, one a member of a gang.
 
         nodes: that of each member. site: what the whole job costs there (`costs.kept`). stage: what bringing its data
-        there was reckoned to take. holdings: what each member holds of its node's accelerators, when it holds any. data: what is
-        brought to it (`Booking.book`).
+        there was reckoned to take. holdings: what each member holds of its node's accelerators, when it holds any.
+        data: what is brought to it (`Booking.book`).
         """
         epoch, is_gang = job["attempt"] + 1, len(nodes) > 1
         names = attempts_next(job, len(nodes))

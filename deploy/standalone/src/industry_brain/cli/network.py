@@ -11,7 +11,18 @@ from industry_brain.cli.output import connect, connection, show
 API = "/api/compute-scheduler/v1"
 LINK_COLUMNS = ("one", "other", "capacity_gbit_s", "free_gbit_s", "latency_ms", "windows", "as_of")
 REPLICA_COLUMNS = ("dataset", "version", "view", "centre", "bytes", "state", "sha256", "updated_at")
-TRANSFER_COLUMNS = ("id", "dataset", "centre", "state", "percent", "bytes", "rate_gbit_s", "finish_at", "jobs", "reason")
+TRANSFER_COLUMNS = (
+    "id",
+    "dataset",
+    "centre",
+    "state",
+    "percent",
+    "bytes",
+    "rate_gbit_s",
+    "finish_at",
+    "jobs",
+    "reason",
+)
 RULE_COLUMNS = ("dataset", "stays_in", "reason", "org", "updated_at")
 QUOTE_COLUMNS = ("centre", "title", "holds", "allowed", "bytes", "seconds", "yuan", "path")
 

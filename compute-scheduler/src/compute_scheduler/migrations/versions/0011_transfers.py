@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from brain_kit.database import UtcDateTime
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 _ALIVE = sa.text("state IN ('booked', 'moving')")
 
