@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from brain_kit.database import UtcDateTime
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 _ALIVE = sa.text("state IN ('booked', 'moving')")
 
