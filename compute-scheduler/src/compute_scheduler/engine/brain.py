@@ -130,6 +130,10 @@ class BrainEngine:
         """Where inputs come to and outputs are fetched to."""
         return Path(self._folder(attempt).work)
 
+    def store(self) -> Path:
+        """Jobs that read data sets are not lent, so nothing comes here."""
+        return self.root / "data"
+
     def prepare(self, attempt: str) -> None:
         """Has it submitted; one that is there already asks again."""
         entry = self._held.get(attempt)
