@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def test_every_text_has_its_english_and_none_is_left_over() -> None:
     assert used - known.keys() == set()
     assert known.keys() - used == set()
     assert [text for text, english in known.items() if not english or CHINESE.search(english)] == []
+
+
+def test_no_text_is_translated_twice() -> None:
+    """Of two entries for one text readers would see either."""
+    entries = re.findall(r'^msgid "(.+)"$', translations.catalogue_path("en").read_text(encoding="utf-8"), flags=re.M)
+    assert sorted(text for text, times in Counter(entries).items() if times > 1) == []
 
 
 def test_translations_keep_the_places_of_values() -> None:
