@@ -12,17 +12,20 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 from brain_testing.servers.slurm import Slurm
-from compute_scheduler.engine import slurm
+from compute_scheduler.engine import rules, slurm
 
 from tests.compute_scheduler.clusters import ClusterCentre, Proof, until
 from tests.compute_scheduler.yard import Yard
 
 pytestmark = [pytest.mark.servers, pytest.mark.fault, pytest.mark.slow]
 ROLES = ("relay", "consumer", "periodic", "scheduler")
+# Longer than a controller that is being killed and started keeps a question waiting.
+TIMES = rules.Times(beat_s=0.3, lost_s=20.0, patience_s=3.0)
 
 
 class Field:
@@ -40,7 +43,8 @@ class Field:
         server = self.stack.enter_context(Slurm(name, nodes=2, node_timeout=5))
         token = self.folder / f"{name}.token"
         token.write_text(server.token())
-        centre = ClusterCentre(self.yard, name, self.folder / name, lambda: slurm.Slurm(server.url, token, "root"))
+        client = partial(slurm.Slurm, server.url, token, "root")
+        centre = ClusterCentre(self.yard, name, self.folder / name, client, times=TIMES)
         self.stack.callback(centre.stop)
         return server, centre
 

@@ -11,21 +11,21 @@ from starlette.responses import Response
 from service_portal.portal.exports import disposition
 from service_portal.portal.parts import part
 from service_portal.portal.routes.settlement import organisation_names
-from service_portal.portal.visit import Sent, SignedIn
+from service_portal.portal.visit import Operator, Sent
 
 router = APIRouter()
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 
 @router.get("/lending")
-def lending(visit: SignedIn) -> Response:
+def lending(visit: Operator) -> Response:
     """What is lent out and borrowed, and how much of it is in use."""
     found = visit.brain.lending()
     return visit.page("lending.html", found=found, names=organisation_names(visit))
 
 
 @router.get("/lending/loans/{loan}")
-def loan(visit: SignedIn, loan: Name) -> Response:
+def loan(visit: Operator, loan: Name) -> Response:
     """One that is lent: its terms, newest jobs and both accounts."""
     found = visit.brain.loan(loan)
     told = part(lambda: visit.brain.lending_statement(loan=loan))
@@ -34,7 +34,7 @@ def loan(visit: SignedIn, loan: Name) -> Response:
 
 
 @router.get("/lending/centres/{centre}")
-def borrowed(visit: SignedIn, centre: Name) -> Response:
+def borrowed(visit: Operator, centre: Name) -> Response:
     """A centre that is borrowed: both accounts."""
     told = part(lambda: visit.brain.lending_statement(centre=centre))
     party = {"centre": centre}
@@ -42,7 +42,7 @@ def borrowed(visit: SignedIn, centre: Name) -> Response:
 
 
 @router.get("/lending/{kind}/{name}/statement.csv")
-def statement_file(visit: SignedIn, kind: str, name: Name) -> Response:
+def statement_file(visit: Operator, kind: str, name: Name) -> Response:
     """Both accounts as the API writes them."""
     reply = visit.brain.lending_file(**_party(kind, name))
     media = "text/csv; charset=utf-8"

@@ -74,8 +74,15 @@ class Kafka(Server):
         data, settings = self.folder / "data", self.folder / "server.properties"
         settings.write_text(_PROPERTIES.format(port=self.port, controller=self.ports[1], data=data))
         if not (data / "meta.properties").exists():
+            # An id may begin with a dash.
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
+            tool = [
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={cluster}",
+                "-c",
+                str(settings),
+            ]
             run_quietly([*self._java(), *tool], cwd=self.folder)
 
     def command(self) -> list[str]:
