@@ -82,10 +82,6 @@ def test_lost_answers_strangers_and_orphans(centre: RayCentre, tmp_path: Path) -
     yard, server, proof = centre.yard, centre.server, Proof(tmp_path / "ran")
     small: dict[str, Any] = {"resources": {"cores": 0.5, "memory_mb": 100}}
     mark = (centre.root / "agent" / "mark").read_text()
-    orphan = "job_00000000000000000000000009.1"
-    for name, metadata in (("stranger", {}), (orphan, {"industry-brain": mark})):
-        body = {"entrypoint": "sleep 60", "submission_id": name, "metadata": metadata, "entrypoint_num_cpus": 0.5}
-        assert server.request("POST", "/api/jobs/", body) == 200
     centre.stop()
     with DroppingProxy(server.url) as proxy:
         proxy.dropped = "/api/jobs/"
@@ -94,8 +90,13 @@ def test_lost_answers_strangers_and_orphans(centre: RayCentre, tmp_path: Path) -
         assert yard.ended(job_id)["state"] == "succeeded"
         assert proxy.drops >= 1
         centre.stop()
-    centre.use(lambda: ray.Ray(server.url))
     assert proof.ran() == {job_id: 1}
+    # An agent tells what it ended itself, so the one that is asked has to be the one that finds it.
+    orphan = "job_00000000000000000000000009.1"
+    for name, metadata in (("stranger", {}), (orphan, {"industry-brain": mark})):
+        body = {"entrypoint": "sleep 60", "submission_id": name, "metadata": metadata, "entrypoint_num_cpus": 0.5}
+        assert server.request("POST", "/api/jobs/", body) == 200
+    centre.use(lambda: ray.Ray(server.url))
     shown = centre.wait(lambda seen: bool(seen["capabilities"]["health"]["orphans"]))
     assert [line.split()[0] for line in shown["capabilities"]["health"]["orphans"]] == [orphan]
     assert shown["capabilities"]["health"]["foreign_jobs"] >= 1
