@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from compute_scheduler.engine.copy import Copied, script
 from compute_scheduler.engine.desk import Desk, Question
 from compute_scheduler.engine.rules import REFUSED_CODE
 from compute_scheduler.engine.shared import SharedFolder
+
+from tests.compute_scheduler.clusters import until
 
 ATTEMPT = "job_00000000000000000000000001.1"
 Asked = list[Question]
@@ -107,6 +110,21 @@ def test_a_copy_keeps_its_time_limit_and_kills_what_ignores_it(tmp_path: Path) -
     assert marker is not None
     assert (marker["cause"], marker["signal"]) == ("time_limit", 9)
     assert 1.0 <= marker["run_s"] < 10
+
+
+def test_a_copy_that_is_killed_takes_its_command_along_and_says_so(tmp_path: Path) -> None:
+    """Also what the command started; nobody counted its processor time."""
+    beats = "while :; do echo x >>beats; sleep 0.05; done"
+    killing = f"({beats}) & kill -KILL $(ps -o ppid= -p $$); {beats}"
+    code, asked, shared = run(tmp_path, lambda _: 204, ["sh", "-c", killing], {"PATH": "/usr/bin:/bin"})
+    assert code == -9
+    nonce = asked[0].nonce
+    marker = until(lambda: shared.marker(nonce), lambda seen: seen is not None)
+    assert marker is not None
+    assert (marker["cause"], marker["signal"], marker["cpu_s"]) == ("terminated", 9, None)
+    size = Path(shared.work, "beats").stat().st_size
+    time.sleep(0.3)
+    assert Path(shared.work, "beats").stat().st_size == size
 
 
 def test_a_desk_refuses_what_is_not_a_claim(tmp_path: Path) -> None:

@@ -95,16 +95,32 @@ done
 trap - PIPE
 
 cd "$folder/work" || exit "$unclaimed"
-session=$(command -v setsid)
+launch=("$(command -v setsid)")
+# A command outlives neither this script nor, where the node has setpriv, its sudden death.
+dying=$(command -v setpriv) && "$dying" --pdeathsig KILL true 2>/dev/null && launch=("$dying" --pdeathsig KILL "${launch[@]}")
 read -r began rest </proc/uptime
 child=
 terminated=
 trap 'terminated=1; [ -n "$child" ] && kill -TERM -- "-$child" 2>/dev/null' TERM
 (
   trap - TERM
-  exec env -u BRAIN_REMOTE -u BRAIN_ADDRESS "${environment[@]}" "$session" "${command[@]}"
+  exec env -u BRAIN_REMOTE -u BRAIN_ADDRESS "${environment[@]}" "${launch[@]}" "${command[@]}"
 ) </dev/null >>"$folder/log" 2>&1 &
 child=$!
+
+mark() { # how the command ended: cause, code, processor time
+  local ended rest
+  read -r ended rest </proc/uptime
+  printf '{"nonce":"%s","cause":"%s","code":%d,"began":%s,"ended":%s,"cpu":"%s"}\n' \
+    "$nonce" "$1" "$2" "$began" "$ended" "$3" >"$folder/exit.$nonce"
+  mv -f "$folder/exit.$nonce" "$folder/exit.json"
+}
+
+is_orphan() { # the script was killed and cannot end its command any more
+  local pid name state rest
+  read -r pid name state rest 2>/dev/null </proc/$$/stat || return 0
+  [ "$state" = Z ]
+}
 
 is_over() { # /proc/uptime counts hundredths of a second
   local now rest
@@ -123,11 +139,13 @@ is_over() { # /proc/uptime counts hundredths of a second
     [ "$size" -gt "$((log_bytes + 1000000))" ] && truncate -s "$log_bytes" "$folder/log"
     if [ -e "$folder/stop" ]; then why=stopped
     elif is_over; then why=time_limit
+    elif is_orphan; then why=terminated
     else continue; fi
     echo "$why" >"$folder/why.$nonce"
     kill -TERM -- "-$child" 2>/dev/null
     sleep "$grace_s"
     kill -KILL -- "-$child" 2>/dev/null
+    [ "$why" = terminated ] && [ ! -e "$folder/exit.json" ] && mark terminated 137 ""
     exit 0
   done
 ) >/dev/null 2>&1 &
@@ -145,14 +163,11 @@ if [ -n "$terminated" ]; then
   [ "$last" -ne 127 ] && code=$last
 fi
 kill -KILL -- "-$child" 2>/dev/null
-read -r ended rest </proc/uptime
 why=$(cat "$folder/why.$nonce" 2>/dev/null)
 [ -z "$why" ] && [ -n "$terminated" ] && why=terminated
 times >"$folder/times.$nonce"
 { read -r cpu; read -r cpu; } <"$folder/times.$nonce"
-printf '{"nonce":"%s","cause":"%s","code":%d,"began":%s,"ended":%s,"cpu":"%s"}\n' \
-  "$nonce" "${why:-exit}" "$code" "$began" "$ended" "$cpu" >"$folder/exit.$nonce"
-mv -f "$folder/exit.$nonce" "$folder/exit.json"
+mark "${why:-exit}" "$code" "$cpu"
 kill "$keeper" 2>/dev/null
 ask ended >/dev/null 2>&1
 exit "$code"

@@ -90,7 +90,10 @@ class SharedFolder(AttemptFolder):
             write_text(self.shared / "stop", "stop\n")
 
     def marker(self, nonce: str) -> Json | None:
-        """How the command of the copy with this nonce ended: {cause, exit_code or signal, run_s, cpu_s, log_bytes}."""
+        """How the command of the copy with this nonce ended: {cause, exit_code or signal, run_s, cpu_s, log_bytes}.
+
+        cpu_s is None when the copy itself was killed, so that nobody has counted.
+        """
         found = read_json(str(self.shared / "exit.json"))
         if found is None or found.get("nonce") != nonce or found.get("cause") not in _CAUSES:
             return None
@@ -99,7 +102,7 @@ class SharedFolder(AttemptFolder):
         record: Json = {"cause": found["cause"], "run_s": max(0.0, round(found["ended"] - found["began"], 3))}
         record["exit_code"], record["signal"] = (None, code - 128) if by_signal else (code, None)
         record["log_bytes"] = self.log_size()
-        record["cpu_s"] = _seconds(str(found.get("cpu", "")))
+        record["cpu_s"] = _seconds(str(found["cpu"])) if found.get("cpu") else None
         return record
 
     def remove(self) -> None:
