@@ -16,17 +16,18 @@ from typing import Any
 
 import pytest
 from brain_testing.servers.kubernetes import Kubernetes
+from compute_scheduler.engine import kubernetes_groups
 from compute_scheduler.engine.cluster import ClusterSilent, Submission, SubmissionRefused
 from compute_scheduler.engine.kubernetes_jobs import job_document
 from compute_scheduler.engine.kubernetes_reading import ATTEMPT
 
-from tests.compute_scheduler.clusters import DroppingProxy, Proof, until
+from tests.compute_scheduler.clusters import TIMES, DroppingProxy, Proof, until
 from tests.compute_scheduler.kubernetes_yard import Space, space
 from tests.compute_scheduler.yard import PYTHON, TALK, Yard
 
 pytestmark = [pytest.mark.servers]
 ROLES = ("relay", "consumer", "periodic", "scheduler")
-KUEUE = "kueue.x-k8s.io"
+KUEUE, VOLCANO = "kueue.x-k8s.io", "scheduling.volcano.sh"
 
 
 @pytest.fixture
@@ -297,8 +298,9 @@ def test_a_job_that_somebody_removes_in_kubernetes_says_so(here: Space) -> None:
 
 def test_kueue_holds_admits_and_takes_back_by_its_contract(yard: Yard, server: Kubernetes, tmp_path: Path) -> None:
     """Kueue itself is emulated: Workloads with its conditions, `suspend` as it sets it, by the test in its place."""
-    _define_workloads(server)
-    with space(yard, server, tmp_path, kueue_queue="team") as here:
+    _define(server, KUEUE, "workloads", "Workload")
+    # A copy that was ended waits for six beats to hear from the cluster why.
+    with space(yard, server, tmp_path, replace(TIMES, beat_s=1.0), kueue_queue="team") as here:
         job_id = here.centre.submit("echo began; sleep 60")
         (item,) = until(lambda: here.of(job_id), lambda items: len(items) == 1)
         assert item["spec"]["suspend"] is True
@@ -373,6 +375,30 @@ def test_a_gang_runs_at_once_over_both_nodes_or_not_at_all(here: Space) -> None:
     assert len({pod["spec"]["nodeName"] for pod in members}) == len({pod["status"]["podIP"] for pod in members}) == 2
 
 
+def test_a_gang_is_one_group_of_volcano_and_waits_for_the_whole_of_it(
+    yard: Yard, server: Kubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Volcano itself is emulated: the test places the pods of a group once as many are there as the group says."""
+    monkeypatch.setattr(kubernetes_groups, "UNUSED_S", 0.5)
+    with space(yard, server, tmp_path, scheduler="volcano", volcano_queue="team") as here:
+        job_id = here.centre.submit("echo $RANK of $WORLD_SIZE", gang=2)
+        yard.wait(job_id, lambda job: "PodGroup" in job["reason"])  # Volcano is not installed
+        assert here.items() == []
+        _define(server, VOLCANO, "podgroups", "PodGroup")
+        groups = f"/apis/{VOLCANO}/v1beta1/namespaces/{here.name}/podgroups"
+        (group,) = until(lambda: server.call("GET", groups)["items"], bool, 60)
+        assert group["spec"] == {"minMember": 2, "queue": "team"}
+        pods = until(lambda: here.items("pods"), lambda seen: len(seen) == 2, 60)
+        named = {pod["metadata"]["annotations"]["scheduling.k8s.io/group-name"] for pod in pods}
+        assert named == {group["metadata"]["name"]}
+        for pod in pods:
+            target = {"target": {"kind": "Node", "name": next(iter(server.nodes))}}
+            place = here.path("pods", f"{pod['metadata']['name']}/binding")
+            server.call("POST", place, {"metadata": {"name": pod["metadata"]["name"]}} | target)
+        assert yard.ended(job_id)["state"] == "succeeded"
+        until(lambda: server.call("GET", groups)["items"], lambda seen: seen == [])
+
+
 def test_a_member_that_fails_ends_the_others_in_kubernetes(here: Space) -> None:
     """The other would have slept for a minute; its pod goes."""
     job = here.yard.ended(here.centre.submit('test "$RANK" = 1 && exit 7; exec sleep 60', gang=2), 30)
@@ -407,18 +433,19 @@ def _plain_job(name: str, command: list[str]) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"template": template}}
 
 
-def _define_workloads(server: Kubernetes) -> None:
+def _define(server: Kubernetes, group: str, plural: str, kind: str) -> None:
+    """A resource whose objects may have any field, in place of its operator's own definition."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1beta1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    names = {"plural": "workloads", "singular": "workload", "kind": "Workload"}
-    spec = {"group": KUEUE, "scope": "Namespaced", "names": names, "versions": [version]}
+    names = {"plural": plural, "singular": kind.lower(), "kind": kind}
+    spec = {"group": group, "scope": "Namespaced", "names": names, "versions": [version]}
     crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     note = {"api-approved.kubernetes.io": "unapproved, for a test"}
-    server.call("POST", crds, {"metadata": {"name": f"workloads.{KUEUE}", "annotations": note}, "spec": spec})
+    server.call("POST", crds, {"metadata": {"name": f"{plural}.{group}", "annotations": note}, "spec": spec})
 
     def is_served() -> bool:
         try:
-            server.call("GET", f"/apis/{KUEUE}/v1beta1/workloads")
+            server.call("GET", f"/apis/{group}/v1beta1/{plural}")
         except RuntimeError:
             return False
         return True

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from compute_scheduler.engine.cluster import Submission
+from compute_scheduler.engine.kubernetes_groups import group_document
 from compute_scheduler.engine.kubernetes_jobs import JobOptions, UnknownKind, job_document
 from compute_scheduler.engine.kubernetes_reading import (
     admissions,
@@ -181,6 +182,24 @@ def test_a_job_is_written_with_its_limits_and_never_retried_by_kubernetes() -> N
     assert {"suspend", "ttlSecondsAfterFinished", "activeDeadlineSeconds"}.isdisjoint(spec)
     assert spec["template"]["spec"]["activeDeadlineSeconds"] > 60
     assert spec["template"]["spec"]["volumes"][0]["hostPath"]["path"] == "/shared"
+
+
+def test_members_of_a_gang_name_their_group_for_volcano_alone() -> None:
+    """Job and epoch, the same for each member; other schedulers and single jobs get none."""
+    member = replace(ASKED, attempt="job_00000000000000000000000001.2.1", members=3)
+    volcano = JobOptions("jobs", "i:1", scheduler="volcano", volcano_queue="q")
+
+    def notes(submission: Submission, options: JobOptions) -> dict[str, str]:
+        found: dict[str, str] = job_document(submission, options)["spec"]["template"]["metadata"]["annotations"]
+        return found
+
+    group = "job-00000000000000000000000001-2"
+    assert notes(member, volcano) == {"scheduling.volcano.sh/queue-name": "q", "scheduling.k8s.io/group-name": group}
+    assert notes(member, replace(volcano, scheduler="other", volcano_queue="")) == {}
+    assert "scheduling.k8s.io/group-name" not in notes(ASKED, volcano)
+    made = group_document(member, "jobs", "q")
+    assert (made["metadata"]["name"], made["spec"]) == (group, {"minMember": 3, "queue": "q"})
+    assert group_document(replace(member, attempt=member.attempt[:-1] + "0"), "jobs", "q") == made
 
 
 def test_options_of_kueue_and_volcano_are_passed_on() -> None:

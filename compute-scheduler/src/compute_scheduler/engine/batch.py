@@ -345,7 +345,9 @@ class BatchEngine:
         kinds = dict(asked.get("accelerators", {}))
         cores, memory_mb, limit_s = float(asked["cores"]), int(asked["memory_mb"]), int(order["time_limit_s"])
         said = folder.shared / "cluster.log"
-        return Submission(folder.attempt, self._rounds.mark, path, said, cores, memory_mb, kinds, limit_s)
+        return Submission(
+            folder.attempt, self._rounds.mark, path, said, cores, memory_mb, kinds, limit_s, entry.members
+        )
 
     def _later(self, work: Callable[[], None]) -> None:
         def guarded() -> None:

@@ -35,7 +35,7 @@ class Submission:
 
     script: a bash script that every node reaches; it is all that has to run. log: where the cluster may put what the
     script itself says before it begins. accelerators: whole devices by kind, or part of one. time_limit_s: the script
-    keeps it; the cluster's own limit is the backstop.
+    keeps it; the cluster's own limit is the backstop. members: how many the gang has of which it is one, else 1.
     """
 
     attempt: str
@@ -46,6 +46,7 @@ class Submission:
     memory_mb: int
     accelerators: dict[str, float]
     time_limit_s: int
+    members: int = 1
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,8 @@ trap - PIPE
 cd "$folder/work" || exit "$unclaimed"
 launch=("$(command -v setsid)")
 # A command outlives neither this script nor, where the node has setpriv, its sudden death.
-dying=$(command -v setpriv) && "$dying" --pdeathsig KILL true 2>/dev/null && launch=("$dying" --pdeathsig KILL "${launch[@]}")
+with=("$(command -v setpriv)" --pdeathsig KILL)
+"${with[@]}" true 2>/dev/null && launch=("${with[@]}" "${launch[@]}")
 read -r began rest </proc/uptime
 child=
 terminated=

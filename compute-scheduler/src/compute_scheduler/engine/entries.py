@@ -55,6 +55,11 @@ class Entry:
         """Its id."""
         return self.folder.attempt
 
+    @property
+    def members(self) -> int:
+        """How many the gang has of which it is one, else 1."""
+        return int(self.order["env"]["WORLD_SIZE"]) if self.attempt.count(".") == 2 else 1
+
 
 class Entries:
     """All attempts of one agent; `guard` protects what several threads decide on."""
@@ -119,10 +124,9 @@ class Entries:
 
         Called under `guard`. Each copy has a place of its own in the cluster, with its own cards: LOCAL_RANK is 0.
         """
-        gang = entry.attempt.rpartition(".")[0]
-        if gang.count(".") != 1 or entry.places:
+        gang, size = entry.attempt.rpartition(".")[0], entry.members
+        if size == 1 or entry.places:
             return
-        size = int(entry.order["env"]["WORLD_SIZE"])
         members = [self._entries.get(f"{gang}.{number}") for number in range(size)]
         if not all(member is not None and member.address for member in members):
             return  # one was lost here: the plan's own idea of their places stands

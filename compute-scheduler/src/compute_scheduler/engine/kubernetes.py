@@ -19,6 +19,8 @@ import urllib3
 
 from compute_scheduler.engine import kubernetes_reading as reading
 from compute_scheduler.engine.cluster import ClusterSilent, Copy, Look, Submission, SubmissionRefused
+from compute_scheduler.engine.kubernetes_groups import API as GROUPS
+from compute_scheduler.engine.kubernetes_groups import SCHEDULER, PodGroups
 from compute_scheduler.engine.kubernetes_jobs import JobOptions, UnknownKind, job_document
 
 Json = dict[str, Any]
@@ -53,10 +55,13 @@ class Kubernetes:
     kind: str = "kubernetes"
     _pool: urllib3.PoolManager = field(init=False)
     _kueue: str = ""
+    _groups: PodGroups | None = None
 
     def __post_init__(self) -> None:
         trust = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
         self._pool = urllib3.PoolManager(maxsize=CONNECTIONS, block=True, ssl_context=trust)
+        if self.jobs.scheduler == SCHEDULER:
+            self._groups = PodGroups(self.jobs.namespace, self.jobs.volcano_queue, self._call)
 
     # cluster.Cluster ----------------------------------------------------------------------------------------------
 
@@ -70,6 +75,8 @@ class Kubernetes:
             self._list(self._here("jobs"), labelSelector=f"{reading.MARK}={reading.shortened(mark)}") if mark else []
         )
         ended = self._ended_pods(found, mark)
+        if self._groups is not None and mark:
+            self._groups.sweep(self._our_groups(mark), found)
         unready = {node["metadata"]["name"] for node in nodes if not reading.is_ready(node)}
         said = self._said_of_waiting(found, ours)
         copies = []
@@ -87,6 +94,8 @@ class Kubernetes:
             document = job_document(submission, self.jobs)
         except UnknownKind as unknown:
             raise SubmissionRefused(str(unknown)) from unknown
+        if self._groups is not None and submission.members > 1:
+            self._groups.ensure(submission)
         status, answer = self._call("POST", self._here("jobs"), document)
         if status == 409:
             return self._adopted(submission)
@@ -123,6 +132,13 @@ class Kubernetes:
     def _here(self, kind: str, name: str = "") -> str:
         path = f"/apis/batch/v1/namespaces/{quote(self.jobs.namespace)}/{kind}"
         return f"{path}/{quote(name)}" if name else path
+
+    def _our_groups(self, mark: str) -> list[Json]:
+        selected = {"labelSelector": f"{reading.MARK}={reading.shortened(mark)}"}
+        try:
+            return self._list(f"/apis/{GROUPS}/namespaces/{quote(self.jobs.namespace)}/podgroups", **selected)
+        except ClusterSilent:
+            return []  # without Volcano, or the right to list them, there is none of ours to remove
 
     def _do(self, method: str, copy: Copy, body: Json) -> None:
         status, answer = self._call(method, self._here("jobs", reading.name_of(copy.attempt)), body)

@@ -10,6 +10,7 @@ from typing import Any
 
 from compute_scheduler.engine import kubernetes_reading as reading
 from compute_scheduler.engine.cluster import Submission
+from compute_scheduler.engine.kubernetes_groups import ANNOTATION, SCHEDULER, group_of
 
 Json = dict[str, Any]
 VOLUME = "brain-shared"
@@ -30,7 +31,8 @@ class JobOptions:
     image: must hold bash and coreutils. claim: a PersistentVolumeClaim that is the shared folder; empty: the folder is
     there on every node under the same path. kinds: accelerator kind to resource of Kubernetes, after `@` the label of
     the nodes that have it (`nvidia.com/gpu@nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB`). kueue_queue: Jobs are made
-    suspended with the label of this LocalQueue. scheduler: of pods, such as `volcano`, and volcano_queue its queue.
+    suspended with the label of this LocalQueue. scheduler: of pods, such as `volcano`, and volcano_queue its queue;
+    with `volcano` a gang is a PodGroup too.
     evict_s: seconds after which pods on a silent node are given up.
     """
 
@@ -55,6 +57,8 @@ def job_document(submission: Submission, options: JobOptions) -> Json:
     job, _, epoch = submission.attempt.rpartition(".")
     queue = {"kueue.x-k8s.io/queue-name": options.kueue_queue} if options.kueue_queue else {}
     pod_notes = {"scheduling.volcano.sh/queue-name": options.volcano_queue} if options.volcano_queue else {}
+    if options.scheduler == SCHEDULER and submission.members > 1:
+        pod_notes[ANNOTATION] = group_of(submission.attempt)
     spec: Json = {
         "completions": 1,
         "parallelism": 1,
