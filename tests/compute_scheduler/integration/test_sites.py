@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from brain_kit.clock import utc_now
 from brain_kit.database import Database
 from compute_scheduler.service import carbon, centres, prices
 from compute_scheduler.service.errors import CentreUnknown, EnergyInvalid
+from compute_scheduler.service.exchange import Exchange
+from compute_scheduler.settings import Settings
 
 from tests.compute_scheduler.books import set_prices
 from tests.compute_scheduler.network import NODE, OPERATOR, Network
@@ -135,3 +138,42 @@ def test_a_wrong_series_is_refused_with_its_field(
     assert carbon.list_series(database, "c1") == []
     with pytest.raises(CentreUnknown):
         carbon.add_series(database, OPERATOR, "nowhere", SERIES | {"zone": "a"})
+
+
+def test_intensity_hour_by_hour_repeats_the_series_in_chinas_days(database: Database) -> None:
+    """Two hours that alternate: of two days every even UTC hour has the first value; without a series nothing."""
+    two(database)
+    assert carbon.read_hours(database, "c1", 2)["items"] == []
+    body = {"csv": "hour_utc,a\n2025-01-01T00:00Z,600\n2025-01-01T01:00Z,50\n", "zone": "a"}
+    carbon.add_series(database, OPERATOR, "c1", SERIES | body)
+    found = carbon.read_hours(database, "c1", 2)
+    hours = found["items"]
+    assert (len(hours), hours[0]["at"][10:], hours[0]["g_kwh"], hours[1]["g_kwh"]) == (
+        48,
+        "T16:00:00.000Z",
+        600.0,
+        50.0,
+    )
+    assert found["series"]["zone"] == "a"
+    with pytest.raises(CentreUnknown):
+        carbon.read_hours(database, "nowhere", 2)
+
+
+@pytest.mark.parametrize(
+    ("shown", "ahead_s"),
+    [(timedelta(seconds=90), 90.0), (timedelta(seconds=-3600), -3600.0), (None, None), ("noon", None)],
+)
+def test_how_far_an_agents_clock_is_off_is_kept(database: Database, shown: Any, ahead_s: float | None) -> None:
+    """By what it shows when its session begins; what is no time is nothing."""
+    centres.make_centre(database, OPERATOR, centre="c1", title="一号", kind="edge")
+    clock = (utc_now() + shown).isoformat() if isinstance(shown, timedelta) else shown
+    told = {"engine": "local"} | ({} if clock is None else {"clock": clock})
+    body = {"instance": "x" * 32, "nodes": [NODE], "capabilities": told, "held": []}
+    Exchange(database, Settings()).open_session("c1", body)
+    kept = centres.get_centre(database, "c1")["capabilities"]
+    assert kept["engine"] == "local"
+    assert "clock" not in kept
+    if ahead_s is None:
+        assert "clock_ahead_s" not in kept
+    else:
+        assert kept["clock_ahead_s"] == pytest.approx(ahead_s, abs=5)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from brain_kit.clock import rfc3339, utc_now
 from brain_kit.events import wakeup
 from brain_kit.problems import Problem
 
@@ -94,7 +95,7 @@ class Agent:
                 {
                     "instance": self._instance(),
                     "nodes": self.engine.nodes(),
-                    "capabilities": self.engine.capabilities() | {"health": self.engine.health().document()},
+                    "capabilities": self._told(),
                     "held": self.engine.held(),
                     "replicas": self.bringing.replicas(),
                 }
@@ -121,6 +122,10 @@ class Agent:
             self.shelf.step(held, "taken", "running")
         else:
             self._stage(held)
+
+    def _told(self) -> dict[str, Any]:
+        """What the engine can do, how it is, and what this machine's clock shows."""
+        return self.engine.capabilities() | {"health": self.engine.health().document(), "clock": rfc3339(utc_now())}
 
     def _instance(self) -> str:
         path = self.root / "instance"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
 from brain_kit.auth import Caller
 from brain_kit.database import Database
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from compute_scheduler.api.centres import CentreId, Operator, Strict
@@ -42,5 +42,12 @@ def carbon_routes(database: Database) -> APIRouter:
     def add_carbon_series(centre: CentreId, body: NewSeries, caller: Operator) -> dict[str, Any]:
         """Adds a series; the centre of later jobs is chosen by it."""
         return carbon.add_series(database, caller, centre, body.model_dump())
+
+    @router.get("/centres/{centre}/carbon/hours", summary="碳强度走势")
+    def read_carbon_hours(
+        centre: CentreId, caller: Caller, days: Annotated[int, Query(ge=1, le=31, description="最近多少天")] = 7
+    ) -> dict[str, Any]:
+        """Intensity hour by hour, from the first of the last days (China's calendar) to the end of today."""
+        return carbon.read_hours(database, centre, days)
 
     return router

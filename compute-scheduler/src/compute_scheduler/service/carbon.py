@@ -62,6 +62,24 @@ def list_series(database: Database, centre: str) -> list[Row]:
     return [shown(row, utc_now()) for row in rows]
 
 
+def read_hours(database: Database, centre: str, days: int) -> Row:
+    """Intensity hour by hour by the series in force, from days - 1 days ago to the end of today in China.
+
+    {series (None without one), items [{at, g_kwh}]}. Raises CentreUnknown.
+    """
+    now = utc_now()
+    known = list_series(database, centre)
+    items: list[Row] = []
+    if known:
+        with database.reading() as session:
+            series = in_force(session)[centre]
+        midnight = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+        first = midnight - timedelta(days=days - 1)
+        hours = [first + timedelta(hours=hour) for hour in range(24 * days)]
+        items = [{"at": rfc3339(at), "g_kwh": series.at(at.timestamp())} for at in hours]
+    return {"centre": centre, "series": known[0] if known else None, "items": items, "as_of": rfc3339(now)}
+
+
 def in_force(session: Session) -> dict[str, Hourly]:
     """The newest series of each centre that has one."""
     newest = store.newest(session)

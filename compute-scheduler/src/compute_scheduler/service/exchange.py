@@ -70,7 +70,7 @@ class Exchange:
                 {
                     "instance": body["instance"],
                     "session": token,
-                    "capabilities": body["capabilities"],
+                    "capabilities": _with_clock(body["capabilities"], now),
                     **self._lease(now),
                 },
             )
@@ -207,6 +207,16 @@ class Exchange:
             elif attempt["state"] == "submitted":  # its gang was not complete, so it has not begun
                 moves.end(attempt, job, Ending("returned", "代理没有这个成员的记录，命令没有开始"))
         moves.write()
+
+
+def _with_clock(told: Row, now: datetime) -> Row:
+    """How far the agent's clock is ahead of this one, in place of what it showed; the way here makes it look behind."""
+    kept = {name: value for name, value in told.items() if name not in ("clock", "clock_ahead_s")}
+    try:
+        shown = datetime.fromisoformat(str(told.get("clock", "")))
+        return kept | {"clock_ahead_s": round((shown - now).total_seconds(), 3)}
+    except (ValueError, TypeError, OverflowError):  # no time, or one without its offset from UTC
+        return kept
 
 
 def _staged(session: Session, claims: list[Row], attempts: Mapping[str, Row]) -> list[Row]:

@@ -17,6 +17,7 @@ from brain_kit.client import Reply, StreamedReply
 from brain_kit.problems import problem_from
 from brain_kit.service import Platform
 
+from service_portal.portal.centre_calls import CentreCalls
 from service_portal.portal.component_calls import ComponentCalls
 from service_portal.portal.compute_calls import ComputeCalls
 
@@ -48,7 +49,7 @@ def _given(params: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value not in (None, "")}
 
 
-class Brain(ComponentCalls, ComputeCalls):
+class Brain(CentreCalls, ComponentCalls, ComputeCalls):
     """The APIs with one person's token; token None stands for nobody."""
 
     def __init__(self, platform: Platform, token: str | None) -> None:

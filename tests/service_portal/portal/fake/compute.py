@@ -9,7 +9,8 @@ from brain_kit.application import add_problem_handlers
 from brain_kit.problems import InvalidInput, NotFound
 from fastapi import Body, FastAPI, Response
 
-from tests.service_portal.portal.fake.data import FakeBrain
+from tests.service_portal.portal.fake.centres import add_centres
+from tests.service_portal.portal.fake.data import OPERATOR_ORG, FakeBrain
 from tests.service_portal.portal.fake.lending import add_lending
 from tests.service_portal.portal.fake.network import add_network, add_policy, add_settlement, add_simulations
 
@@ -153,9 +154,12 @@ def _centres(app: FastAPI, brain: FakeBrain) -> None:
         "load": {"load_1m": 0.4, "memory_free_mb": 9000.0}, "seen_at": "2026-11-21T06:00:00Z",
     }  # fmt: skip
     limits = {"writes_confined": True, "disk_mb": 10000, "log_bytes": 8000000, "processes": 256}
-    base = {"kind": "edge", "capabilities": limits, "created_at": "2026-11-01T00:00:00Z", "seen_at": node["seen_at"]}
+    base = {"kind": "edge", "owner": OPERATOR_ORG, "capabilities": limits,
+            "created_at": "2026-11-01T00:00:00Z", "seen_at": node["seen_at"]}  # fmt: skip
+    health = {"state": "up", "detail": "", "foreign_jobs": 7, "orphans": ["slurm 41"], "shares": True}
+    told = {"health": health, "clock_ahead_s": 12.5}
     centres = [
-        {"id": "local", "title": "本机", "state": "open", "nodes": [node], **base},
+        {"id": "local", "title": "本机", "state": "open", "nodes": [node], **base, "capabilities": limits | told},
         {"id": "zibo", "title": "淄博边缘中心", "state": "lost", "nodes": [], **base},
     ]
 
@@ -172,3 +176,5 @@ def _centres(app: FastAPI, brain: FakeBrain) -> None:
     def change_node(centre: str, node_name: str, body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
         brain.calls.append(("centre", (centre, node_name, body["state"])))
         return centres[0]
+
+    add_centres(app, brain, centres)

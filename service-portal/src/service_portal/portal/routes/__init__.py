@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from service_portal.portal.routes import (
     audit,
     catalogue,
+    centre,
     centres,
     components,
     compute_map,
@@ -41,6 +42,7 @@ from service_portal.portal.routes import (
 _MODULES = (
     audit,
     catalogue,
+    centre,
     centres,
     components,
     compute_map,

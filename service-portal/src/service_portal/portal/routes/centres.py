@@ -60,7 +60,7 @@ def set_state(sent: Sent, centre: str) -> Response:
     if state not in STATES:
         raise InvalidInput("没有这种状态。")
     sent.visit.brain.set_centre_state(centre, sent.form.one("node") or "", state)
-    return sent.visit.go("/centres")
+    return sent.visit.go(f"/centres/{centre}" if sent.form.one("back") == "centre" else "/centres")
 
 
 def _with_sums(centre: dict[str, Any]) -> dict[str, Any]:

@@ -33,21 +33,27 @@ LONGEST_S = 120.0
 
 
 @router.get("/jobs")
-def jobs(visit: SignedIn, state: str = "", name: str = "", label: str = "", after: str = "") -> Response:
-    """Jobs, newest first, each with its state and why."""
-    page = visit.brain.jobs(state=state, name=name, label=label, costs="true", after=after, limit=PAGE)
+def jobs(
+    visit: SignedIn, state: str = "", name: str = "", label: str = "", centre: str = "", after: str = ""
+) -> Response:
+    """Jobs, newest first, each with its state and why; centre: those that were sent there."""
+    asked: dict[str, Any] = {"state": state, "name": name, "label": label, "centre": centre}
+    page = visit.brain.jobs(**asked, costs="true", after=after, limit=PAGE)
     items = [_row(item) for item in page["items"]]
-    return visit.page(
-        "jobs.html", page=page | {"items": items}, state=state, name=name, label=label, may_run=_may_run(visit)
-    )
+    return visit.page("jobs.html", page=page | {"items": items}, **asked, may_run=_may_run(visit))
 
 
 @router.get("/jobs.{kind}")
 def jobs_file(
-    visit: SignedIn, kind: Literal["csv", "xlsx"], state: str = "", name: str = "", label: str = ""
+    visit: SignedIn,
+    kind: Literal["csv", "xlsx"],
+    state: str = "",
+    name: str = "",
+    label: str = "",
+    centre: str = "",
 ) -> Response:
     """The jobs of the list, up to a thousand, as a file."""
-    page = visit.brain.jobs(state=state, name=name, label=label, costs="true", limit=EXPORTED)
+    page = visit.brain.jobs(state=state, name=name, label=label, centre=centre, costs="true", limit=EXPORTED)
     return as_file(kind, "jobs", COLUMNS, map(_row, page["items"]))
 
 

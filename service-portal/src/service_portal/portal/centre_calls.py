@@ -1,0 +1,56 @@
+"""Calls about one computing centre: registering, keys, inventory, prices, energy; part of `clients.Brain`."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from brain_kit.client import Reply
+
+Json = dict[str, Any]
+COMPUTE = "compute-scheduler"
+
+
+class _Calls(Protocol):
+    def call(self, service: str, method: str, path: str, **options: Any) -> Reply: ...
+    def get(self, service: str, path: str, **params: Any) -> Any: ...
+
+
+class CentreCalls:
+    """The calls; the class that inherits them has `call` and `get`."""
+
+    def centre(self: _Calls, centre: str) -> Json:
+        """A centre with its nodes and load."""
+        return dict(self.get(COMPUTE, f"/v1/centres/{quote(centre)}"))
+
+    def add_centre(self: _Calls, body: Json) -> Json:
+        """Register a centre."""
+        return dict(self.call(COMPUTE, "POST", "/v1/centres", json=body).json())
+
+    def make_centre_key(self: _Calls, centre: str) -> Json:
+        """A key of the centre's agent; the answer carries it once."""
+        return dict(self.call(COMPUTE, "POST", f"/v1/centres/{quote(centre)}/keys").json())
+
+    def fence_centre(self: _Calls, centre: str) -> int:
+        """Declare what a silent centre ran lost; answers how many attempts that ended."""
+        return int(self.call(COMPUTE, "POST", f"/v1/centres/{quote(centre)}/fence").json()["ended"])
+
+    def set_inventory(self: _Calls, centre: str, body: Json) -> None:
+        """State what a centre has beside its nodes."""
+        self.call(COMPUTE, "PUT", f"/v1/centres/{quote(centre)}/inventory", json=body)
+
+    def links(self: _Calls) -> list[Json]:
+        """The links between centres, with what is free of them now."""
+        return list(self.get(COMPUTE, "/v1/links")["items"])
+
+    def prices_of(self: _Calls, centre: str) -> list[Json]:
+        """Versions of prices that hold for a centre, those for all centres too, the newest first."""
+        return list(self.get(COMPUTE, "/v1/price-lists", centre=centre)["items"])
+
+    def energy_factors(self: _Calls, centre: str) -> list[Json]:
+        """Versions of a centre's energy factors, the newest first."""
+        return list(self.get(COMPUTE, f"/v1/centres/{quote(centre)}/energy")["items"])
+
+    def carbon_hours(self: _Calls, centre: str, days: int) -> Json:
+        """Carbon intensity hour by hour of the last days, today's to its end."""
+        return dict(self.get(COMPUTE, f"/v1/centres/{quote(centre)}/carbon/hours", days=days))
