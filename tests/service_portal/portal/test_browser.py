@@ -68,6 +68,7 @@ PAGES = [
     "/catalogue/data_hub.push",
 ]
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
 
 @pytest.fixture(scope="session")
@@ -100,8 +101,8 @@ class Seen:
         return self.page
 
 
-def _signed_in(chromium: Browser, url: str, viewport: dict[str, int], scheme: str = "light") -> Seen:
-    context = chromium.new_context(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+def _signed_in(chromium: Browser, url: str, viewport: dict[str, int]) -> Seen:
+    context = chromium.new_context(viewport=viewport, color_scheme="light", reduced_motion="reduce")  # type: ignore[arg-type]
     seen = Seen(context, url)
     page = seen.go("/sign-in")
     page.fill("[name=user]", "operator")
@@ -127,23 +128,28 @@ def narrow(chromium: Browser, portal_url: str) -> Iterator[Seen]:
     seen.page.context.close()
 
 
-def _violations(page: Page, path: str) -> list[tuple[str, ...]]:
-    result = Axe().run(page, options=WCAG)
+def _violations(page: Page, path: str, options: dict[str, Any] = WCAG) -> list[tuple[str, ...]]:
+    result = Axe().run(page, options=options)
     return [
         (path, violation["id"], *(node["html"][:160] for node in violation["nodes"][:3]))
         for violation in result.response["violations"]
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_meet_wcag_2_2_aa(chromium: Browser, portal_url: str, scheme: str) -> None:
-    """Each page, in both themes, has no violation of WCAG 2.2 A or AA that axe can find."""
-    seen = _signed_in(chromium, portal_url, WIDE, scheme)
+def test_pages_meet_wcag_2_2_aa_in_both_themes_and_the_console_is_silent(wide: Seen) -> None:
+    """Axe finds no violation of WCAG 2.2 A or AA; no style, script or connection is blocked, no script fails.
+
+    Themes differ in colours alone, so the dark one is asked about these.
+    """
     found: list[tuple[str, ...]] = []
     for path in PAGES:
-        found += _violations(seen.go(path), path)
-    seen.page.context.close()
+        page = wide.go(path)
+        found += _violations(page, path)
+        page.emulate_media(color_scheme="dark")
+        found += _violations(page, f"{path} dark", COLOURS)
+        page.emulate_media(color_scheme="light")
     assert not found
+    assert wide.complaints == []
 
 
 def test_sign_in_page_meets_wcag_2_2_aa(chromium: Browser, portal_url: str) -> None:
@@ -170,10 +176,8 @@ def test_narrow_pages_meet_wcag_2_2_aa_and_never_scroll_sideways(narrow: Seen) -
     assert not found
 
 
-def test_no_page_breaks_the_content_security_policy(wide: Seen) -> None:
-    """The console stays silent on every page: no blocked style, script or connection, no script error."""
-    for path in PAGES:
-        wide.go(path)
+def test_the_chart_of_a_result_breaks_no_content_security_policy(wide: Seen) -> None:
+    """The console stays silent while SQL is run and drawn."""
     page = wide.go("/sql")
     page.click("#run")
     page.wait_for_selector("#result-data", state="attached")
