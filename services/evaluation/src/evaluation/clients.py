@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,17 @@ class Warehouse:
             return DatasetVersion(dataset, None)
         newest = page["items"][0]
         return DatasetVersion(dataset, str(newest["version"]), newest.get("committed_at"), newest.get("rows"))
+
+    def pin(self, dataset: str, version: str, reason: str) -> str:
+        """Keeps a version from being forgotten; the same reason again gives the same pin. Raises NotFound, Conflict."""
+        path = f"/v1/datasets/{quote(dataset)}/versions/{quote(version)}/pins"
+        return str(self._hub.request("POST", path, json={"reason": reason}).json()["id"])
+
+    def unpin(self, dataset: str, version: str, pin: str) -> None:
+        """Takes a pin away; one that is gone already is none the worse."""
+        path = f"/v1/datasets/{quote(dataset)}/versions/{quote(version)}/pins/{quote(pin)}"
+        with contextlib.suppress(NotFound):
+            self._hub.request("DELETE", path)
 
     def query(self, sql: str, parameters: Mapping[str, Any], versions: Mapping[str, str]) -> list[dict[str, Any]]:
         """The first rows of a query over fixed versions. Raises the problem that the data hub answered with."""

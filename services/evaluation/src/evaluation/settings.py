@@ -24,6 +24,9 @@ class Settings(PlatformSettings):
     evaluation_kept_months: int = Field(
         24, ge=1, le=60, description="Whole months at whose ends indicators are kept up to date after a commit."
     )
+    evaluation_sweep_s: float = Field(
+        600.0, gt=0, description="Seconds between looks for versions of data sets that no shown value needs any more."
+    )
     evaluation_most_periods: int = Field(120, ge=1, description="Most periods of one run.")
     evaluation_evidence_limit_bytes: int = Field(
         15 << 20, ge=1024, description="Largest evidence file in bytes; the gateway passes 16 MiB."

@@ -30,6 +30,7 @@ from evaluation.domain.periods import Period, parse_period
 from evaluation.service import requests
 from evaluation.service.clusters import known_cluster, scope_of
 from evaluation.service.lineage_events import Computed, lineage_event
+from evaluation.service.version_pins import VersionPins
 from evaluation.settings import Settings
 from evaluation.store import runs as store
 from evaluation.store import values as value_store
@@ -75,6 +76,7 @@ class Runner:
         self._database = database
         self._warehouse = warehouse
         self._settings = settings
+        self._pins = VersionPins(database, warehouse, settings.evaluation_sweep_s)
 
     def worker(self) -> Worker:
         """The loop as a worker of the service."""
@@ -104,10 +106,18 @@ class Runner:
         except Problem as problem:
             log.warning("run_failed", run=row.id, code=problem.code, detail=problem.detail)
             self._end(row.id, row.epoch, "failed", f"没有算完：{problem.detail}")
+        self._sweep()
         return True
+
+    def _sweep(self) -> None:
+        try:
+            self._pins.sweep_if_due()
+        except Problem as problem:  # the data hub is away: the next one does it
+            log.warning("sweep_put_off", code=problem.code)
 
     def _compute(self, row: Any, scope: Scope, stop: threading.Event) -> None:
         held = Held(row.id, row.epoch, row.cluster, scope, self._fixed_versions(row, stop))
+        self._patiently(lambda: self._pins.keep(held.versions.values()), stop)
         with self._database.reading() as session:
             written = value_store.written_by(session, row.id)
         work = requests.work_of(row.request)

@@ -57,6 +57,17 @@ runs = sa.Table(
     sa.Index("run_cluster", "cluster", "id"),
 )
 
+# Versions that are to stay readable. id: names the pin in the data hub, `pin` is its id there once it is known.
+version_pins = sa.Table(
+    "version_pin",
+    metadata,
+    sa.Column("dataset", sa.String(130), primary_key=True),
+    sa.Column("version", sa.String(20), primary_key=True),
+    sa.Column("id", sa.String(40), nullable=False),
+    sa.Column("pin", sa.String(40)),
+    sa.Column("asked_at", UtcDateTime, nullable=False),
+)
+
 # Texts of queries by their digest: thousands of values come from a few dozen texts.
 query_texts = sa.Table(
     "query_text",
