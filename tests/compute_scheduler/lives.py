@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-CLUSTER = "cluster:"
+CLUSTER, WINDOW = "cluster:", "window:"
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,15 @@ class Lived:
 
 
 def points(kind: str) -> list[str]:
-    """Every point that the code names: those of engines with a queue of their own (`cluster:`), or all others ("")."""
+    """Every point that the code names: of engines with a queue of their own (`cluster:`), of reservations (`window:`),
+    or all others ("").
+    """
     source = ROOT / "compute-scheduler/src/compute_scheduler"
     found: set[str] = set()
     for path in source.rglob("*.py"):
         found |= set(re.findall(r'steps\.reached\("([^"]+)"\)', path.read_text(encoding="utf-8")))
-    return sorted(point for point in found if point.startswith(CLUSTER) == (kind == CLUSTER))
+    kinds = {point: next((one for one in (CLUSTER, WINDOW) if point.startswith(one)), "") for point in found}
+    return sorted(point for point in found if kinds[point] == kind)
 
 
 def live(

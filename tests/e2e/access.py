@@ -222,6 +222,11 @@ compute_scheduler.read_transfer_file       agents     -
 compute_scheduler.list_transfers           all        own
 compute_scheduler.read_transfer            all        404
 compute_scheduler.cancel_transfer          operator   -
+compute_scheduler.add_reservation          operator   -
+compute_scheduler.preview_reservation      operator   -
+compute_scheduler.list_reservations        all        own
+compute_scheduler.read_reservation         all        404
+compute_scheduler.cancel_reservation       operator   -
 data_hub.export_lineage                    all        own
 algorithm_dev.create_run                   makers     -
 algorithm_dev.list_runs                    all        own

@@ -16,6 +16,7 @@ from compute_scheduler.api.lending import lending_routes, partner_routes
 from compute_scheduler.api.loans import loan_routes
 from compute_scheduler.api.network import network_routes
 from compute_scheduler.api.policies import policy_routes
+from compute_scheduler.api.reservations import reservation_routes
 from compute_scheduler.api.settlement import ledger_routes, price_routes, settlement_routes
 from compute_scheduler.api.simulations import simulation_routes
 from compute_scheduler.api.transfers import transfer_routes
@@ -57,6 +58,7 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(inventory_routes(database))
     app.include_router(network_routes(database, settings, rights))
     app.include_router(transfer_routes(database))
+    app.include_router(reservation_routes(database, settings, Owners(identity)))
     app.include_router(policy_routes(database, settings))
     app.include_router(price_routes(database))
     app.include_router(carbon_routes(database))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compute_scheduler.domain.hourly import Hourly
 from compute_scheduler.domain.resources import Resources, resources
 from compute_scheduler.domain.snapshot import (
@@ -16,6 +18,7 @@ from compute_scheduler.domain.snapshot import (
     Stage,
     Tenant,
     Usage,
+    Window,
 )
 from hypothesis import strategies as st
 
@@ -225,6 +228,46 @@ def shared_networks(draw: st.DrawFn) -> Snapshot:
     )
     known = tuple(Popular(demand, 1.0 + n) for n, demand in enumerate(draw(st.lists(sizes, max_size=5))))
     return Snapshot((Centre("c0", "中心"),), nodes, (Tenant("t0"), Tenant("t1")), queued, running, popular=known)
+
+
+@st.composite
+def windows_of(draw: st.DrawFn, snapshot: Snapshot) -> tuple[Window, ...]:
+    """A few windows that may touch, overlap, be over, keep nothing or be for several; nodes that are not there."""
+    found = []
+    names = [node.id for node in snapshot.nodes]
+    for number in range(draw(st.integers(1, 3))):
+        start = NOW + 100.0 * draw(st.integers(-3, 4))
+        kept = st.one_of(st.none(), demands().filter(lambda part: not part.share and not has_choice(part)))
+        chosen = draw(st.lists(st.sampled_from([*names, "n9"]), max_size=3, unique=True)) if names else []
+        whose = draw(st.sampled_from([(), ("t0",), ("t0",), ("t1", "t2"), ("t1",)]))
+        found.append(
+            Window(
+                f"w{draw(st.sampled_from([number, 9 - number]))}",
+                draw(st.sampled_from(["c0", "c0", "c1"])),
+                start,
+                start + 100.0 * draw(st.integers(1, 4)),
+                tuple((name, draw(kept)) for name in chosen),
+                whose,
+                None if whose else draw(st.sampled_from([None, "high", "low"])),
+                draw(st.booleans()),
+            )
+        )
+    return tuple(found)
+
+
+def has_choice(part: Resources) -> bool:
+    """Whether it names several kinds."""
+    return any("|" in kind for kind, _ in part.accelerators)
+
+
+@st.composite
+def reserved_networks(draw: st.DrawFn) -> Snapshot:
+    """Any network with windows, which some jobs name."""
+    snapshot = draw(st.one_of(snapshots(), busy_networks(), busy_networks(), shared_networks(), unlike_centres()))
+    windows = draw(windows_of(snapshot))
+    names = st.sampled_from([None, None, None, None, *[window.id for window in windows], "w7"])
+    queued = tuple(replace(job, reservation=draw(names)) for job in snapshot.queued)
+    return replace(snapshot, queued=queued, windows=windows)
 
 
 networks = st.one_of(snapshots(), busy_networks(), shared_networks())

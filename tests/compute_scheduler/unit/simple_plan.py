@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from compute_scheduler.domain.fairshare import dominant_share, mean_past
 from compute_scheduler.domain.quota import QuotaTrees
 from compute_scheduler.domain.resources import Resources
-from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, RunningJob, Snapshot
+from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, RunningJob, Snapshot, Window
 
 from tests.compute_scheduler.unit.simple_devices import AmpleDevices, Devices, on
 
+BARRED = ("reservation", "maintenance_ahead", "reserved_for_others")
 CLASS = {"low": -1, "normal": 0, "high": 1}
 Amounts = dict[str, int]
 Why = tuple[str, str | None]
@@ -41,6 +42,7 @@ class Held:
     amounts: Amounts
     starts: float
     ends: float
+    uses: tuple[str, ...] = ()
 
 
 @dataclass
@@ -72,6 +74,7 @@ class Simple:
                 amounts(on(job.demand, known[job.node], len(job.nodes)) if job.node in known else job.demand),
                 job.started_at,
                 max(job.ends_by_at, now),
+                self.uses(job),
             )
             for job in snapshot.running
             for node in job.nodes
@@ -82,6 +85,52 @@ class Simple:
     def is_open(self, node: Node) -> bool:
         """Whether the node takes new jobs."""
         return node.state == "up" and node.centre in self.centres and self.centres[node.centre].state == "open"
+
+    def uses(self, job: QueuedJob | RunningJob) -> tuple[str, ...]:
+        """The windows that are for a job."""
+        return tuple(
+            sorted(w.id for w in self.snapshot.windows if job.tenant in w.tenants or job.priority == w.priority)
+        )
+
+    def windows_on(self, node: Node) -> list[tuple[Window, Resources | None]]:
+        """The windows on a node with what they keep (None: all of it), by start and id."""
+        found = []
+        for window in sorted(self.snapshot.windows, key=lambda item: (item.start_at, item.id)):
+            if window.centre == node.centre:
+                found += [(window, part) for name, part in window.nodes or ((node.id, None),) if name == node.id]
+        return found
+
+    def is_shut(self, node: Node, uses: tuple[str, ...], at: float) -> bool:
+        """Whether a window of others keeps the whole node at a time."""
+        here = [w for w, part in self.windows_on(node) if part is None and w.id not in uses]
+        return any(w.start_at <= at < w.end_at for w in here)
+
+    def still_kept(self, node: Node, uses: tuple[str, ...], at: float | None) -> dict[str, Amounts]:
+        """What windows of others keep of a node beyond what the jobs that they are for hold there."""
+        holders = [h for h in self.running if h.node == node.id and (at is None or h.ends > at)]
+        if at is not None:
+            holders += [h for h in self.reserved if h.node == node.id and h.starts <= at < h.ends]
+        rest = [(h.uses, dict(h.amounts)) for h in sorted(holders, key=lambda held: held.uses)]
+        time, found = self.now if at is None else at, {}
+        for window, part in self.windows_on(node):
+            if part is None or not window.start_at <= time < window.end_at:
+                continue
+            left = amounts(part)
+            for names, held in rest:
+                for name in left if window.id in names else ():
+                    taken = min(left[name], held.get(name, 0))
+                    left[name], held[name] = left[name] - taken, held.get(name, 0) - taken
+            if window.id not in uses and any(left.values()):
+                found[window.id] = left
+        return found
+
+    def left_to(self, node: Node, uses: tuple[str, ...], at: float | None) -> Amounts:
+        """What a job with such windows may take of a node at a time."""
+        free = self.left(node, at)
+        for part in self.still_kept(node, uses, at).values():
+            for name, amount in part.items():
+                free[name] = free.get(name, 0) - amount
+        return free
 
     def left(self, node: Node, at: float | None, with_reserved: bool = True) -> Amounts:
         """What is free on a node at a time; None: at this moment, where overdue jobs still hold what they have."""
@@ -102,14 +151,18 @@ class Simple:
         end = start + job.time_limit_s
         here = [held for held in [*self.running, *self.reserved] if held.node == node.id]
         times = {time for held in here for time in (held.starts, held.ends) if start <= time < end}
+        times |= {t for w, _ in self.windows_on(node) for t in (w.start_at, w.end_at) if start <= t < end}
         reserved_now = any(held.starts == start for held in self.reserved if held.node == node.id)
-        checks = [self.left(node, time) for time in times if time > start]
+        uses = self.uses(job)
+        if any(self.is_shut(node, uses, time) for time in {start, *times}):
+            return False
+        checks = [self.left_to(node, uses, time) for time in times if time > start]
         if is_now:
-            checks.append(self.left(node, None))
+            checks.append(self.left_to(node, uses, None))
             if reserved_now:
-                checks.append(self.left(node, start))
+                checks.append(self.left_to(node, uses, start))
         else:
-            checks.append(self.left(node, start))
+            checks.append(self.left_to(node, uses, start))
         if is_now and not self.devices.fits(node, on(job.demand, node, job.gang)):
             return False
         wanted = {name: amount * times_over for name, amount in self.wanted(job, node).items()}
@@ -246,7 +299,11 @@ class Simple:
         if job.deadline_at is not None:
             latest = min(latest, job.deadline_at - job.time_limit_s)
         better = []
+        foreign = [w for w in self.snapshot.windows if w.id not in self.uses(job) and w.end_at > self.now]
+        shut = {w.centre for w in foreign if w.start_at < latest + job.time_limit_s}
         for site in sites[: sites.index(chosen)]:
+            if site[0] in shut:
+                continue
             room = self.room_at(job, site[0])
             if room is not None and self.now < room <= latest:
                 total = site[5] + self.policy.wait_weight * (room - self.now)
@@ -330,15 +387,17 @@ class Simple:
     def worst(self, whys: list[Why]) -> Why:
         """The earliest reservation in the way, else the resource that was lacking last."""
         starts = {held.job_id: held.starts for held in self.reserved}
-        reserved = [(starts[why[1]], why[1]) for why in whys if why[0] == "reservation" and why[1] is not None]
-        if reserved:
-            return "reservation", min(reserved)[1]
+        starts |= {window.id: window.start_at for window in self.snapshot.windows}
+        barred = [(starts[why[1]], why[1], why) for why in whys if why[0] in BARRED and why[1] is not None]
+        if barred:
+            return min(barred)[2]
         steps = {"cores": 1, "memory_mb": 2}
         return max(whys, key=lambda why: steps.get(str(why[1]), 0))
 
     def held(self, job: QueuedJob, node: Node, start: float) -> Held:
         """What the job, or one member of it, holds on a node from a start on."""
-        return Held(job.id, job.tenant, node.id, self.wanted(job, node), start, start + job.time_limit_s)
+        wanted, uses = self.wanted(job, node), self.uses(job)
+        return Held(job.id, job.tenant, node.id, wanted, start, start + job.time_limit_s, uses)
 
     def run(self, job: QueuedJob, node: Node) -> None:
         """The job, or one member of it, holds its node and devices from now on."""
@@ -357,7 +416,13 @@ class Simple:
                     kinds = sum(self.devices.whole[node.id].values())
                     order = (kinds, free.get("cores", 0), free.get("memory_mb", 0), number)
                     fitting.append((node.centre != job.home, self.centres[node.centre].cost, *order, node))
-        return self.devices.best(fitting, job) if fitting else None
+        mine = self.uses(job)
+        own = [
+            item
+            for item in fitting
+            if any(w.id in mine and w.start_at <= self.now < w.end_at for w, _ in self.windows_on(item[-1]))
+        ]
+        return self.devices.best(own or fitting, job) if fitting else None
 
     def lacking(self, job: QueuedJob) -> Why:
         """Why no node was found: the code and resource that a job without reservation gets."""
@@ -366,20 +431,33 @@ class Simple:
         rest = {n.id: {k: v for k, v in self.wanted(job, n).items() if k in ("cores", "memory_mb")} for n in nodes}
         fitting = [n for n in with_devices if all(self.left(n, None).get(k, 0) >= v for k, v in rest[n.id].items())]
         if fitting:
-            late = [
-                held
-                for node in fitting
-                for held in self.reserved
-                if held.node == node.id
-                and held.starts < self.now + job.time_limit_s
-                and any(self.left(node, held.starts).get(k, 0) < v for k, v in self.wanted(job, node).items())
-            ]
-            return "reservation", min((held.starts, held.job_id) for held in late)[1]
+            return min((why for node in fitting for why in self.barriers(node, job)), key=lambda why: why[:2])[2]
         if not with_devices:
             return "priority", "、".join(kind for kind, _ in job.demand.accelerators) or "cores"
         if not any(self.left(n, None).get("cores", 0) >= job.demand.milli_cores for n in with_devices):
             return "priority", "cores"
         return "priority", "memory_mb"
+
+    def barriers(self, node: Node, job: QueuedJob) -> list[tuple[float, str, Why]]:
+        """The reserved starts and windows in the way of a job started now, with start and id."""
+        end, uses, wanted = self.now + job.time_limit_s, self.uses(job), self.wanted(job, node)
+
+        def is_short(at: float | None) -> bool:
+            return any(self.left_to(node, uses, at).get(k, 0) < v for k, v in wanted.items())
+
+        found: list[tuple[float, str, Why]] = [
+            (held.starts, held.job_id, ("reservation", held.job_id))
+            for held in self.reserved
+            if held.node == node.id and held.starts < end and is_short(held.starts)
+        ]
+        for window, part in self.windows_on(node):
+            at = None if window.start_at <= self.now else window.start_at
+            if window.id in uses or not (window.start_at < end and window.end_at > self.now):
+                continue
+            if part is None or (window.id in self.still_kept(node, uses, at) and is_short(at)):
+                code = "maintenance_ahead" if window.is_maintenance else "reserved_for_others"
+                found.append((window.start_at, window.id, (code, window.id)))
+        return found
 
     def earliest(self, job: QueuedJob) -> list[Held]:
         """Step 5: the first time at which all members fit for their whole limit in one centre, the first nodes by id.
@@ -387,6 +465,7 @@ class Simple:
         A job of one member takes the first node of all centres.
         """
         ends = {held.ends for held in [*self.running, *self.reserved]}
+        ends |= {window.end_at for window in self.snapshot.windows if window.end_at > self.now}
         open_nodes = [n for n in self.nodes if self.is_open(n) and (not job.centres or n.centre in job.centres)]
         for time in sorted(ends):
             for centre in sorted({node.centre for node in open_nodes}) if job.gang > 1 else [None]:
@@ -417,10 +496,18 @@ class Cycle(Simple):
         left = []
         for job in self.snapshot.queued:
             earliest = self.now if job.not_before_at is None else max(self.now, job.not_before_at)
+            named = [w for w in self.snapshot.windows if w.id == job.reservation and w.id in self.uses(job)]
+            if job.reservation is not None and not any(w.end_at > earliest for w in named):
+                self.plain.refused.add(job.id)
+                continue
+            opens = max([w.start_at for w in named], default=self.now)
+            earliest = max(earliest, opens)
             if (job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at) or any(
                 self.snapshot.outcomes.get(before) is False for before in job.after
             ):
                 self.plain.refused.add(job.id)
+            elif opens > self.now:
+                self.plain.waits[job.id] = ("reservation_ahead", job.reservation)
             elif earliest > self.now:
                 self.plain.waits[job.id] = ("not_before", None)
             elif job.nowhere:
@@ -438,10 +525,11 @@ class Cycle(Simple):
 
     def decide(self, job: QueuedJob) -> Why | None:
         """Steps 3 to 6; None when the job starts."""
-        told = (job.tenant, job.demand, tuple(sorted(set(job.centres))), job.home, job.gang)
+        uses = self.uses(job)
+        told = (job.tenant, job.demand, tuple(sorted(set(job.centres))), job.home, job.gang, uses)
         whole, job = job, self.affordable(job)
-        shape = (job.demand, tuple(sorted(set(job.centres))), job.home, job.gang)
-        kind = (shape[1], tuple(name for name, _ in job.demand.accelerators))
+        shape = (job.demand, tuple(sorted(set(job.centres))), job.home, job.gang, uses)
+        kind = (shape[1], tuple(name for name, _ in job.demand.accelerators), uses)
         twin = self.failed.get(shape)
         has_failed = twin is not None and twin[0] <= job.time_limit_s
         has_room = self.kept.get(kind, 0) < self.policy.reservations
@@ -467,7 +555,7 @@ class Cycle(Simple):
                 self.run(job, node)
             return None
         if not has_failed:
-            self.failed[shape] = (job.time_limit_s if why[0] == "reservation" else 0.0, why)
+            self.failed[shape] = (job.time_limit_s if why[0] in BARRED else 0.0, why)
         self.blocked.add(kind)
         return self.reserve(job, kind, self.failed[shape][1]) if has_room else self.failed[shape][1]
 
@@ -482,6 +570,8 @@ class Cycle(Simple):
         self.plain.reservations += [(job.id, node, new[0].starts, new[0].ends) for node in nodes]
         if new[0].starts > self.now + self.policy.preempt_after_s and job.gang == 1:
             self.preempt(job)
+        if why[0] in BARRED[1:]:
+            return why
         return "resources", None if why[0] == "reservation" else why[1]
 
     def lost(self, job: RunningJob) -> float:

@@ -24,6 +24,7 @@ from tests.compute_scheduler.unit.networks import (
     networks,
     policies,
     queued_jobs,
+    reserved_networks,
     shared_networks,
     unlike_centres,
     weighing,
@@ -65,7 +66,13 @@ def after(snapshot: Snapshot, decisions: Decisions) -> Snapshot:
 
 
 @many
-@given(st.one_of(st.tuples(networks, policies), st.tuples(unlike_centres(), weighing)))
+@given(
+    st.one_of(
+        st.tuples(networks, policies),
+        st.tuples(unlike_centres(), weighing),
+        st.tuples(reserved_networks(), st.one_of(policies, weighing)),
+    )
+)
 def test_the_plan_is_what_its_specification_says(told: tuple[Snapshot, Policy]) -> None:
     """The same starts in the same order on the same nodes, the same reasons, costs, refusals and reservations.
 

@@ -10,7 +10,6 @@ from compute_scheduler.domain.decisions import Code
 from compute_scheduler.domain.resources import ANY_OF
 from compute_scheduler.domain.shapes import Shape
 from compute_scheduler.domain.snapshot import QueuedJob
-from compute_scheduler.domain.timeline import Timeline
 
 _FIELDS: dict[Code, str] = {"centre_unknown": "centre", "never_fits": "resources"}
 
@@ -46,7 +45,10 @@ def objections(job: QueuedJob, board: Board, now: float) -> list[Objection]:
         found.append(unknown)
     elif reason is not None and reason.code in _FIELDS:
         found.append(Objection(_FIELDS[reason.code], reason.code, reason.words))
-    earliest = now if job.not_before_at is None else max(now, job.not_before_at)
+    earliest = max(now, job.not_before_at or now, board.opens_at(job))
+    window = board.windows.by_id.get(job.reservation or "")
+    if job.reservation and (window is None or window.end_at <= earliest or not window.is_for(job.tenant, job.priority)):
+        found.append(Objection("reservation", "reservation_over", reasons.reservation_over(job.reservation).words))
     if job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at:
         found.append(Objection("deadline", "deadline", reasons.deadline().words))
     elif job.deadline_at is not None and reason is None:
@@ -73,13 +75,14 @@ def earliest_start(job: QueuedJob, board: Board, now: float) -> float | None:
 
     None when they never leave room. Other waiting jobs and quotas can only make it later.
     """
-    shape, timeline = board.shape_of(job), Timeline()
+    shape, timeline = board.shape_of(job), board.timeline(now)
+    ends_by_at = now + job.time_limit_s
     if shape.gang > 1:
-        has_room = bool(gangs.place(shape, board, timeline, now + job.time_limit_s)[0])
+        has_room = bool(gangs.place(shape, board, timeline, ends_by_at)[0])
     else:
-        has_room = board.index.best(shape, None)[0] is not None
+        has_room = timeline.best(shape, ends_by_at)[0] is not None
     if has_room:
         return now
-    asked = (job.id, shape, job.time_limit_s, now, board.index, board.ends)
+    asked = (job.id, shape, job.time_limit_s, board.ends)
     kept = gangs.reserve(timeline, *asked) if shape.gang > 1 else timeline.reserve(*asked)
     return None if kept is None else kept.start_at

@@ -28,8 +28,10 @@ from compute_scheduler.domain.snapshot import (
     Snapshot,
     Tenant,
     Usage,
+    Window,
 )
-from compute_scheduler.domain.timeline import End
+from compute_scheduler.domain.timeline import End, Timeline
+from compute_scheduler.domain.windows import Windows
 
 CLASSES: dict[Priority, int] = {"lent": -2, "low": -1, "normal": 0, "high": 1}
 Entry = tuple[float, str, QueuedJob]
@@ -89,8 +91,9 @@ class Board:
         self.conditional = {job.id: job for job in snapshot.queued if _is_conditional(job)}
         self.groups: dict[tuple[str, Shape], Group] = {}
         self._futures = Futures(snapshot.popular)
-        self._sort_groups()
+        self._windows = snapshot.windows
         self._set_nodes(snapshot.nodes)
+        self._sort_groups()
         self._count_quotas()
 
     # What stands in the network.
@@ -106,7 +109,27 @@ class Board:
             tuple(self.usages.values()),
             dict(self.outcomes),
             self._futures.popular,
+            self._windows,
         )
+
+    def put_windows(self, windows: tuple[Window, ...]) -> None:
+        """Puts these windows in the place of all; the queue is sorted anew, as jobs are alike by what is for them."""
+        self._load(replace(self.snapshot(), windows=windows))
+
+    def opens_at(self, job: QueuedJob) -> float:
+        """When the reservation opens that the job names; 0 when it names none that is there."""
+        window = self.windows.by_id.get(job.reservation or "")
+        return 0.0 if window is None else window.start_at
+
+    def timeline(self, now: float) -> Timeline:
+        """The time ahead with windows and what runs beside them, nothing reserved yet."""
+        timeline = Timeline(self.index, self.windows, now)
+        for end_at, place, job_id, shape in self.ends if self.windows.parted else ():
+            if place in self.windows.parted:
+                job = self.running[job_id]
+                uses = self.windows.uses(job.tenant, job.priority)
+                timeline.holders.add(place, (end_at, job_id, shape.amounts, uses))
+        return timeline
 
     def put_centre(self, centre: Centre) -> None:
         """Adds or replaces a centre."""
@@ -193,7 +216,8 @@ class Board:
 
     def shape_of(self, job: QueuedJob) -> Shape:
         """What the job asks for."""
-        return self.shapes.of(job.demand, job.centres, job.home, job.gang)
+        uses = self.windows.uses(job.tenant, job.priority)
+        return self.shapes.of(job.demand, job.centres, job.home, job.gang, uses)
 
     def hold(self, shape: Shape) -> Reason | None:
         """Why no job of this shape can start even on empty nodes, or None; looked at once while nodes stay the same."""
@@ -240,6 +264,7 @@ class Board:
     def _set_nodes(self, nodes: Iterable[Node]) -> None:
         """Builds the index anew and puts the running jobs on it."""
         self.index = NodeIndex(nodes, self.centres)
+        self.windows = Windows(self._windows, self.index.nodes)
         self._holds: dict[Shape, Reason | None] = {}
         self.total: dict[str, int] = {}
         self.models: dict[Node, list[int]] = {}
@@ -305,7 +330,8 @@ def _static(policy: Policy) -> tuple[float, float, float]:
 
 
 def _is_conditional(job: QueuedJob) -> bool:
-    return job.deadline_at is not None or job.not_before_at is not None or bool(job.after) or job.nowhere
+    has_time = job.deadline_at is not None or job.not_before_at is not None
+    return has_time or bool(job.after) or job.nowhere or job.reservation is not None
 
 
 def _order(entry: Entry) -> tuple[float, str]:

@@ -29,6 +29,10 @@ Code = Literal[
     "cycle_limit",
     "deadline",
     "deadline_profile",
+    "maintenance_ahead",
+    "reserved_for_others",
+    "reservation_ahead",
+    "reservation_over",
 ]
 
 

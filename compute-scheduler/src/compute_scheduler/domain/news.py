@@ -1,11 +1,11 @@
-"""What the platform is told about jobs and transfers."""
+"""What the platform is told about jobs, transfers and reservations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from brain_contracts.events import JobChanged, JobOutput, TransferChanged
+from brain_contracts.events import JobChanged, JobOutput, ReservationChanged, TransferChanged
 
 
 def job_changed(job: Mapping[str, Any]) -> JobChanged:
@@ -34,5 +34,22 @@ def transfer_changed(row: Mapping[str, Any]) -> TransferChanged:
         state=row["state"],
         bytes=row["bytes"],
         done_bytes=row["done_bytes"],
+        reason=row["reason"],
+    )
+
+
+def reservation_changed(row: Mapping[str, Any]) -> ReservationChanged:
+    """The event of a reservation's present state; `row` has the columns of its row and its `orgs`."""
+    return ReservationChanged(
+        reservation_id=row["id"],
+        kind=row["kind"],
+        centre=row["centre"],
+        title=row["title"],
+        orgs=row["orgs"],
+        priority=row["priority"],
+        nodes=len(row["nodes"]) or None,
+        start_at=row["start_at"],
+        end_at=row["end_at"],
+        state=row["state"],
         reason=row["reason"],
     )

@@ -123,7 +123,7 @@ def ending_together(members: Sequence[tuple[int, Ending]]) -> Ending:
         return Ending("succeeded", f"{len(members)} 个成员都以退出码 0 结束", 0)
     if by_outcome.keys() == {"returned"}:
         return by_outcome["returned"][1]
-    for outcome in ("failed", "lost", "returned", "cancelled"):
+    for outcome in ("failed", "lost", "preempted", "returned", "cancelled"):
         if outcome in by_outcome:
             rank, ending = by_outcome[outcome]
             as_job: Outcome = "lost" if outcome == "returned" else ending.outcome

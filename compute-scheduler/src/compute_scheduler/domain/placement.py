@@ -26,7 +26,7 @@ Shortcuts, each without effect on the choice:
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import merge
 from typing import Literal
@@ -202,16 +202,21 @@ class NodeIndex:
         return found
 
     def best(
-        self, shape: Shape, allowed: Callable[[int], bool] | None, centre: str | None = None
+        self,
+        shape: Shape,
+        allowed: Callable[[int], bool] | None,
+        centre: str | None = None,
+        closed: Collection[str] = (),
     ) -> tuple[int | None, Lacking]:
         """The best node for a shape, or None and what turned the last nodes away.
 
         allowed: asked for each node that would fit; None: every node is allowed. centre: only its nodes.
+        closed: centres of which no node is allowed, each for the same reason.
         lacking: `accelerators` when no node has enough of them free, else `cores` when none of those has enough cores,
         else `memory_mb`; `reserved` when a node would fit but is not allowed.
         """
         if self.futures is not None:
-            place = self._least_waste(shape, allowed, centre)
+            place = self._least_waste(shape, allowed, centre, closed)
             if place is not None:
                 return place, "reserved"
         lacking: Lacking = "accelerators"
@@ -219,7 +224,10 @@ class NodeIndex:
         for rank in self._rank(shape, centre):
             least: _Entry | None = None
             for bucket in rank:
-                entry, step = _first(bucket.entries, cores, memory, allowed)
+                if bucket.centre in closed:
+                    entry, step = _shut(bucket.entries, cores, memory, allowed)
+                else:
+                    entry, step = _first(bucket.entries, cores, memory, allowed)
                 if STEPS[step] > STEPS[lacking]:
                     lacking = step
                 if entry is not None and (least is None or entry < least):
@@ -261,11 +269,13 @@ class NodeIndex:
             self._on[key] = shape.on(capacity)
         return self._on[key]
 
-    def _least_waste(self, shape: Shape, allowed: Callable[[int], bool] | None, centre: str | None) -> int | None:
+    def _least_waste(
+        self, shape: Shape, allowed: Callable[[int], bool] | None, centre: str | None, closed: Collection[str]
+    ) -> int | None:
         """The node of the placement `fragmentation`."""
         best: tuple[int, int] | None = None
         seen: set[tuple[int, Lefts]] = set()
-        for place in self._candidates(shape, allowed, centre):
+        for place in self._candidates(shape, allowed, centre, closed):
             alike = (self.cores[place] // MILLI, self.lefts(place))
             if alike in seen:
                 continue
@@ -277,18 +287,20 @@ class NodeIndex:
                 break
         return None if best is None else best[1]
 
-    def _candidates(self, shape: Shape, allowed: Callable[[int], bool] | None, centre: str | None) -> Iterator[int]:
-        """Nodes that fit, in order, as far as home and cost are those of the first."""
+    def _candidates(
+        self, shape: Shape, allowed: Callable[[int], bool] | None, centre: str | None, closed: Collection[str]
+    ) -> Iterator[int]:
+        """Nodes that fit and are allowed, in order, as far as home and cost are those of the first."""
         level: tuple[bool, float] | None = None
         for rank in self._rank(shape, centre):
             here = (rank[0].centre != shape.home, rank[0].rank[0])
             if level is not None and here != level:
                 return
-            fitting = [_fitting(bucket, shape, allowed is None) for bucket in rank if bucket.entries]
+            usable = [bucket for bucket in rank if bucket.entries and bucket.centre not in closed]
+            fitting = [_fitting(bucket, shape, allowed) for bucket in usable]
             for entry in merge(*fitting) if len(fitting) > 1 else fitting[0] if fitting else ():
-                if allowed is None or allowed(entry[2]):
-                    level = here
-                    yield entry[2]
+                level = here
+                yield entry[2]
 
     def _growth(self, place: int, shape: Shape) -> tuple[int, int]:
         """By how much the waste of a node grows with a job, and what the device has left that it takes a part of."""
@@ -316,15 +328,15 @@ def _grown(futures: Futures, shape: Shape, cores: int, lefts: Lefts) -> tuple[in
     )
 
 
-def _fitting(bucket: _Bucket, shape: Shape, each_allowed: bool) -> Iterator[_Entry]:
-    """The nodes of a bucket that fit, in order; of nodes that are sure to be alike the first will do."""
+def _fitting(bucket: _Bucket, shape: Shape, allowed: Callable[[int], bool] | None) -> Iterator[_Entry]:
+    """The nodes of a bucket that fit and are allowed, in order; of nodes sure to be alike the first will do."""
     entries, memory, position = bucket.entries, shape.memory_mb, bisect_left(bucket.entries, (shape.milli_cores,))
     while position < len(entries):
         entry = entries[position]
         position += 1
-        if entry[1] >= memory:
+        if entry[1] >= memory and (allowed is None or allowed(entry[2])):
             yield entry
-            if each_allowed and not bucket.most:
+            if not bucket.most:
                 position = bisect_left(entries, (entry[0] - entry[0] % MILLI + MILLI,), position)
 
 
@@ -341,6 +353,18 @@ def _first(
                 return entry, step
             step = "reserved"
     return None, step
+
+
+def _shut(
+    entries: list[_Entry], cores: int, memory: int, allowed: Callable[[int], bool] | None
+) -> tuple[_Entry | None, Lacking]:
+    """The same for a bucket of which none is allowed: the first that fits is asked, and speaks for all."""
+    entry, step = _first(entries, cores, memory, None)
+    if entry is None:
+        return None, step
+    if allowed is not None:
+        allowed(entry[2])
+    return None, "reserved"
 
 
 def _models(capacity: Amounts) -> Amounts:

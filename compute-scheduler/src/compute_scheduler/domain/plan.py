@@ -4,21 +4,24 @@ Specification (`tests/compute_scheduler/unit/simple_plan.py` is this text as cod
 
 1. A job whose time limit from now, or from when it may start, passes its deadline is refused, and so is one that comes
    after a job that has not succeeded. A job that may not start yet waits (`not_before`), and so does one that comes
-   after a job that has not ended (`dependency`), and one whose data may be in no centre (`data_stays`).
+   after a job that has not ended (`dependency`), and one whose data may be in no centre (`data_stays`). A job that
+   names a reservation may not start before that opens (`reservation_ahead`) and is refused when it is over or not its.
 2. Of the jobs not yet decided take the one with the least
    `submitted_at - priority_s * class + min(short_first * time_limit_s, longest_set_back_s) + fair_share_s * share`,
    then the least id. The share is the tenant's dominant share over decayed usage and what it holds, with the starts of
    this plan, as a multiple of its fair part: its weight over that of all known tenants that queue or hold anything.
 3. It waits if its tenant is unknown, no open node could ever hold it, or its tenant's quota does not suffice.
-4. Else it starts on the node of best fit (`placement.py`) where it delays no reserved start (`timeline.py`); a gang
+4. Else it starts on the node of best fit (`placement.py`) where it delays no reserved start (`timeline.py`) and no
+   window is in its way, on one that a window keeps for it before others (`windows.py`); a gang
    on the nodes that its members find one after another in one centre, all or none (`gangs.py`). If the policy weighs
    something that centres cost the job, that is asked centre by centre in order of score (`siting.py`), and the job
    waits instead if a centre passed over, in which no node has room now, is better: its score plus `wait_weight` times
    the seconds until running jobs leave room there is less, the job will then have waited at most `longest_hold_s`, its
-   deadline holds.
+   deadline holds, and no window of others would be open there until the longest such wait and its time limit are over.
 5. Else it waits. If fewer than `reservations` jobs of its kind have a reserved start, it gets the earliest one.
    Without backfill nothing of its kind starts any more.
 6. A job waits for the reason of an earlier one without looking further when that one was of the same tenant and shape
+   (what it asks for, where it may run, which windows are for it)
    and met step 3, or when it was of the same shape and at most the same time limit, found no node, and there is no
    reservation left for their kind. Nothing could have changed for the better: within a plan quotas and nodes only fill.
 7. When `most_starts` have been made, all that is not answered by then waits for the next plan.
@@ -52,7 +55,8 @@ from compute_scheduler.domain.preemption import Preemptions
 from compute_scheduler.domain.shapes import Shape
 from compute_scheduler.domain.siting import Siting
 from compute_scheduler.domain.snapshot import Policy, QueuedJob, Snapshot
-from compute_scheduler.domain.timeline import End, Reserved, Timeline
+from compute_scheduler.domain.timeline import End, Obstacle
+from compute_scheduler.domain.windows import Windows
 
 
 def plan(snapshot: Snapshot, now: float, policy: Policy) -> Decisions:
@@ -79,8 +83,8 @@ class _Cycle:
 
     def __init__(self, board: Board, now: float, policy: Policy) -> None:
         self.board, self.now, self.policy = board, now, policy
-        self.timeline = Timeline()
-        self.siting = Siting(board.centres, policy, now)
+        self.timeline = board.timeline(now)
+        self.siting = Siting(board.centres, policy, now, board.windows)
         self.started: list[tuple[QueuedJob, Shape, tuple[int, ...]]] = []
         self.devices: list[list[int | None]] = []
         self.sites: list[tuple[Site | None, tuple[Site, ...]]] = []
@@ -154,7 +158,7 @@ class _Cycle:
     def _set_aside(self) -> None:
         """Step 1, for the jobs that name a time or another job."""
         for job in sorted(self.board.conditional.values(), key=lambda job: job.id):
-            refusal, wait = _condition(job, self.board.outcomes, self.now)
+            refusal, wait = _condition(job, self.board.outcomes, self.board.windows, self.now)
             if refusal is not None:
                 self.refusals.append(Refusal(job.id, refusal))
                 self.aside.add(job.id)
@@ -213,7 +217,7 @@ class _Cycle:
     def _weigh(self, job: QueuedJob, shape: Shape) -> Reason | None:
         """Step 4 when the policy weighs sites."""
         worst: Lacking = "accelerators"
-        first: Reserved | None = None
+        first: Obstacle | None = None
         full: list[Site] = []
         sites = self.siting.ranked(job, shape)
         for site in sites:
@@ -238,7 +242,7 @@ class _Cycle:
         if not short or len(short) == len(shape.choices):
             return short[0] if short else shape
         left = shape.without([one.accelerators[0][0] for one in short])
-        return self.board.shapes.of(left, shape.centres, shape.home)
+        return self.board.shapes.of(left, shape.centres, shape.home, uses=shape.uses)
 
     def _hold(self, job: QueuedJob, whole: Shape, shape: Shape) -> Reason | None:
         """Step 3. shape: the whole one without the choices for which the quota does not suffice."""
@@ -252,12 +256,12 @@ class _Cycle:
 
     def _place(
         self, job: QueuedJob, shape: Shape, centre: str | None = None
-    ) -> tuple[tuple[int, ...], Lacking, Reserved | None]:
-        """Step 4: the nodes, or none, what was lacking, and the earliest reservation that kept a node from it."""
+    ) -> tuple[tuple[int, ...], Lacking, Obstacle | None]:
+        """Step 4: the nodes, or none, what was lacking, and the earliest obstacle that kept a node from it."""
         ends_by_at = self.now + job.time_limit_s
         if shape.gang > 1:
             return gangs.place(shape, self.board, self.timeline, ends_by_at, centre)
-        place, lacking, blocker = self.timeline.best(shape, self.board.index, ends_by_at, centre)
+        place, lacking, blocker = self.timeline.best(shape, ends_by_at, centre)
         return () if place is None else (place,), lacking, blocker
 
     def _start(
@@ -267,25 +271,25 @@ class _Cycle:
         self.devices.append([])
         for place in places:
             self.devices[-1].append(self.board.index.change(place, shape, -1))
-            self.timeline.start(place, shape.amounts, self.now + job.time_limit_s)
+            self.timeline.start(place, job.id, shape, self.now + job.time_limit_s)
         self.board.count(job.tenant, shape, 1)
         self.started.append((job, shape, places))
         self.sites.append((site, others))
         self.siting.forget_waits()
 
-    def _block(self, job: QueuedJob, shape: Shape, lacking: Lacking, blocker: Reserved | None) -> Reason:
+    def _block(self, job: QueuedJob, shape: Shape, lacking: Lacking, blocker: Obstacle | None) -> Reason:
         """Step 5."""
         if blocker is None:
             self.failed[shape] = (0.0, lacking, reasons.no_room(shape, lacking))
         else:
-            self.failed[shape] = (job.time_limit_s, lacking, reasons.reserved(blocker.job_id))
+            self.failed[shape] = (job.time_limit_s, lacking, reasons.barred(blocker, self.now))
         self.blocked.add(shape.kind)
         return self._reserve(job, shape, lacking) or self.failed[shape][2]
 
     def _reserve(self, job: QueuedJob, shape: Shape, lacking: Lacking) -> Reason | None:
         if not self._has_room(shape):
             return None
-        asked = (job.id, shape, job.time_limit_s, self.now, self.board.index, self._ends())
+        asked = (job.id, shape, job.time_limit_s, self._ends())
         kept = self.timeline.reserve(*asked) if shape.gang == 1 else gangs.reserve(self.timeline, *asked)
         if kept is None:
             return None
@@ -293,6 +297,9 @@ class _Cycle:
         is_late = job.deadline_at is not None and kept.end_at > job.deadline_at
         going = self.preemptions.make_way(job, shape, kept, self._share)
         node = self.board.index.nodes[kept.place]
+        why = self.failed[shape][2]
+        if why.code in reasons.WINDOWS:
+            return reasons.after_window(why, kept.start_at, is_late, going)
         return reasons.resources(shape, lacking, node, kept.start_at, is_late, going)
 
     def _share(self, tenant: str) -> float:
@@ -332,14 +339,25 @@ class _Cycle:
         self.waiting.setdefault(reason, []).append(job_ids)
 
 
-def _condition(job: QueuedJob, outcomes: Mapping[str, bool], now: float) -> tuple[Reason | None, Reason | None]:
-    """Why a job is refused, and why it waits, for its times and for the jobs that it comes after."""
+def _condition(
+    job: QueuedJob, outcomes: Mapping[str, bool], windows: Windows, now: float
+) -> tuple[Reason | None, Reason | None]:
+    """Why a job is refused, and why it waits, for its times, its reservation and the jobs that it comes after."""
     earliest = max(now, job.not_before_at or now)
+    opens_at = now
+    if job.reservation is not None:
+        window = windows.by_id.get(job.reservation)
+        if window is None or window.end_at <= earliest or not window.is_for(job.tenant, job.priority):
+            return reasons.reservation_over(job.reservation), None
+        opens_at = window.start_at
+        earliest = max(earliest, opens_at)
     if job.deadline_at is not None and earliest + job.time_limit_s > job.deadline_at:
         return reasons.deadline(), None
     for before in sorted(job.after):
         if outcomes.get(before) is False:
             return reasons.dependency_failed(before), None
+    if opens_at > now:
+        return None, reasons.reservation_ahead(str(job.reservation), opens_at)
     if earliest > now:
         return None, reasons.NOT_BEFORE
     if job.nowhere:

@@ -1,7 +1,8 @@
 """Which running jobs make way for a blocked one of a higher class.
 
 Specification. A job on one node whose reserved start is more than `preempt_after_s` away may take the room of running
-jobs, on one node where it may run and would then fit for its whole time limit beside every other reservation. Only jobs
+jobs, on one node where it may run and would then fit for its whole time limit beside every other reservation and
+window. Only jobs
 of a lower class make way, never members of a gang, none that has made way `preemptions_per_job` times, none that is
 being stopped. On each node they are taken in order of class, of their tenant's share (the greatest first), of the work
 lost, of id, until the job fits; then those that were not needed stay, asked in order of the work lost, the most first.
@@ -97,6 +98,8 @@ class Preemptions:
     def _fits_without(self, job: QueuedJob, shape: Shape, place: int, going: Sequence[RunningJob]) -> bool:
         """Whether the job fits on the node from now on once these have ended, beside the reservations of others."""
         until = self.now + job.time_limit_s
+        if place in self.timeline.windows.parted:
+            return self._fits_beside_windows(job, self.board.index.on(place, shape), place, going)
         asked = self.board.index.on(place, shape).amounts
         own: list[Reserved] = [kept for kept in self.timeline.at(place) if kept.job_id == job.id]
         free = self.board.index.free(place)
@@ -112,4 +115,14 @@ class Preemptions:
                 shift(spare, amounts, 1)
             if not fits(asked, spare):
                 return False
-        return fits(asked, free)
+        closing = self.timeline.windows.closing(place, shape.uses, self.now, until)
+        return fits(asked, free) and closing is None
+
+    def _fits_beside_windows(self, job: QueuedJob, shape: Shape, place: int, going: Sequence[RunningJob]) -> bool:
+        """The same on a node of which windows keep a part. shape: what it takes there."""
+        free = self.board.index.free(place)
+        for item in going:
+            shift(free, amounts_of(item.demand), 1)
+        gone = {item.id for item in going}
+        until = self.now + job.time_limit_s
+        return fits(shape.amounts, free) and self.timeline.barrier(place, shape, until, gone, job.id) is None

@@ -11,12 +11,14 @@ from compute_scheduler.domain.quota import Shortage
 from compute_scheduler.domain.resources import ANY_OF, MILLI
 from compute_scheduler.domain.shapes import Shape
 from compute_scheduler.domain.snapshot import Node
+from compute_scheduler.domain.timeline import Obstacle, Reserved
 
 NOT_BEFORE = Reason("not_before", "还没有到可以开始的时间（重试前的等待或指定的开始时间）")
 DATA_STAYS = Reason(
     "data_stays", "数据不出域：作业所读的数据集没有一个都允许或都能到达的算力中心；请调整数据规则、链路或作业的 centre"
 )
 CYCLE_LIMIT = Reason("cycle_limit", "本轮启动的作业数已到上限，下一轮继续安排")
+WINDOWS = ("maintenance_ahead", "reserved_for_others")
 _NAMES = {"cores": "CPU 核", "memory_mb": "内存"}
 
 
@@ -124,10 +126,14 @@ def resources(shape: Shape, lacking: Lacking, node: Node, start_at: float, is_la
     """The job is the first of its kind that is blocked; its start is reserved (a gang's in one centre)."""
     resource = lacking_resource(shape, lacking)
     what = "节点已为别的作业预留" if resource is None else f"{name_of(resource)}不足"
-    late = "；按现有作业的时限，可能赶不上截止时间" if is_late else ""
-    late += f"；已请 {going} 个低优先级作业让出" if going else ""
+    late = _more(is_late, going)
     where = f"节点 {node.id} " if shape.gang == 1 else f"算力中心 {node.centre} 为 {shape.gang} 个成员"
     return Reason("resources", f"{what}，已在{where}预留开始时间{late}", resource, start_at)
+
+
+def _more(is_late: bool, going: int) -> str:
+    late = "；按现有作业的时限，可能赶不上截止时间" if is_late else ""
+    return late + (f"；已请 {going} 个低优先级作业让出" if going else "")
 
 
 def no_room(shape: Shape, lacking: Lacking) -> Reason:
@@ -145,6 +151,39 @@ def in_line() -> Reason:
 def reserved(job_id: str) -> Reason:
     """A node has room now, but the job would still run when a reserved start is due."""
     return Reason("reservation", f"现有空闲已为作业 {job_id} 预留；缩短时限可以插空先行", job_id)
+
+
+def barred(obstacle: Obstacle, now: float) -> Reason:
+    """A node has room now, but a reserved start or a window is in the way; whose reservation it is, is not told."""
+    if isinstance(obstacle, Reserved):
+        return reserved(obstacle.job_id)
+    window = obstacle.window
+    until = f"{_moment(window.start_at)} 至 {_moment(window.end_at)}"
+    if window.is_maintenance:
+        words = f"算力中心 {window.centre} 的节点在维护窗口中（{until}），结束后安排"
+        if window.start_at > now:
+            words = f"算力中心 {window.centre} 的节点将维护（{until}），本作业的时限会延续到其中；缩短时限可以先行"
+        return Reason("maintenance_ahead", words, window.id)
+    words = f"算力中心 {window.centre} 的空闲已为其他单位预留（{until}）"
+    words += "；缩短时限可以先行" if window.start_at > now else "，结束后或有其他空闲时安排"
+    return Reason("reserved_for_others", words, window.id)
+
+
+def after_window(why: Reason, start_at: float, is_late: bool, going: int) -> Reason:
+    """The same for the first job of its kind: its start is reserved."""
+    return Reason(why.code, f"{why.words}；已预留开始时间{_more(is_late, going)}", why.resource, start_at)
+
+
+def reservation_ahead(reservation: str, start_at: float) -> Reason:
+    """The reservation that the job names has not begun."""
+    words = f"等待预留 {reservation} 开始（{_moment(start_at)}）"
+    return Reason("reservation_ahead", words, reservation, start_at)
+
+
+def reservation_over(reservation: str) -> Reason:
+    """The reservation that the job names has ended, was cancelled or is not for it."""
+    words = f"预留 {reservation} 已结束、已取消或不供本作业使用；去掉 reservation 或改用别的预留后重新提交"
+    return Reason("reservation_over", words, reservation)
 
 
 def better_site(centre: str, instead_of: str, start_at: float) -> Reason:

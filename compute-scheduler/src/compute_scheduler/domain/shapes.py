@@ -34,9 +34,10 @@ class Shape:
     """What each member of a job asks of its node. One object for all jobs alike (compared by identity).
 
     gang: how many members start together in one centre; 1 is a job on one node. total: what all of them hold.
-    kind: jobs of the same centres and kinds of accelerators compete for the same nodes and share reservations.
+    kind: jobs of the same centres, kinds of accelerators and windows compete for the same nodes and share reservations.
     share: thousandths of one device, 0 for whole ones. choices: the same with one kind each, where the job names
     several of which it takes any, in the order of kinds; empty when it leaves no choice. A gang has none.
+    uses: the windows (`windows.py`) that are for it.
     """
 
     demand: Resources
@@ -48,9 +49,10 @@ class Shape:
     amounts: Amounts
     gang: int
     total: Amounts
-    kind: tuple[tuple[str, ...], tuple[str, ...]]
+    kind: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
     share: int
     choices: tuple[Shape, ...] = ()
+    uses: tuple[str, ...] = ()
 
     def on(self, capacity: Amounts) -> Shape | None:
         """What the job takes on a node with such devices: the first choice of which there are enough, or None."""
@@ -67,22 +69,32 @@ class Shape:
         return replace(self.demand, accelerators=((left, number),))
 
 
+Key = tuple[Resources, tuple[str, ...], str | None, int, tuple[str, ...]]
+
+
 @dataclass(slots=True)
 class Shapes:
     """The shapes met so far."""
 
-    known: dict[tuple[Resources, tuple[str, ...], str | None, int], Shape] = field(default_factory=dict)
+    known: dict[Key, Shape] = field(default_factory=dict)
 
-    def of(self, demand: Resources, centres: tuple[str, ...] = (), home: str | None = None, gang: int = 1) -> Shape:
-        """The one shape of a demand, the centres it may run in (in any order), the one tried first and the members."""
-        key = (demand, centres, home, gang)
+    def of(
+        self,
+        demand: Resources,
+        centres: tuple[str, ...] = (),
+        home: str | None = None,
+        gang: int = 1,
+        uses: tuple[str, ...] = (),
+    ) -> Shape:
+        """The one shape of a demand, its centres (in any order), the one tried first, the members and the windows."""
+        key = (demand, centres, home, gang, uses)
         shape = self.known.get(key)
         if shape is None:
             where = tuple(sorted(set(centres)))
             amounts = amounts_of(demand)
             kinds = demand.accelerators[0][0].split(ANY_OF) if demand.accelerators and gang == 1 else []
             each = [replace(demand, accelerators=((kind, demand.accelerators[0][1]),)) for kind in kinds]
-            shape = self.known.get((demand, where, home, gang)) or Shape(
+            shape = self.known.get((demand, where, home, gang, uses)) or Shape(
                 demand,
                 where,
                 home,
@@ -92,9 +104,10 @@ class Shapes:
                 amounts,
                 gang,
                 times(amounts, gang),
-                (where, tuple(kind for kind, _ in demand.accelerators)),
+                (where, tuple(kind for kind, _ in demand.accelerators), uses),
                 demand.share,
-                tuple(self.of(one, where, home) for one in each) if len(each) > 1 else (),
+                tuple(self.of(one, where, home, uses=uses) for one in each) if len(each) > 1 else (),
+                uses,
             )
-            self.known[key] = self.known[demand, where, home, gang] = shape
+            self.known[key] = self.known[demand, where, home, gang, uses] = shape
         return shape

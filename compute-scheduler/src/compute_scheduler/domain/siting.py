@@ -26,6 +26,7 @@ from compute_scheduler.domain.resources import ANY_OF, MILLI
 from compute_scheduler.domain.shapes import Shape
 from compute_scheduler.domain.snapshot import Centre, Policy, QueuedJob
 from compute_scheduler.domain.timeline import End, fits
+from compute_scheduler.domain.windows import Windows
 
 JOULE_PER_KWH = 3.6e6
 ANY = "*"
@@ -35,8 +36,10 @@ _Cost = tuple[float, float | None, float | None, float | None, float]
 class Siting:
     """The costs of one plan."""
 
-    def __init__(self, centres: Mapping[str, Centre], policy: Policy, now: float) -> None:
-        self.centres, self.policy, self.now = centres, policy, now
+    def __init__(
+        self, centres: Mapping[str, Centre], policy: Policy, now: float, windows: Windows | None = None
+    ) -> None:
+        self.centres, self.policy, self.now, self.windows = centres, policy, now, windows
         told = centres.values()
         self._weighs_all = bool(policy.price_s) and any(centre.prices for centre in told)
         self._weighs_all |= bool(policy.carbon_s) and any(centre.carbon for centre in told)
@@ -111,6 +114,9 @@ class Siting:
             return None  # no wait is short enough, and none need be reckoned
         best: tuple[float, str, float] | None = None
         for site in full:
+            until = latest + job.time_limit_s
+            if self.windows is not None and self.windows.touches(site.centre, shape.uses, self.now, until):
+                continue
             wait_s = self._wait_s(shape, site.centre, index, ends)
             if not wait_s or self.now + wait_s > latest:
                 continue

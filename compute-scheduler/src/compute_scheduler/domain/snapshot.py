@@ -104,7 +104,7 @@ class QueuedJob:
     they may be; nowhere: that is no centre at all, the job waits.
     gang: how many members, each asking for `demand`, start together in one centre, all or none.
     after: jobs that must have succeeded before it starts. preemptions: how often it had to make way before.
-    checkpoint_every_s: how often it saves what it has done; None: never.
+    checkpoint_every_s: how often it saves what it has done; None: never. reservation: the window in which it starts.
     """
 
     id: str
@@ -124,6 +124,7 @@ class QueuedJob:
     checkpoint_every_s: float | None = None
     stages: Mapping[str, Stage] = field(default_factory=dict)
     nowhere: bool = False
+    reservation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,42 @@ class Popular:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Capacity of a centre kept for some jobs, or from all, for a time: a reservation 资源预留 or maintenance 维护窗口.
+
+    start_at, end_at: it is open from the first until just before the second. nodes: ids of nodes with what is kept on
+    each, None: the whole node; empty: every node of the centre as a whole. tenants and priority: the jobs that it is
+    for, those of these tenants and those of this class; maintenance is for none.
+    """
+
+    id: str
+    centre: str
+    start_at: float
+    end_at: float
+    nodes: tuple[tuple[str, Resources | None], ...] = ()
+    tenants: tuple[str, ...] = ()
+    priority: Priority | None = None
+    is_maintenance: bool = False
+
+    @property
+    def order(self) -> tuple[float, str]:
+        """The earlier start first."""
+        return self.start_at, self.id
+
+    def is_for(self, tenant: str, priority: Priority) -> bool:
+        """Whether jobs of a tenant and class may use what it keeps."""
+        return tenant in self.tenants or priority == self.priority
+
+    def is_open(self, at: float) -> bool:
+        """Whether it is open at a time."""
+        return self.start_at <= at < self.end_at
+
+    def overlaps(self, start_at: float, end_at: float) -> bool:
+        """Whether it is open at any time from one to just before another."""
+        return self.start_at < end_at and start_at < self.end_at
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The network at one moment. Ids are unique within each part; order has no meaning.
 
@@ -188,6 +225,7 @@ class Snapshot:
     usages: tuple[Usage, ...] = ()
     outcomes: Mapping[str, bool] = field(default_factory=dict)
     popular: tuple[Popular, ...] = ()
+    windows: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

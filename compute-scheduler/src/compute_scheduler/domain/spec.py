@@ -221,6 +221,9 @@ class JobSpec(BaseModel):
     outputs: list[FileName] = Field([], max_length=200)
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field({}, max_length=32)
     centre: str | None = Field(None, max_length=40)
+    reservation: str | None = Field(
+        None, pattern=r"^rsv_[0-9A-Z]{26}$", description="预留编号：等它开始，在它的中心运行 waits for it, runs there"
+    )
     checkpoint_every_s: int | None = Field(
         None, ge=1, le=30 * 86_400, description="每隔多少秒存一次断点；让出资源时只按此后的工作计损失"
     )

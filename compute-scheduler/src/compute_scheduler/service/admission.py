@@ -25,6 +25,7 @@ from compute_scheduler.domain.snapshot import (
     Snapshot,
     Tenant,
     Usage,
+    Window,
 )
 from compute_scheduler.domain.spec import JobSpec
 from compute_scheduler.service import data
@@ -32,6 +33,7 @@ from compute_scheduler.service.costs import Told, centre_of
 from compute_scheduler.service.errors import NoQuota
 from compute_scheduler.service.moves import demand_of
 from compute_scheduler.service.tenancy import Actor
+from compute_scheduler.service.windows import windows
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import accounts, centres, quota_groups
 from compute_scheduler.store import jobs as store
@@ -63,14 +65,23 @@ class Network:
     shares: frozenset[str]
     own: tuple[str, ...]
     groups: tuple[Row, ...] = ()
+    windows: tuple[Window, ...] = ()
+
+    def window(self, reservation: str | None) -> Window | None:
+        """The window that a job names, None when it names none or that is over."""
+        return next((window for window in self.windows if window.id == reservation), None)
 
     def centres_of(self, spec: Row) -> tuple[str, ...]:
-        """Where a job may run by its specification: part of an accelerator only where the engine gives such.
+        """Where a job may run by its specification, with the centre of the reservation that it names.
+
+        Part of an accelerator only where the engine gives such.
 
         Where none does any more, the job goes where it would, and the engine says why it cannot run.
         """
-        if spec["centre"]:
-            return self._at_home(spec, (spec["centre"],))
+        named = self.window(spec.get("reservation"))
+        chosen = spec["centre"] or (named.centre if named is not None else None)
+        if chosen:
+            return self._at_home(spec, (chosen,))
         others = [centre.id for centre in self.centres if centre.id not in self.shares]
         return self._at_home(spec, tuple(sorted(self.shares)) if others and demand_of(spec).share else ())
 
@@ -113,6 +124,7 @@ def network(session: Session, settings: Settings, now: datetime) -> Network:
         frozenset(row["id"] for row in rows if row["capabilities"].get("health", {}).get("shares")),
         tuple(row["id"] for row in rows if row["capabilities"].get("engine") != PARTNER_ENGINE),
         tuple(quota_groups.all_groups(session)),
+        windows(session, now),
     )
 
 
@@ -186,6 +198,10 @@ class Hall:
             document["lent"] = {}
         # Before the first agent has come nobody knows what will fit.
         is_empty = not self.network.nodes
+        window = self.network.window(spec.reservation)
+        if window is not None and spec.centre not in (None, window.centre):
+            elsewhere = f"预留 {window.id} 在算力中心 {window.centre}；去掉 centre 或改为它"
+            return [{"field": "centre", "code": "reservation_over", "reason": elsewhere}]
         if not is_empty and (whole_only := self.network.no_shares(spec)):
             return [whole_only]
         job = queued_job({"id": "", "org": self.org, "spec": document, **fresh}, self.network)
@@ -226,7 +242,7 @@ def load(
         )
     asking = tenants(found, [actor.org], settings)
     runs = running(session) if with_running else ()
-    board = Board(Snapshot(found.centres, found.nodes, asking, running=runs), Policy())
+    board = Board(Snapshot(found.centres, found.nodes, asking, running=runs, windows=found.windows), Policy())
     ground = data.load(session, settings, datasets, now) if datasets else None
     return Hall(actor.org, found, board, ground)
 
@@ -240,7 +256,7 @@ def running(session: Session) -> tuple[RunningJob, ...]:
         began = (attempt["running_at"] or attempt["prepared_at"]).timestamp()
         ends_by, more = began + spec["time_limit_s"], tuple([other["node"] for other, _ in others])
         demand, node = demand_of(spec), attempt["node"]
-        run = RunningJob(attempt["job"], attempt["org"], demand, node, began, ends_by, more)
+        run = RunningJob(attempt["job"], attempt["org"], demand, node, began, ends_by, more, spec["priority"])
         if attempt["accelerators"]:
             run = with_devices(run, *[member["accelerators"] for member, _ in members])
         found.append(run)
@@ -271,4 +287,5 @@ def queued_job(row: Row, network: Network) -> QueuedJob:
         after=tuple(spec.get("after", ())),
         preemptions=row["preemptions"],
         checkpoint_every_s=spec.get("checkpoint_every_s"),
+        reservation=spec.get("reservation"),
     )

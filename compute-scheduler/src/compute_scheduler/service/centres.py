@@ -21,7 +21,8 @@ from compute_scheduler.service.errors import (
     NotYourCentre,
 )
 from compute_scheduler.service.moves import Moves, amounts_held
-from compute_scheduler.store import centres
+from compute_scheduler.service.windows import in_maintenance
+from compute_scheduler.store import centres, reservations
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
@@ -82,8 +83,15 @@ def list_centres(database: Database) -> list[Row]:
         rows = centres.all_centres(session)
         nodes = centres.all_nodes(session)
         held = store.holding(session)
+        windows = reservations.live(session)
     used = _used(held)
-    return [_shown(row, [node for node in nodes if node["centre"] == row["id"]], used, now) for row in rows]
+    maintained = {node["id"] for node in nodes if in_maintenance(windows, node["id"], node["centre"], now)}
+    shown = []
+    for row in rows:
+        here = [node | _state(node, maintained) for node in nodes if node["centre"] == row["id"]]
+        coming = [_maintenance(window) for window in windows if window["centre"] == row["id"]]
+        shown.append(_shown(row, here, used, now) | {"maintenance": [item for item in coming if item]})
+    return shown
 
 
 def get_centre(database: Database, centre: str) -> Row:
@@ -136,6 +144,19 @@ def fence(database: Database, principal: Principal, centre: str) -> int:
         moves.write()
         audit.record(session, principal, action="centre.fence", object=centre, detail={"attempts": len(alive)})
     return len(alive)
+
+
+def _state(node: Row, maintained: set[str]) -> Row:
+    """What a node's state is to people: one that is drained or down stays so while it is maintained."""
+    return {"state": "maintenance"} if node["state"] == "up" and node["id"] in maintained else {}
+
+
+def _maintenance(window: Row) -> Row | None:
+    """A maintenance window that is planned or open, for whoever looks at its centre."""
+    if window["kind"] != "maintenance":
+        return None
+    times = {name: rfc3339(window[name]) for name in ("start_at", "end_at")}
+    return {name: window[name] for name in ("id", "title", "state")} | times | {"nodes": len(window["nodes"]) or None}
 
 
 def _new_centre(centre: str, title: str, kind: str, org: str) -> Row:

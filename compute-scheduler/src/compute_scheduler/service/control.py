@@ -148,6 +148,7 @@ def shown(job: Row) -> Row:
         "resources": spec["resources"],
         "gang": spec.get("gang", 1),
         "after": spec.get("after", []),
+        "reservation": spec.get("reservation"),
         "preemptions": job["preemptions"],
         "command": spec["command"],
         "labels": job["labels"],

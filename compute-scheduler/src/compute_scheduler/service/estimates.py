@@ -123,8 +123,9 @@ def _outlook(session: Session, settings: Settings, row: Row, now: datetime) -> R
     (job,) = _placed(session, settings, [row], now)
     tenants = admission.tenants(network, [row["org"]], settings)
     running = (*admission.running(session), *network.foreign)
-    board = Board(Snapshot(network.centres, network.nodes, tenants, running=running), Policy())
-    start = None if job.nowhere or not network.nodes else earliest_start(job, board, now.timestamp())
+    board = Board(Snapshot(network.centres, network.nodes, tenants, running=running, windows=network.windows), Policy())
+    opens_at = max(now.timestamp(), board.opens_at(job))
+    start = None if job.nowhere or not network.nodes else earliest_start(job, board, opens_at)
     ranked = _ranked(session, settings, [row], now)[job.id]
     return {
         "earliest_start_at": None if start is None else rfc3339(datetime.fromtimestamp(start, UTC)),

@@ -22,6 +22,8 @@ from compute_scheduler.store import accounts
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
+# Why a job ends that is stopped for good when its nodes are maintained.
+ENDED_FOR = "maintenance_end"
 USAGE_HALF_LIFE_S = 7 * 86_400.0
 
 
@@ -131,9 +133,9 @@ class Moves:
         if is_gang and attempt["state"] == "ended":
             return
         if attempt["preempted_for"] and ending.outcome == "cancelled" and job["cancel_at"] is None:
-            words = (
-                f"为作业 {attempt['preempted_for']} 让出资源（第 {job['preemptions'] + 1} 次），回到队列，保留排队次序"
-            )
+            by = attempt["preempted_for"]
+            whom = f"维护窗口 {by}" if by.startswith("rsv_") else f"作业 {by}"
+            words = f"为{whom} 让出资源（第 {job['preemptions'] + 1} 次），回到队列，保留排队次序"
             ending = Ending("preempted", words, ending.exit_code)
         self._end_attempt(attempt, job, ending, usage)
         if job["attempt"] != attempt["epoch"] or job["state"] in states.FINAL:
@@ -195,6 +197,8 @@ class Moves:
             values["failures"] = job["failures"] + 1
         if step.state == "cancelled" and job["reason_code"] == "reclaimed":
             step = Next("cancelled", "出借方收回了算力，已停止")
+        if step.state == "cancelled" and job["reason_code"] == ENDED_FOR:
+            step = Next("cancelled", "维护窗口开始，按运维要求结束")
         if step.state == "queued" and ending.outcome != "returned" and "lent" in job["spec"]:
             # It has begun under an attempt of another brain, which decides whether it begins again.
             step = Next("cancelled", f"{ending.reason}；由借入方决定是否重新运行")

@@ -108,9 +108,11 @@ class Picture:
         seen = admission.network(session, self.settings, now)
         before = self._network
         self._network = seen
-        if before is None or (before.centres, before.nodes) != (seen.centres, seen.nodes):
+        if before is None or (before.centres, before.nodes, before.windows) != (seen.centres, seen.nodes, seen.windows):
             old = self.board.snapshot()
-            here = Snapshot(seen.centres, seen.nodes, (), old.queued, old.running, popular=old.popular)
+            here = Snapshot(
+                seen.centres, seen.nodes, (), old.queued, old.running, popular=old.popular, windows=seen.windows
+            )
             self.board = Board(here, self.policy)
         self._queueing = {centre for centre, can in seen.queues.items() if can}
         for usage in seen.usages:

@@ -25,7 +25,7 @@ from compute_scheduler.domain.placement import NodeIndex
 from compute_scheduler.domain.plan import plan_board
 from compute_scheduler.domain.snapshot import Policy
 from compute_scheduler.domain.transfers import ALIVE
-from compute_scheduler.service import admission
+from compute_scheduler.service import admission, windows
 from compute_scheduler.service.costs import kept
 from compute_scheduler.service.metrics import TransferMetrics
 from compute_scheduler.service.moves import Moves, attempts_next
@@ -33,7 +33,7 @@ from compute_scheduler.service.picture import Picture
 from compute_scheduler.service.policies import InForce, in_force, of_settings
 from compute_scheduler.service.transfers import Booking, rebook
 from compute_scheduler.settings import Settings
-from compute_scheduler.store import accounts, centres, lending
+from compute_scheduler.store import accounts, centres, lending, reservations
 from compute_scheduler.store import jobs as store
 from compute_scheduler.store import transfers as transfer_store
 
@@ -126,6 +126,7 @@ class Scheduler:
             self._sweep(now)
             self._give_up_holds(now)
             self._rebook(now)
+            self._turn_windows(now)
         if clock - self._pruned >= PRUNE_EVERY_S:
             self._pruned = clock
             self._prune(now)
@@ -289,6 +290,17 @@ class Scheduler:
         with self.database.transaction() as session:
             self._fenced(session)
             rebook(session, self.settings, now)
+
+    def _turn_windows(self, now: datetime) -> None:
+        """Opens and ends reservations and maintenance windows whose time has come."""
+        with self.database.reading() as session:
+            if not reservations.is_any_due(session, now):
+                return
+        with self.database.transaction() as session:
+            self._fenced(session)
+            windows.turn(session, now)
+            steps.reached("window:before-commit")
+        steps.reached("window:turned")
 
     def _prune(self, now: datetime) -> None:
         oldest = now - timedelta(days=self.settings.compute_scheduler_log_days)

@@ -233,6 +233,30 @@ class TransferChanged(EventData):
         return self.transfer_id
 
 
+class ReservationChanged(EventData):
+    """A reservation of compute, or a maintenance window of a centre, was made, has opened, is over or was cancelled.
+
+    orgs and priority: for whose jobs it is; maintenance is for none. nodes: how many it keeps, None: every one.
+    """
+
+    topic: ClassVar[str] = "brain.compute.reservation.v1"
+    reservation_id: str
+    kind: Literal["reservation", "maintenance"]
+    centre: str
+    title: str
+    orgs: list[str] = []
+    priority: str | None = None
+    nodes: int | None = None
+    start_at: datetime
+    end_at: datetime
+    state: Literal["planned", "open", "over", "cancelled"]
+    reason: str = ""
+
+    def key(self) -> str:
+        """The reservation."""
+        return self.reservation_id
+
+
 REGISTRY: dict[str, type[EventData]] = {
     model.topic: model
     for model in (
@@ -248,5 +272,6 @@ REGISTRY: dict[str, type[EventData]] = {
         JobChanged,
         LoanChanged,
         TransferChanged,
+        ReservationChanged,
     )
 }

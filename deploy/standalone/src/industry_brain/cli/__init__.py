@@ -30,6 +30,8 @@ COMMANDS = {
     "key": ("industry_brain.cli.people", "key"),
     "job": ("industry_brain.cli.jobs", "job"),
     "centre": ("industry_brain.cli.centres", "centre"),
+    "reserve": ("industry_brain.cli.reservations", "reserve"),
+    "maintain": ("industry_brain.cli.reservations", "maintain"),
     "quota": ("industry_brain.cli.centres", "quota"),
     "inventory": ("industry_brain.cli.inventory", "inventory"),
     "network": ("industry_brain.cli.network", "network"),

@@ -47,6 +47,7 @@ def job() -> None:
 @click.option("--deadline", help="截止时间 RFC 3339")
 @click.option("--retries", type=int, default=0, show_default=True, help="失败后重试次数")
 @click.option("--time-limit-s", type=int, help="时限（秒）; default: the platform's")
+@click.option("--reservation", help="在这个预留中运行 run in this reservation, once it has opened")
 @click.option("--centre", help="指定算力中心")
 @click.option("--checkpoint-every-s", type=int, help="作业每隔多少秒存一次断点")
 @click.option("--after", multiple=True, metavar="ID", help="先要成功的作业 a job that must succeed first")
@@ -241,7 +242,7 @@ def _specification(api: ApiClient, command: tuple[str, ...], given: dict[str, An
         "outputs": list(given["outputs"]),
         "labels": dict(_pairs("--label", given["labels"])),
     }
-    optional = ("deadline", "time_limit_s", "centre", "checkpoint_every_s")
+    optional = ("deadline", "time_limit_s", "centre", "reservation", "checkpoint_every_s")
     return spec | {name: given[name] for name in optional if given[name] is not None}
 
 
