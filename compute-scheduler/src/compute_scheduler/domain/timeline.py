@@ -189,6 +189,9 @@ class Timeline:
     def _search(
         self, shape: Shape, ends_by_at: float, centre: str | None, only: set[int] | None
     ) -> tuple[int | None, Lacking, Obstacle | None]:
+        if only is not None and centre is None:
+            centres = {self.index.nodes[place].centre for place in only}
+            centre = centres.pop() if len(centres) == 1 else None
         closed = self._closed(shape.uses, ends_by_at)
         blockers: list[Obstacle] = []
 

@@ -142,7 +142,7 @@ def shown(row: Row, actor: Actor) -> Row:
         "orgs": [org for org in row["orgs"] if is_all or org == actor.org],
         "asked": row["asked"],
         "nodes": _nodes(row["nodes"]),
-        "cores": sum(part["cores"] for _, part in row["nodes"]) if all(part for _, part in row["nodes"]) else None,
+        "cores": _cores(row["nodes"]),
         "reason": row["reason"],
         "created_by": row["created_by"] if is_all else None,
         **{
@@ -150,6 +150,12 @@ def shown(row: Row, actor: Actor) -> Row:
             for name in ("start_at", "end_at", "began_at", "ended_at", "created_at")
         },
     }
+
+
+def _cores(nodes: list[list[Any]]) -> float | None:
+    """The cores of all parts; None where whole nodes are kept, whose cores may change."""
+    parts = [part for _, part in nodes if part is not None]
+    return sum(part["cores"] for part in parts) if parts and len(parts) == len(nodes) else None
 
 
 def _whole_seconds(body: Row) -> Row:
