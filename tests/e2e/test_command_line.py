@@ -226,3 +226,25 @@ def test_compute_is_priced_shown_and_exported(shell: Shell) -> None:
     closing = shell.brain("settlement", "close", period, "--yes")
     assert closing.returncode == 6
     assert "还没有结束" in closing.stderr
+
+
+def test_capacity_is_reserved_and_nodes_are_maintained(shell: Shell) -> None:
+    """A preview keeps nothing; what is in the way is named; a cancelled reservation cannot be cancelled again."""
+    span = ("--from", "2099-05-01T00:00:00+08:00", "--to", "2099-05-01T06:00:00+08:00", "--title", "汛期预报")
+    org = shell.json("centre", "list")[0]["owner"]
+    part = ("reserve", "add", "local", *span, "--org", org, "--cores", "0.5")
+    seen = shell.json(*part, "--preview")
+    assert [item["kept"]["cores"] for item in seen["nodes"]] == [0.5]
+    assert shell.json("reserve", "list") == []
+    made = shell.json(*part)
+    assert (made["state"], made["start_at"]) == ("planned", "2099-04-30T16:00:00.000Z")
+    assert made["id"] in shell.brain("reserve", "list", "--state", "live").stdout
+    assert shell.json("reserve", "show", made["id"])["use"] is None
+    refused = shell.brain("maintain", "add", "local", *span)
+    assert (refused.returncode, made["id"] in refused.stderr) == (6, True)
+    shell.json("reserve", "cancel", made["id"], "--reason", "改期")
+    assert shell.brain("reserve", "cancel", made["id"], "--reason", "改期").returncode == 6
+    window = shell.json("maintain", "add", "local", *span, "--running", "requeue")
+    assert [item["id"] for item in shell.json("maintain", "list")] == [window["id"]]
+    assert shell.json("maintain", "cancel", window["id"], "--reason", "不做了")["state"] == "cancelled"
+    assert shell.brain("reserve", "add", "local", *span, "--org", org, "--count", "2").returncode == 2
