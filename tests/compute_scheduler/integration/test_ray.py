@@ -13,7 +13,7 @@ from brain_testing.servers.ray import Ray
 from compute_scheduler.engine import ray, rules
 
 from tests.compute_scheduler.clusters import ClusterCentre, DroppingProxy, Proof, until
-from tests.compute_scheduler.yard import Yard
+from tests.compute_scheduler.yard import PYTHON, TALK, Yard
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 SERIALS = itertools.count(1)
@@ -107,6 +107,24 @@ def test_lost_answers_strangers_and_orphans(centre: RayCentre, tmp_path: Path) -
     )
     assert states["stranger"] in ("RUNNING", "PENDING")
     server.request("POST", "/api/jobs/stranger/stop")
+
+
+def test_a_gang_runs_at_once_in_ray_and_a_member_that_fails_ends_the_others(centre: RayCentre) -> None:
+    """Jobs of their own, which begin when all have come and find each other; the one that would sleep on is ended."""
+    yard = centre.yard
+    asked: dict[str, Any] = {"gang": 2, "resources": {"cores": 0.5, "memory_mb": 100}, "centre": centre.name}
+    well = yard.submit(PYTHON, "-c", TALK, **asked, outputs=["sum.txt"])
+    badly = yard.submit("sh", "-c", 'test "$RANK" = 1 && exit 7; exec sleep 120', **asked)
+    job = yard.ended(well)
+    assert job["state"] == "succeeded", job
+    assert yard.call("GET", f"/v1/files/{job['outputs']['sum.txt']['sha256']}").content == b"from 1"
+    logs = [yard.call("GET", f"/v1/jobs/{well}/logs", params={"rank": rank}).content for rank in (0, 1)]
+    assert logs == [f"rank {rank} of 2 at 127.0.0.1,127.0.0.1\n".encode() for rank in (0, 1)]
+    job = yard.ended(badly)
+    assert (job["state"], job["exit_code"]) == ("failed", 7)
+    assert sorted(attempt["outcome"] for attempt in job["attempts"]) == ["cancelled", "failed"]
+    ours = {f"{job_id}.1.{rank}" for job_id in (well, badly) for rank in (0, 1)}
+    until(lambda: {job["submission_id"] for job in centre.server.jobs()}, lambda there: not there & ours, PATIENCE_S)
 
 
 class OnlySubmits(ray.Ray):
