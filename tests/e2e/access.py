@@ -151,6 +151,7 @@ compute_scheduler.read_accounting          all        own
 compute_scheduler.read_inventory           all        -
 compute_scheduler.put_inventory            operator   -
 compute_scheduler.list_links               all        -
+compute_scheduler.read_link                all        -
 compute_scheduler.put_link                 operator   -
 compute_scheduler.delete_link              operator   -
 compute_scheduler.add_link_window          operator   -

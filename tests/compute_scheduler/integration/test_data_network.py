@@ -11,7 +11,7 @@ from brain_kit.auth import Principal
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
 from compute_scheduler.clients import DatasetFacts
-from compute_scheduler.service import centres, control, inventory, network
+from compute_scheduler.service import centres, control, inventory, links, network
 from compute_scheduler.service.errors import (
     JobRefused,
     LinkUnknown,
@@ -52,7 +52,7 @@ def net(database: Database) -> Network:
     centres.make_centre(database, OPERATOR, centre="c2", title="二号", kind="edge")
     made.open()
     open_other(made)
-    inventory.set_link(database, OPERATOR, "c1", "c2", LINK)
+    links.set_link(database, OPERATOR, "c1", "c2", LINK)
     for centre, region in (("c1", "370303"), ("c2", "370102")):
         inventory.set_inventory(database, OPERATOR, centre, STATED | {"region": region})
     made.datasets.known = {
@@ -188,6 +188,7 @@ def test_rules_are_set_by_operators_and_by_owners_whose_data_set_its_class_does_
     with pytest.raises(RuleUnknown):
         network.remove_rule(net.database, net.datasets, OPERATOR, "", X, net.settings)
     assert set_rule(net, Z, ["c2", "c1"])["stays_in"] == ["c1", "c2"]
+    assert set_rule(net, Z, ["370100"])["centres"] == ["c2"]  # c2 lies in Jinan, c1 in Zibo
     with pytest.raises(RuleNotPermitted):
         network.remove_rule(net.database, net.datasets, OWNER, "", Z, net.settings)
     assert [rule["dataset"] for rule in network.list_rules(net.database, net.actor)] == [Z]
@@ -199,8 +200,10 @@ def test_maintenance_slows_the_move_and_the_quote_says_by_how_much(net: Network)
     facts = net.datasets.known[X]
     window = {"start_at": now - timedelta(hours=1), "end_at": now + timedelta(seconds=10), "gbit_s": 1.6, "note": ""}
     made = network.add_window(net.database, OPERATOR, "c2", "c1", window)
-    (link,) = inventory.list_links(net.database)
+    (link,) = links.list_links(net.database, 2)
     assert (link["free_gbit_s"], [item["id"] for item in link["windows"]]) == (1.6, [made["id"]])
+    assert [(item["limit_gbit_s"], item["reserved_gbit_s"]) for item in link["course"]] == [(1.6, 0.0), (8.0, 0.0)]
+    assert link["course"][0]["until"] == link["course"][1]["from"] == made["end_at"]
     quote = network.quotes(net.database, net.settings, facts)
     home, away = quote["items"]
     assert (home["holds"], home["seconds"], home["bytes"], home["path"]) == (True, 0.0, 0, [])
@@ -210,7 +213,7 @@ def test_maintenance_slows_the_move_and_the_quote_says_by_how_much(net: Network)
     assert network.quotes(net.database, net.settings, facts)["items"][1]["seconds"] == 5.0
     with pytest.raises(WindowUnknown):
         network.remove_window(net.database, OPERATOR, "c1", "c2", made["id"])
-    inventory.remove_link(net.database, OPERATOR, "c1", "c2")
+    links.remove_link(net.database, OPERATOR, "c1", "c2")
     unjoined = network.quotes(net.database, net.settings, facts)["items"][1]
     assert (unjoined["seconds"], unjoined["source"]) == (None, None)
     assert network.quotes(net.database, net.settings, net.datasets.known[Z])["rule"] == "class"

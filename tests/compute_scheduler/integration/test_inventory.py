@@ -9,7 +9,7 @@ import pytest
 from brain_kit.clock import CHINA, utc_now
 from brain_kit.database import Database
 from compute_scheduler.domain.evenness import jain_index, spread
-from compute_scheduler.service import inventory, utilisation
+from compute_scheduler.service import inventory, links, utilisation
 from compute_scheduler.service.errors import CentreUnknown, InventoryInvalid, LinkUnknown
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.store import centres as centre_store
@@ -75,17 +75,17 @@ def test_a_link_is_the_same_both_ways(database: Database) -> None:
     """Set from either end it is one link; a link to itself or to nowhere is refused."""
     two_centres(database)
     body = {"capacity_gbit_s": 10.0, "latency_ms": 2.5, "note": "", "as_of": date(2026, 9, 30)}
-    inventory.set_link(database, OPERATOR, "c2", "c1", body)
-    inventory.set_link(database, OPERATOR, "c1", "c2", body | {"capacity_gbit_s": 40.0})
-    (link,) = inventory.list_links(database)
+    links.set_link(database, OPERATOR, "c2", "c1", body)
+    links.set_link(database, OPERATOR, "c1", "c2", body | {"capacity_gbit_s": 40.0})
+    (link,) = links.list_links(database)
     assert (link["one"], link["other"], link["capacity_gbit_s"]) == ("c1", "c2", 40.0)
     with pytest.raises(InventoryInvalid):
-        inventory.set_link(database, OPERATOR, "c1", "c1", body)
+        links.set_link(database, OPERATOR, "c1", "c1", body)
     with pytest.raises(CentreUnknown):
-        inventory.set_link(database, OPERATOR, "c1", "c9", body)
-    inventory.remove_link(database, OPERATOR, "c2", "c1")
+        links.set_link(database, OPERATOR, "c1", "c9", body)
+    links.remove_link(database, OPERATOR, "c2", "c1")
     with pytest.raises(LinkUnknown):
-        inventory.remove_link(database, OPERATOR, "c1", "c2")
+        links.remove_link(database, OPERATOR, "c1", "c2")
 
 
 def test_core_hours_fall_on_the_days_on_which_they_were_used(database: Database) -> None:

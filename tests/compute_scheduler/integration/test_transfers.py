@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from brain_kit.auth import Principal
-from brain_kit.clock import utc_now
+from brain_kit.clock import CHINA, utc_now
 from brain_kit.database import Database
 from compute_scheduler.clients import DatasetFacts
-from compute_scheduler.service import centres, control, inventory, ledger, network, transfer_desk
-from compute_scheduler.service.errors import StateConflict, TransferUnknown
+from compute_scheduler.service import centres, control, ledger, links, network, transfer_desk
+from compute_scheduler.service.errors import LinkUnknown, StateConflict, TransferUnknown
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.store import network as replica_store
 from compute_scheduler.store import transfers as store
@@ -70,7 +70,7 @@ def net(database: Database) -> Network:
     made = Network(database, compute_scheduler_data_centres=["c1"], compute_scheduler_assumed_gbit_s=0.0)
     centres.make_centre(database, OPERATOR, centre="c2", title="二号", kind="edge")
     made.open()
-    inventory.set_link(database, OPERATOR, "c1", "c2", LINK)
+    links.set_link(database, OPERATOR, "c1", "c2", LINK)
     made.datasets.known = {
         X: DatasetFacts(X, "7", 60 * GB, "一般-3", TENANT),
         Y: DatasetFacts(Y, "3", 30 * GB, "一般-3", TENANT),
@@ -202,7 +202,7 @@ def test_a_window_that_closes_the_link_pauses_and_books_anew(net: Network, away:
     network.remove_window(net.database, OPERATOR, "c1", "c2", made["id"])
     net.schedule()
     assert away.moved(transfer["id"], 30 * GB)["rate"] == GB
-    inventory.remove_link(net.database, OPERATOR, "c1", "c2")
+    links.remove_link(net.database, OPERATOR, "c1", "c2")
     net.schedule()
     assert (row_of(net, transfer["id"])["state"], row_of(net, transfer["id"])["code"]) == ("failed", "unreachable")
     record = {"cause": "data_missing", "detail": "链路已取消", "again": True}
@@ -268,6 +268,10 @@ def test_an_operator_stops_a_transfer_and_the_jobs_say_by_whom(net: Network, awa
         "items"
     ]
     assert (shown["jobs"], shown["percent"], shown["reserved"][0]["gbit_s"]) == ([job], 0.0, 8.0)
+    with net.database.transaction() as session:  # the stranger comes to need it too
+        store.add_users(session, transfer["id"], ["job_other.1"], NEIGHBOUR)
+    theirs = transfer_desk.get_transfer(net.database, stranger, transfer["id"])
+    assert (theirs["jobs"], theirs["org"]) == (["job_other"], None)
     stopped = transfer_desk.cancel_transfer(net.database, net.actor, transfer["id"], "割接")
     assert (stopped["state"], stopped["reason"]) == ("cancelled", "运营方取消：割接")
     ended = net.job(job)
@@ -288,3 +292,25 @@ def test_views_of_one_version_are_copies_apart(net: Network, away: Away) -> None
     net.schedule()
     (attempt,) = net.attempts(near)
     assert attempt["data"] is None
+
+
+def test_a_link_tells_what_is_reserved_of_it_and_what_it_has_carried_by_day(net: Network, away: Away) -> None:
+    """60 GB at 1 GB/s: the next minute is taken, the week after it free. 22 GB on their way are today's."""
+    _, (transfer,) = staged(net, X)
+    away.pull()
+    (link,) = links.list_links(net.database)
+    assert (link["limit_gbit_s"], link["reserved_gbit_s"], link["free_gbit_s"], link["course"]) == (8.0, 8.0, 0.0, [])
+    found = links.read_link(net.database, "c2", "c1", 3)
+    assert [(item["reserved_gbit_s"]) for item in found["course"]] == [8.0, 0.0]
+    sent(net, transfer["id"], 22 * GB)
+    today = {"day": f"{utc_now().astimezone(CHINA):%Y-%m-%d}", "bytes": 22 * GB, "transfers": 1}
+    carried = links.read_link(net.database, "c1", "c2", 3)["carried"]
+    assert (len(carried), carried[0]["bytes"], carried[-1]) == (3, 0, today)
+    transfer_desk.cancel_transfer(net.database, net.actor, transfer["id"], "割接")
+    with net.database.transaction() as session:
+        store.save(session, transfer["id"], ended_at=utc_now() - timedelta(days=1))
+    found = links.read_link(net.database, "c1", "c2", 3)
+    assert [item["bytes"] for item in found["carried"]] == [0, 22 * GB, 0]
+    assert [item["reserved_gbit_s"] for item in found["course"]] == [0.0]
+    with pytest.raises(LinkUnknown):
+        links.read_link(net.database, "c1", "c9", 3)

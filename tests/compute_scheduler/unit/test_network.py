@@ -204,3 +204,25 @@ def test_a_region_covers_what_lies_in_it() -> None:
     ]
     assert permits(("c",), "c", "")
     assert not permits(("370000",), "c", "")
+
+
+@some
+@given(links(), st.lists(st.tuples(st.sampled_from(ALL_ENDS), spans(5)), max_size=4), st.integers(0, 40))
+def test_the_course_of_a_link_says_for_every_millisecond_what_it_carries_and_what_is_reserved(
+    known: list[Link], taken: list[tuple[Ends, Span]], at: int
+) -> None:
+    """Against the millisecond itself; the stretches join from the first moment to the last, and each is a change."""
+    reserved: dict[Ends, list[Span]] = {}
+    for ends, span in taken:
+        reserved.setdefault(ends, []).append(span)
+    network = Network(known, reserved)
+    plain = Plain(known)
+    for link in known:
+        course = network.course(link.ends, at, at + 30)
+        assert (course[0].start_ms, course[-1].end_ms) == (at, at + 30)
+        assert all(one.end_ms == other.start_ms for one, other in pairwise(course))
+        assert all((one.limit, one.reserved) != (other.limit, other.reserved) for one, other in pairwise(course))
+        for stretch in course:
+            for ms in range(stretch.start_ms, stretch.end_ms):
+                held = sum(span.rate for span in reserved.get(link.ends, []) if span.start_ms <= ms < span.end_ms)
+                assert (stretch.limit, stretch.reserved) == (plain.free[link.ends][ms], held)

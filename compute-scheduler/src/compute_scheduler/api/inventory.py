@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from compute_scheduler.api.centres import CentreId, Operator, Strict
-from compute_scheduler.service import inventory, utilisation
+from compute_scheduler.service import inventory, links, utilisation
 from compute_scheduler.service.tenancy import Actor
 
 End = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$", description="算力中心编号 id of the centre")]
@@ -60,19 +60,28 @@ def inventory_routes(database: Database) -> APIRouter:
         return inventory.set_inventory(database, caller, centre, body.model_dump())
 
     @router.get("/links", summary="链路列表")
-    def list_links(caller: Caller) -> dict[str, Any]:
-        """The links between centres with their capacity."""
-        return {"items": inventory.list_links(database), "next": None}
+    def list_links(
+        caller: Caller, days: Annotated[int, Query(ge=0, le=31, description="走势的天数 days of `course`")] = 0
+    ) -> dict[str, Any]:
+        """The links between centres: capacity, what they carry now, maintenance, what transfers have reserved."""
+        return {"items": links.list_links(database, days), "next": None}
+
+    @router.get("/links/{one}/{other}", summary="查看链路")
+    def read_link(
+        one: End, other: End, caller: Caller, days: Annotated[int, Query(ge=1, le=31, description="天数 days")] = 7
+    ) -> dict[str, Any]:
+        """One link: its course over the next days, and the bytes that it has carried on each of the last."""
+        return links.read_link(database, one, other, days)
 
     @router.put("/links/{one}/{other}", summary="登记链路")
     def put_link(one: End, other: End, body: NewLink, caller: Operator) -> dict[str, Any]:
         """Sets the link between two centres, the same both ways."""
-        return inventory.set_link(database, caller, one, other, body.model_dump())
+        return links.set_link(database, caller, one, other, body.model_dump())
 
     @router.delete("/links/{one}/{other}", status_code=204, summary="取消链路")
     def delete_link(one: End, other: End, caller: Operator) -> None:
         """Forgets a link."""
-        inventory.remove_link(database, caller, one, other)
+        links.remove_link(database, caller, one, other)
 
     @router.get("/utilisation", summary="利用率与公平")
     def read_utilisation(

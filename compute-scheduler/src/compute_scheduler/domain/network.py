@@ -32,6 +32,16 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time in which nothing changes on a link: what it carries, and how much of that is reserved."""
+
+    start_ms: int
+    end_ms: int
+    limit: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """A link between two centres; in a window its rate is at most that of the window."""
 
@@ -104,9 +114,27 @@ class Network:
 
     def free(self, ends: Ends, at_ms: int) -> int:
         """What is left of a link at a moment, bytes a millisecond."""
+        return max(0, self._limit(ends, at_ms) - self._reserved(ends, at_ms))
+
+    def course(self, ends: Ends, at_ms: int, until_ms: int) -> list[Stretch]:
+        """What a link carries and what is reserved of it between two moments; each stretch differs from the next."""
+        found: list[Stretch] = []
+        for start_ms, end_ms in self._steps((ends,), at_ms):
+            if start_ms >= until_ms:
+                break
+            end_ms = until_ms if end_ms is None else min(end_ms, until_ms)
+            limit, reserved = self._limit(ends, start_ms), self._reserved(ends, start_ms)
+            if found and (found[-1].limit, found[-1].reserved) == (limit, reserved):
+                start_ms = found.pop().start_ms
+            found.append(Stretch(start_ms, end_ms, limit, reserved))
+        return found
+
+    def _limit(self, ends: Ends, at_ms: int) -> int:
         link = self._link(ends)
-        limit = min([link.rate, *(window.rate for window in link.windows if _holds(window, at_ms))])
-        return max(0, limit - sum(span.rate for span in self._taken.get(ends, ()) if _holds(span, at_ms)))
+        return min([link.rate, *(window.rate for window in link.windows if _holds(window, at_ms))])
+
+    def _reserved(self, ends: Ends, at_ms: int) -> int:
+        return sum(span.rate for span in self._taken.get(ends, ()) if _holds(span, at_ms))
 
     def _link(self, ends: Ends) -> Link:
         return self._links.get(ends) or Link(ends, self._assumed_rate)

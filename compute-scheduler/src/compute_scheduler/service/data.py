@@ -48,8 +48,7 @@ class Ground:
 def load(session: Session, settings: Settings, datasets: Iterable[str], now: datetime) -> Ground:
     """What stands in the tables for these data sets."""
     names = set(datasets)
-    regions = {centre: row["region"] for centre, row in inventory_store.all_inventory(session).items()}
-    centres = {row["id"]: regions.get(row["id"], "") for row in centre_store.all_centres(session)}
+    centres = regions(session)
     held: dict[Version, set[str]] = {}
     for row in store.replicas_of(session, names):
         held.setdefault((row["dataset"], row["version"], row["view"]), set()).add(row["centre"])
@@ -72,6 +71,12 @@ def load(session: Session, settings: Settings, datasets: Iterable[str], now: dat
     )
     reserved = tuple((ends, span) for row in underway for ends in path_of(row) for span in spans_of(row))
     return Ground(atlas, links(session, now), assumed_rate(settings), reserved)
+
+
+def regions(session: Session) -> dict[str, str]:
+    """Every centre with its region code, '' unknown."""
+    stated = {centre: row["region"] for centre, row in inventory_store.all_inventory(session).items()}
+    return {row["id"]: stated.get(row["id"], "") for row in centre_store.all_centres(session)}
 
 
 def assumed_rate(settings: Settings) -> int:

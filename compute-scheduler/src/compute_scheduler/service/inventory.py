@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from brain_contracts.codes import CodeInvalid, check_region, region_name
@@ -13,12 +12,10 @@ from brain_kit.clock import CHINA, rfc3339, utc_now
 from brain_kit.database import Database
 from sqlalchemy.orm import Session
 
-from compute_scheduler.domain.network import BYTES_MS_PER_GBIT_S, Network
 from compute_scheduler.service import centres as service
-from compute_scheduler.service import data
-from compute_scheduler.service.errors import CentreUnknown, InventoryInvalid, LinkUnknown
-from compute_scheduler.service.network import window_shown
-from compute_scheduler.store import centres, network
+from compute_scheduler.service.errors import CentreUnknown, InventoryInvalid
+from compute_scheduler.service.links import link_shown
+from compute_scheduler.store import centres
 from compute_scheduler.store import inventory as store
 
 Row = dict[str, Any]
@@ -67,50 +64,10 @@ def read_inventory(database: Database) -> Row:
         "items": items,
         "kinds": {kind: _sums([item for item in items if item["kind"] == kind]) for kind in KINDS},
         "total": (total := _sums(items)),
-        "links": [_link_shown(link) for link in links],
+        "links": [link_shown(link) for link in links],
         "l2p1": _indicator(total),
         "as_of": max((item["as_of"] for item in items if item["as_of"]), default=None),
     }
-
-
-def set_link(database: Database, principal: Principal, one: str, other: str, body: Mapping[str, Any]) -> Row:
-    """Sets the link between two centres, the same both ways. Raises CentreUnknown, InventoryInvalid."""
-    now = utc_now()
-    if one == other:
-        raise InventoryInvalid(
-            "链路的两端应是两个中心", errors=[{"field": "other", "value": other, "reason": "与另一端相同"}]
-        )
-    if body["as_of"] > now.astimezone(CHINA).date():
-        errors = [{"field": "as_of", "value": str(body["as_of"]), "reason": "不能晚于今天"}]
-        raise InventoryInvalid("链路无法使用；每处问题见 errors", errors=errors)
-    first, second = sorted((one, other))
-    row = {**body, "one": first, "other": second, "updated_by": principal.subject, "updated_at": now}
-    with database.transaction() as session:
-        for centre in (first, second):
-            _check_centre(session, centre)
-        store.save_link(session, row)
-        detail = {"capacity_gbit_s": body["capacity_gbit_s"]}
-        audit.record(session, principal, action="link.set", object=f"{first}/{second}", detail=detail)
-    return _link_shown(row)
-
-
-def list_links(database: Database) -> list[Row]:
-    """Every link, with what it carries now and its windows."""
-    now = utc_now()
-    with database.reading() as session:
-        windows = network.windows(session, now)
-        free = Network(data.links(session, now))
-        return [_link_now(link, windows, free, now) for link in store.all_links(session)]
-
-
-def remove_link(database: Database, principal: Principal, one: str, other: str) -> None:
-    """Forgets a link. Raises LinkUnknown."""
-    first, second = sorted((one, other))
-    with database.transaction() as session:
-        if not store.remove_link(session, first, second):
-            raise LinkUnknown(f"{first[:40]} 与 {second[:40]} 之间没有链路")
-        network.remove_windows(session, first, second)
-        audit.record(session, principal, action="link.remove", object=f"{first}/{second}")
 
 
 def _check_centre(session: Session, centre: str) -> None:
@@ -181,24 +138,4 @@ def _indicator(total: Row) -> Row:
         "eflops_fp16": eflops,
         "unit": "TB/EFLOPS",
         "text": f"{total['stated']} 个中心：" + "，".join(words),
-    }
-
-
-def _link_shown(link: Row) -> Row:
-    return {
-        "one": link["one"],
-        "other": link["other"],
-        "capacity_gbit_s": link["capacity_gbit_s"],
-        "latency_ms": link["latency_ms"],
-        "note": link["note"],
-        "as_of": link["as_of"].isoformat(),
-        "updated_at": rfc3339(link["updated_at"]),
-    }
-
-
-def _link_now(link: Row, windows: list[Row], free: Network, now: datetime) -> Row:
-    ends = (link["one"], link["other"])
-    return _link_shown(link) | {
-        "free_gbit_s": free.free(ends, int(now.timestamp() * 1000)) / BYTES_MS_PER_GBIT_S,
-        "windows": [window_shown(row) for row in windows if (row["one"], row["other"]) == ends],
     }

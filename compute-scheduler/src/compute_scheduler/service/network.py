@@ -15,6 +15,7 @@ from brain_kit.ids import new_id
 from sqlalchemy.orm import Session
 
 from compute_scheduler.clients import DatasetFacts, DatasetRights
+from compute_scheduler.domain.data import permits
 from compute_scheduler.domain.network import ends_of
 from compute_scheduler.service import centres as centre_service
 from compute_scheduler.service import data
@@ -140,13 +141,14 @@ def put_rule(
             raise NetworkInvalid("数据规则无法使用；每处问题见 errors", errors=errors)
         store.save_rule(session, row)
         audit.record(session, caller, action="data_rule.set", object=dataset, detail={"stays_in": row["stays_in"]})
-    return _rule_shown(row)
+        return _rule_shown(row, data.regions(session))
 
 
 def list_rules(database: Database, actor: Actor) -> list[Row]:
-    """Rules: all for operators, those that its organisation has set for everybody else."""
+    """Rules: all for operators, those that its organisation has set for everybody else; with the centres left open."""
     with database.reading() as session:
-        return [_rule_shown(row) for row in store.rules(session) if actor.may_see(row["org"])]
+        regions = data.regions(session)
+        return [_rule_shown(row, regions) for row in store.rules(session) if actor.may_see(row["org"])]
 
 
 def remove_rule(
@@ -222,6 +224,7 @@ def _replica_shown(row: Row) -> Row:
     return shown | {"updated_at": rfc3339(row["updated_at"])}
 
 
-def _rule_shown(row: Row) -> Row:
+def _rule_shown(row: Row, regions: Mapping[str, str]) -> Row:
     shown = {name: row[name] for name in ("dataset", "stays_in", "reason", "org")}
+    shown["centres"] = [centre for centre, region in regions.items() if permits(row["stays_in"], centre, region)]
     return shown | {"updated_at": rfc3339(row["updated_at"])}

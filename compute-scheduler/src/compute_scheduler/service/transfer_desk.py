@@ -26,10 +26,13 @@ _TIMES = ("created_at", "started_at", "finish_at", "ended_at", "updated_at")
 
 
 def list_transfers(database: Database, actor: Actor, filters: Mapping[str, str], after: str, limit: int) -> Row:
-    """A page of transfers, newest first: all for operators, those of its jobs for an organisation."""
+    """A page of transfers, newest first: all for operators, those of its jobs for an organisation.
+
+    `jobs`: those that wait for it, of the jobs that the caller may see.
+    """
     with database.reading() as session:
         rows = store.page(session, org=actor.scope, **filters, before=after, limit=limit + 1)
-        waiting = store.users(session, [row["id"] for row in rows])
+        waiting = store.users(session, [row["id"] for row in rows], actor.scope)
     items = [_shown(row, waiting[row["id"]], actor) for row in rows[:limit]]
     return {"items": items, "next": rows[limit - 1]["id"] if len(rows) > limit else None}
 
@@ -39,7 +42,7 @@ def get_transfer(database: Database, actor: Actor, transfer: str) -> Row:
     with database.reading() as session:
         row = store.one(session, transfer)
         is_theirs = actor.scope is None or store.is_of(session, transfer, actor.org)
-        waiting = store.users(session, [transfer])
+        waiting = store.users(session, [transfer], actor.scope)
     if row is None or not is_theirs:
         raise TransferUnknown(f"没有传输 {transfer[:60]}")
     return _shown(row, waiting[transfer], actor)
@@ -75,7 +78,6 @@ def _shown(row: Row, attempts: list[str], actor: Actor) -> Row:
     spans = data.spans_of(row)
     rate = rate_at(spans, data.ms_of(utc_now())) if row["state"] in ALIVE else None
     total = row["bytes"]
-    is_all = actor.scope is None
     return {
         "id": row["id"],
         **{name: row[name] for name in ("dataset", "version", "view", "centre", "source", "path", "state", "code")},
@@ -94,8 +96,8 @@ def _shown(row: Row, attempts: list[str], actor: Actor) -> Row:
             for span in spans
         ],
         "sha256": row["sha256"] or None,
-        "org": row["org"] if is_all or row["org"] == actor.org else None,
-        "jobs": sorted({states.job_of(name) for name in attempts}) if is_all else [],
+        "org": row["org"] if actor.may_see(row["org"]) else None,
+        "jobs": sorted({states.job_of(name) for name in attempts}),
         **{name: rfc3339(row[name]) if row[name] else None for name in _TIMES},
     }
 

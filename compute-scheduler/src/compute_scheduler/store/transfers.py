@@ -71,12 +71,14 @@ def add_users(session: Session, transfer: str, attempts: Iterable[str], org: str
     session.execute(sa.insert(transfer_users), rows)
 
 
-def users(session: Session, ids: Iterable[str]) -> dict[str, list[str]]:
-    """By transfer the attempts that still need it."""
+def users(session: Session, ids: Iterable[str], org: str | None = None) -> dict[str, list[str]]:
+    """By transfer the attempts that still need it, of one organisation or of all."""
     wanted = sorted(set(ids))
     found: dict[str, list[str]] = {name: [] for name in wanted}
     if wanted:
         is_one = transfer_users.c.transfer.in_(wanted) & sa.not_(transfer_users.c.gone)
+        if org is not None:
+            is_one &= transfer_users.c.org == org
         for row in session.execute(sa.select(transfer_users).where(is_one).order_by(transfer_users.c.attempt)):
             found[row.transfer].append(row.attempt)
     return found
@@ -110,6 +112,13 @@ def is_of(session: Session, transfer: str, org: str) -> bool:
     """Whether a job of the organisation has waited for it."""
     mine = (transfer_users.c.transfer == transfer) & (transfer_users.c.org == org)
     return session.execute(sa.select(sa.literal(1)).where(mine).limit(1)).first() is not None
+
+
+def handed_out(session: Session, since: datetime) -> list[Row]:
+    """{path, sent_bytes, ended_at} of transfers that are on their way or have ended since a moment."""
+    columns = (transfers.c.path, transfers.c.sent_bytes, transfers.c.ended_at)
+    is_late = transfers.c.ended_at.is_(None) | (transfers.c.ended_at >= since)
+    return _rows(session, sa.select(*columns).where(is_late & (transfers.c.sent_bytes > 0)))
 
 
 def counts(session: Session) -> dict[str, int]:
