@@ -11,6 +11,7 @@ from brain_testing.browser import SWITCHES, ensure_chromium
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.service_portal.portal.fake.data import FakeBrain
+from tests.service_portal.portal.fake.datanet import MOVING
 from tests.service_portal.portal.fake.evaluation import ASSESSMENT, PLACE
 from tests.service_portal.portal.fake.network import OWNER, PACKED, SIMULATION, TENANT
 
@@ -53,6 +54,14 @@ PAGES = [
     "/register-centre",
     "/compute-map",
     "/utilisation",
+    "/network",
+    "/network/links/jinan/zibo",
+    "/network/links/new?one=jinan&other=zibo",
+    "/network/transfers",
+    f"/network/transfers/{MOVING}",
+    "/network/replicas",
+    "/network/rules",
+    "/network/quotes?dataset=enterprise.enterprise_monthly",
     "/settlement",
     "/lending",
     "/lending/loans/province-2026",
@@ -136,20 +145,28 @@ def _violations(page: Page, path: str, options: dict[str, Any] = WCAG) -> list[t
     ]
 
 
-def test_pages_meet_wcag_2_2_aa_in_both_themes_and_the_console_is_silent(wide: Seen) -> None:
+@pytest.fixture(scope="module")
+def wide_for_all(chromium: Browser, portal_url: str) -> Iterator[Seen]:
+    """An operator at 1920 px, one for all pages."""
+    seen = _signed_in(chromium, portal_url, WIDE)
+    yield seen
+    seen.page.context.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_meets_wcag_2_2_aa_in_both_themes_and_the_console_is_silent(wide_for_all: Seen, path: str) -> None:
     """Axe finds no violation of WCAG 2.2 A or AA; no style, script or connection is blocked, no script fails.
 
     Themes differ in colours alone, so the dark one is asked about these.
     """
-    found: list[tuple[str, ...]] = []
-    for path in PAGES:
-        page = wide.go(path)
-        found += _violations(page, path)
-        page.emulate_media(color_scheme="dark")
-        found += _violations(page, f"{path} dark", COLOURS)
-        page.emulate_media(color_scheme="light")
-    assert not found
-    assert wide.complaints == []
+    wide_for_all.complaints.clear()
+    page = wide_for_all.go(path)
+    found = _violations(page, path)
+    page.emulate_media(color_scheme="dark")
+    found += _violations(page, f"{path} dark", COLOURS)
+    page.emulate_media(color_scheme="light")
+    assert found == []
+    assert wide_for_all.complaints == []
 
 
 def test_sign_in_page_meets_wcag_2_2_aa(chromium: Browser, portal_url: str) -> None:
@@ -165,15 +182,20 @@ def test_sign_in_page_meets_wcag_2_2_aa(chromium: Browser, portal_url: str) -> N
     assert [violation["id"] for violation in result.response["violations"]] == []
 
 
-def test_narrow_pages_meet_wcag_2_2_aa_and_never_scroll_sideways(narrow: Seen) -> None:
+@pytest.fixture(scope="module")
+def narrow_for_all(chromium: Browser, portal_url: str) -> Iterator[Seen]:
+    """An operator at 390 px, one for all pages."""
+    seen = _signed_in(chromium, portal_url, NARROW)
+    yield seen
+    seen.page.context.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_narrow_page_meets_wcag_2_2_aa_and_never_scrolls_sideways(narrow_for_all: Seen, path: str) -> None:
     """At 390 px no page is wider than the screen, and axe finds nothing."""
-    found: list[tuple[str, ...]] = []
-    for path in PAGES:
-        page = narrow.go(path)
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found.append((path, "wider than the screen"))
-        found += _violations(page, path)
-    assert not found
+    page = narrow_for_all.go(path)
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert _violations(page, path) == []
 
 
 def test_the_chart_of_a_result_breaks_no_content_security_policy(wide: Seen) -> None:
@@ -352,4 +374,35 @@ def test_the_map_and_the_schedule_are_drawn_without_a_complaint(wide: Seen) -> N
     page.set_input_files("#log", files=[{"name": "a.swf", "mimeType": "text/plain", "buffer": b"; empty"}])
     page.click("#simulate button.main")
     page.wait_for_url("**/simulations/sim_*")
+    assert wide.complaints == []
+
+
+def test_transfers_move_while_one_looks_and_keep_the_focus(wide: Seen) -> None:
+    """The table is asked for again; who stands on a link with the keyboard still stands there."""
+    page = wide.go("/network/transfers")
+    page.focus(f"#{MOVING}")
+    with page.expect_response("**/network/transfers/list*"):
+        pass
+    page.wait_for_timeout(200)
+    assert page.evaluate("document.activeElement.id") == MOVING
+    assert wide.complaints == []
+
+
+def test_a_click_on_the_map_opens_the_link(wide: Seen) -> None:
+    """The middle of a dashed line leads to the page of that link."""
+    page = wide.go("/compute-map")
+    page.wait_for_selector("#compute-map[data-drawn=true] canvas")
+    x, y = page.evaluate(
+        """() => {
+            const place = document.getElementById("compute-map");
+            const data = JSON.parse(document.getElementById("compute-map-data").textContent);
+            const chart = echarts.getInstanceByDom(place);
+            const ends = [data.links[0].from, data.links[0].to];
+            const [one, other] = ends.map((point) => chart.convertToPixel("geo", point));
+            const box = place.getBoundingClientRect();
+            return [box.x + (one[0] + other[0]) / 2, box.y + (one[1] + other[1]) / 2];
+        }"""
+    )
+    page.mouse.click(x, y)
+    page.wait_for_url("**/network/links/jinan/zibo", timeout=5000)
     assert wide.complaints == []

@@ -28,8 +28,9 @@ def test_a_centre_shows_state_health_capacity_and_what_its_work_costs(operator: 
         "0.4",
         "100",
         "60",
-        "专线",
+        "省级骨干",
         "/centres/jinan",
+        "/network/links/jinan/zibo",
     )
     costs = ("2026-01-31 · 机房实测", "0.120000", "现行：2026-01-01 08:00 起，通用", "CN-SD", "2026-09-30 · 电网因子")
     for part in (*stated, *costs, "/jobs?centre=zibo"):

@@ -39,10 +39,6 @@ class CentreCalls:
         """State what a centre has beside its nodes."""
         self.call(COMPUTE, "PUT", f"/v1/centres/{quote(centre)}/inventory", json=body)
 
-    def links(self: _Calls) -> list[Json]:
-        """The links between centres, with what is free of them now."""
-        return list(self.get(COMPUTE, "/v1/links")["items"])
-
     def prices_of(self: _Calls, centre: str) -> list[Json]:
         """Versions of prices that hold for a centre, those for all centres too, the newest first."""
         return list(self.get(COMPUTE, "/v1/price-lists", centre=centre)["items"])

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from brain_kit.client import Reply, StreamedReply
 
+from service_portal.portal.network_calls import NetworkCalls
+
 Json = dict[str, Any]
 COMPUTE = "compute-scheduler"
 
@@ -20,7 +22,7 @@ class _Calls(Protocol):
     ) -> AbstractContextManager[StreamedReply]: ...
 
 
-class ComputeCalls:
+class ComputeCalls(NetworkCalls):
     """The calls; the class that inherits them has `call`, `get` and `stream`."""
 
     def inventory(self: _Calls) -> Json:

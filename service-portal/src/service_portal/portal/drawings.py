@@ -43,6 +43,30 @@ def meter(share: float) -> Markup:
     )
 
 
+def course(stretches: Sequence[tuple[float, float, float, float]], capacity: float, title: str) -> Markup:
+    """What a link carries over time, and below it what is reserved, as areas that fill their box.
+
+    stretches: (start, end, limit, reserved); start and end between 0 and 1, limit and reserved up to `capacity`.
+    A stretch is at least a thousandth wide, so that a short transfer can be seen. The dashed line is the capacity.
+    """
+    scale = 92 / (capacity or 1.0)
+    parts = [
+        '<svg class="course" viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(title)}">'
+    ]
+    for kind, place in (("limit", 2), ("held", 3)):
+        for stretch in stretches:
+            height = stretch[place] * scale
+            if height > 0:
+                width = max(1.0, 1000 * (stretch[1] - stretch[0]))
+                parts.append(
+                    f'<rect class="{kind}" x="{1000 * stretch[0]:.2f}" y="{100 - height:.2f}" width="{width:.2f}" '
+                    f'height="{height:.2f}"/>'
+                )
+    parts.append('<path class="top" vector-effect="non-scaling-stroke" d="M0 8H1000"/></svg>')
+    return Markup("".join(parts))  # noqa: S704
+
+
 @dataclass(frozen=True)
 class Bar:
     """One bar: label under it, and two amounts stacked."""

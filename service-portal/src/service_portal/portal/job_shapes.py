@@ -52,16 +52,16 @@ def spec_of(fields: Mapping[str, str], given: Mapping[str, Any]) -> Json:
     told as JSON, such as an open quotation mark.
     """
     resources = dict(given.get("resources") or {}) | {
-        "cores": _number(fields["cores"]) or 1,
-        "memory_mb": _number(fields["memory_mb"]) or 512,
-        "accelerators": {kind: _number(text) for kind, text in pairs_of(fields, "accelerators").items()},
+        "cores": number_of(fields["cores"]) or 1,
+        "memory_mb": number_of(fields["memory_mb"]) or 512,
+        "accelerators": {kind: number_of(text) for kind, text in pairs_of(fields, "accelerators").items()},
     }
     made: Json = dict(given) | {
         "name": fields["name"],
         "command": _words(fields, "command"),
         "resources": resources,
         "priority": fields["priority"] or "normal",
-        "deadline": _deadline(fields["deadline"]),
+        "deadline": moment_text(fields["deadline"]),
         "env": pairs_of(fields, "env"),
         "labels": pairs_of(fields, "labels"),
         "inputs": {name: {"sha256": digest} for name, digest in pairs_of(fields, "inputs").items()},
@@ -72,7 +72,7 @@ def spec_of(fields: Mapping[str, str], given: Mapping[str, Any]) -> Json:
     }
     for name in ("retries", "gang", "time_limit_s", "checkpoint_every_s"):
         if fields[name]:
-            made[name] = _number(fields[name])
+            made[name] = number_of(fields[name])
         else:
             made.pop(name, None)
     return made
@@ -118,12 +118,13 @@ def _dataset(word: str) -> Json:
     return {"dataset": name, "version": version or None}
 
 
-def _deadline(text: str) -> str | None:
-    """A moment in China as the browser's field writes it, in the form of the API."""
+def moment_text(text: str) -> str | None:
+    """A moment in China as the browser's field writes it, in the form of the API; what is none stays as it is."""
     return f"{text}:00+08:00" if len(text) == len("2026-01-01T00:00") else text or None
 
 
-def _number(text: str) -> float | int | str:
+def number_of(text: str) -> float | int | str:
+    """The number that a text says; what is none stays as it is: the API names the field."""
     try:
         return int(text)
     except ValueError:

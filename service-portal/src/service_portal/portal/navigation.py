@@ -59,6 +59,7 @@ _GROUPS = (
             Entry(mark("作业"), "/jobs", "j"),
             Entry(mark("算力中心"), "/centres", "c"),
             Entry(mark("算力地图"), "/compute-map", "m"),
+            Entry(mark("数据网络"), "/network", "h"),
             Entry(mark("利用与公平"), "/utilisation", "y"),
             Entry(mark("算力结算"), "/settlement", "b"),
             Entry(mark("算力互借"), "/lending", "k", ("operator",)),

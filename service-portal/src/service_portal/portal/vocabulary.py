@@ -239,6 +239,23 @@ CHARGES = {
     "no_price_list": mark("没有价目"),
 }
 ENTRY_KINDS = {"usage": mark("用量"), "reversal": mark("冲销"), "repriced": mark("改价")}
+TRANSFER_STATES = {
+    "booked": mark("已预订"),
+    "moving": mark("传输中"),
+    "done": mark("完成"),
+    "failed": mark("失败"),
+    "cancelled": mark("已取消"),
+}
+TRANSFER_TONES = {"booked": "wait", "moving": "accent", "done": "good", "failed": "bad"}
+# Which rows and columns of a version a copy holds; anything else is the organisation whose rows it holds.
+VIEWS = {"whole": mark("全部行"), "open": mark("公开的列")}
+REPLICA_STATES = {"ready": mark("可用"), "suspect": mark("存疑"), "bad": mark("损坏")}
+REPLICA_TONES = {"ready": "good", "suspect": "wait", "bad": "bad"}
+REPLICA_HINTS = {
+    "ready": mark("作业可以直接使用"),
+    "suspect": mark("暂不使用，核对后重新登记"),
+    "bad": mark("内容两次与 SHA-256 不符，不再使用；注销后会重新传输"),
+}
 RESOURCES = {"core": mark("核"), "memory": mark("内存"), "moved": mark("传输")}
 UNITS = {
     "core_hour": mark("核时"),

@@ -20,10 +20,6 @@ SERIES = {
     "hours": 24, "least_g_kwh": 500.0, "mean_g_kwh": 611.5, "most_g_kwh": 723.0, "now_g_kwh": 640.5,
     "source": "电网因子", "as_of": "2026-09-30", "created_by": "usr_1", "created_at": "2026-10-01T00:00:00Z",
 }  # fmt: skip
-LINK = {
-    "one": "jinan", "other": "zibo", "capacity_gbit_s": 100.0, "free_gbit_s": 60.0, "latency_ms": 2.5, "note": "专线",
-    "as_of": "2026-09-30", "updated_at": "2026-11-01T00:00:00Z", "windows": [],
-}  # fmt: skip
 
 
 def add_centres(app: FastAPI, brain: FakeBrain, known: list[dict[str, Any]]) -> None:
@@ -72,10 +68,6 @@ def _changes(app: FastAPI, brain: FakeBrain, by_id: dict[str, dict[str, Any]]) -
 
 
 def _costs(app: FastAPI) -> None:
-    @app.get("/v1/links")
-    def links() -> dict[str, Any]:
-        return {"items": [LINK], "next": None}
-
     @app.get("/v1/centres/{centre}/energy")
     def energy(centre: str) -> dict[str, Any]:
         return {"items": [ENERGY] if centre == "zibo" else [], "next": None}

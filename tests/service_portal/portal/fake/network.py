@@ -8,6 +8,7 @@ from brain_kit.problems import Conflict, NotFound
 from fastapi import Body, FastAPI, Request, Response
 
 from tests.service_portal.portal.fake.data import ENTERPRISE_ORG, OPERATOR_ORG, FakeBrain
+from tests.service_portal.portal.fake.datanet import add_data_network
 
 OWNER, TENANT = OPERATOR_ORG, ENTERPRISE_ORG
 SIMULATION = "sim_00000000000000000000000001"
@@ -91,7 +92,8 @@ def _scheduled(number: int) -> dict[str, Any]:
 
 
 def add_network(app: FastAPI, brain: FakeBrain) -> None:
-    """Inventory and utilisation."""
+    """Inventory, utilisation and the data network."""
+    add_data_network(app, brain)
 
     @app.get("/v1/inventory")
     def inventory() -> dict[str, Any]:

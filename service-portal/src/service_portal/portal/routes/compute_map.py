@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,12 +12,14 @@ from service_portal.portal.borders import Borders, Point, load_borders
 from service_portal.portal.exports import as_file
 from service_portal.portal.parts import part
 from service_portal.portal.routes.settlement import organisation_names
+from service_portal.portal.routes.transfers import shown
 from service_portal.portal.translations import mark
 from service_portal.portal.visit import SignedIn, Visit
 
 router = APIRouter()
 DAYS = (7, 30, 90)
 MOST_LINES = 6
+MOST_TRANSFERS = 500
 COLUMNS = (
     "centre", "title", "kind", "owner", "region", "state", "nodes", "nodes_up", "cores", "used_cores", "jobs",
     "storage_tb", "eflops_fp16", "racks_built", "racks_planned", "dedicated", "as_of", "source",
@@ -27,6 +30,7 @@ _MAP_WORDS = {
     "cores": mark("核"),
     "hours": mark("核时"),
     "link": mark("链路"),
+    "transfers": mark("在途传输"),
     "none": mark("没有节点"),
 }
 
@@ -38,7 +42,8 @@ def compute_map(visit: SignedIn, days: int = 30) -> Response:
     found = visit.brain.inventory()
     used = part(lambda: visit.brain.utilisation(days))
     flows = used.value["flows"] if used.value else []
-    drawn = _drawn(visit, found, flows)
+    alive = part(lambda: visit.brain.transfers(state="alive", limit=MOST_TRANSFERS)).value or {"items": []}
+    drawn = _drawn(visit, found, flows) | {"transfers": _on_links(alive["items"])}
     return visit.page("compute_map.html", found=found, used=used, drawn=drawn, days=days, choices=DAYS)
 
 
@@ -107,6 +112,17 @@ def _drawn(visit: Visit, found: dict[str, Any], flows: list[dict[str, Any]]) -> 
         "geographic": bool(placed) and all(shape.covers(centre["point"]) for centre in placed),
         "words": {name: visit.text(text) for name, text in _MAP_WORDS.items()},
     }
+
+
+def _on_links(alive: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Transfers on their way by link and direction: {from, to: ids of centres, count, gbit_s}."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for item in map(shown, alive):
+        for one, other in pairwise(item["stops"]) if item["path"] else ():
+            line = found.setdefault((one, other), {"from": one, "to": other, "count": 0, "gbit_s": 0.0})
+            line["count"] += 1
+            line["gbit_s"] += item["rate_gbit_s"] or 0.0
+    return list(found.values())
 
 
 def _centre(item: dict[str, Any], shape: Borders) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def dataset(visit: SignedIn, name: str) -> Response:
     return visit.page(
         "dataset.html",
         versions=part(lambda: visit.brain.versions(name, SHOWN_VERSIONS)),
+        copies=part(lambda: visit.brain.data_quotes(name)),
         dataset=found.with_statistics(statistics.value or {}),
         statistics=statistics,
         pushes=pushes,

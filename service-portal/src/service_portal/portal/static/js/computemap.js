@@ -1,4 +1,5 @@
-/* The compute network: centres on the borders that the platform has, else as a graph; links dashed, flows curved. */
+/* The compute network: centres on the borders that the platform has, else as a graph; links dashed, flows and transfers
+   curved. A click on a centre, a link or a transfer leads to its page. */
 import { draw } from "./charts.js";
 import { colour } from "./shell.js";
 
@@ -22,6 +23,10 @@ if (place && island) {
     const load = centre.load === null ? data.words.none : `${data.words.load} ${short(100 * centre.load)}% · ${short(centre.used)} / ${short(centre.cores)} ${data.words.cores}`;
     return `${centre.title}\n${load}\n${data.words.jobs} ${centre.jobs}`;
   }
+  const linkPage = (link) => `/network/links/${encodeURIComponent(link.one)}/${encodeURIComponent(link.other)}`;
+  const centrePage = (centre) => `/centres/${encodeURIComponent(centre.id)}`;
+  const moved = (line) => `${data.words.transfers} ${line.from} → ${line.to}\n${line.count} · ${short(line.gbit_s)} Gbit/s`;
+  const movedPage = "/network/transfers?state=alive";
   const linkHint = (link) => `${data.words.link} ${link.one} – ${link.other}\n${link.capacity_gbit_s} Gbit/s`;
   const flowHint = (flow) => `${flow.who.join("\n")}\n${short(flow.hours)} ${data.words.hours}`;
   const shared = () => ({
@@ -34,6 +39,7 @@ if (place && island) {
   const label = () => ({ show: true, position: "right", formatter: "{b}", fontSize: 12, color: colour("--ink"), textBorderColor: colour("--card"), textBorderWidth: 3 });
 
   function mapOptions() {
+    const places = Object.fromEntries(data.centres.map((centre) => [centre.id, centre.point]));
     const moving = data.flows.filter((flow) => Math.hypot(flow.from[0] - flow.to[0], flow.from[1] - flow.to[1]) > 0.01);
     return {
       ...shared(),
@@ -47,15 +53,19 @@ if (place && island) {
       series: [
         {
           type: "lines", coordinateSystem: "geo", z: 2, lineStyle: { color: colour("--ink3"), type: "dashed", opacity: 0.75 },
-          data: data.links.filter((link) => link.from && link.to).map((link) => ({ coords: [link.from, link.to], hint: linkHint(link), lineStyle: { width: 1 + 2 * (link.capacity_gbit_s / widest) } })),
+          data: data.links.filter((link) => link.from && link.to).map((link) => ({ coords: [link.from, link.to], hint: linkHint(link), href: linkPage(link), lineStyle: { width: 1 + 2 * (link.capacity_gbit_s / widest) } })),
         },
         {
           type: "lines", coordinateSystem: "geo", z: 3, symbol: ["none", "arrow"], symbolSize: 7, lineStyle: { color: colour("--series1"), curveness: 0.22, opacity: 0.6 },
           data: moving.map((flow) => ({ coords: [flow.from, flow.to], hint: flowHint(flow), lineStyle: { width: 1 + 4 * Math.sqrt(flow.hours / heaviest) } })),
         },
         {
+          type: "lines", coordinateSystem: "geo", z: 3, symbol: ["none", "arrow"], symbolSize: 8, lineStyle: { color: colour("--series2"), curveness: -0.16, width: 2.5 },
+          data: data.transfers.filter((line) => places[line.from] && places[line.to]).map((line) => ({ coords: [places[line.from], places[line.to]], hint: moved(line), href: movedPage })),
+        },
+        {
           type: "scatter", coordinateSystem: "geo", z: 4, label: label(), labelLayout: { hideOverlap: true },
-          data: data.centres.filter((centre) => centre.point).map((centre) => ({ name: centre.title, value: [...centre.point, centre.cores], hint: hint(centre), symbolSize: size(centre), itemStyle: paint(centre) })),
+          data: data.centres.filter((centre) => centre.point).map((centre) => ({ name: centre.title, value: [...centre.point, centre.cores], hint: hint(centre), href: centrePage(centre), symbolSize: size(centre), itemStyle: paint(centre) })),
         },
       ],
     };
@@ -66,22 +76,26 @@ if (place && island) {
       ...shared(),
       series: [{
         type: "graph", layout: "circular", roam: true, left: 60, right: 160, top: 40, bottom: 40, label: label(),
-        data: data.centres.map((centre) => ({ id: centre.id, name: centre.title, hint: hint(centre), symbolSize: size(centre), itemStyle: paint(centre) })),
-        links: data.links.map((link) => ({ source: link.one, target: link.other, hint: linkHint(link), lineStyle: { type: "dashed", width: 1 + 2 * (link.capacity_gbit_s / widest), color: colour("--ink3") } })),
+        data: data.centres.map((centre) => ({ id: centre.id, name: centre.title, hint: hint(centre), href: centrePage(centre), symbolSize: size(centre), itemStyle: paint(centre) })),
+        links: [
+          ...data.links.map((link) => ({ source: link.one, target: link.other, hint: linkHint(link), href: linkPage(link), lineStyle: { type: "dashed", width: 1 + 2 * (link.capacity_gbit_s / widest), color: colour("--ink3") } })),
+          ...data.transfers.map((line) => ({ source: line.from, target: line.to, hint: moved(line), href: movedPage, symbol: ["none", "arrow"], lineStyle: { width: 2.5, curveness: 0.2, color: colour("--series2") } })),
+        ],
       }],
     };
   }
 
+  const show = (options) => draw(place, options).chart.on("click", ({ data: item }) => { if (item?.href) location.assign(item.href); });
   let taken = [];
   const near = ([x, y]) => data.centres.some((centre) => centre.point && Math.abs(centre.point[0] - x) < 0.5 && Math.abs(centre.point[1] - y) < 0.25);
   const start = async () => {
-    if (!data.geographic) { draw(place, graphOptions); return; }
+    if (!data.geographic) { show(graphOptions); return; }
     const reply = await fetch(data.borders);
-    if (!reply.ok) { draw(place, graphOptions); return; }
+    if (!reply.ok) { show(graphOptions); return; }
     const borders = await reply.json();
     taken = borders.features.filter((city) => city.properties.cp && near(city.properties.cp)).map((city) => city.properties.name);
     echarts.registerMap("borders", borders);
-    draw(place, mapOptions);
+    show(mapOptions);
   };
   start().finally(() => { place.dataset.drawn = "true"; });
 }

@@ -1,0 +1,52 @@
+"""Copies of data sets at centres: which version lies where, whether it may be used, forgetting one; for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from service_portal.portal.exports import as_file
+from service_portal.portal.routes.network import centre_names
+from service_portal.portal.visit import Operator, Sent, Visit
+
+router = APIRouter()
+PAGE, EXPORTED = 100, 10_000
+COLUMNS = (
+    "dataset", "version", "view", "centre", "bytes", "sha256", "state", "note", "updated_at",
+)  # fmt: skip
+
+
+@router.get("/network/replicas")
+def replicas(visit: Operator, dataset: str = "", centre: str = "", after: str = "") -> Response:
+    """The copies that are registered."""
+    page = visit.brain.replicas(dataset=dataset, centre=centre, after=after, limit=PAGE)
+    return visit.page("replicas.html", page=page, dataset=dataset, centre=centre, names=centre_names(visit))
+
+
+@router.get("/network/replicas.{kind}")
+def replicas_file(visit: Operator, kind: Literal["csv", "xlsx"], dataset: str = "", centre: str = "") -> Response:
+    """The copies of the list, up to ten thousand, as a file."""
+    return as_file(kind, "replicas", COLUMNS, _all(visit, dataset, centre))
+
+
+@router.post("/network/replicas/remove")
+def remove_replica(sent: Sent) -> Response:
+    """Forgets a copy, then shows the others."""
+    form = sent.form
+    key = [form.one(name) for name in ("dataset", "version", "centre", "view")]
+    sent.visit.brain.remove_replica(*key)
+    return sent.visit.go("/network/replicas")
+
+
+def _all(visit: Visit, dataset: str, centre: str) -> Iterator[dict[str, Any]]:
+    after, count = "", 0
+    while count < EXPORTED:
+        page = visit.brain.replicas(dataset=dataset, centre=centre, after=after, limit=1000)
+        yield from page["items"]
+        count += len(page["items"])
+        if not page["next"]:
+            return
+        after = page["next"]
