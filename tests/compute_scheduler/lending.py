@@ -21,6 +21,7 @@ from compute_scheduler.engine.partner import Partner
 from tests.compute_scheduler.yard import ROLES, Yard
 
 LOAN, CENTRE = "province", "county"
+BRAINS = ("county", "province")
 PLATFORM = tuple(role for role in ROLES if role != "agent")
 
 
@@ -50,10 +51,14 @@ class Wire:
 
 
 class Brains:
-    """county lends two cores to province; the province has no machine of its own."""
+    """county lends two cores to province; the province has no machine of its own.
 
-    def __init__(self, folder: Path, writable: Path) -> None:
+    databases: a URL with the placeholders {brain} and {service}; None: SQLite in their folders.
+    """
+
+    def __init__(self, folder: Path, writable: Path, databases: str | None = None) -> None:
         self.folder = folder
+        of = {name: {"database_url": databases.replace("{brain}", name)} if databases else {} for name in BRAINS}
         told = {
             "LOCAL_CORES": "4", "LOCAL_MEMORY_MB": "4000", "JOB_WRITABLE": json.dumps([str(writable)]),
             "LENDING_RECLAIM_AFTER_S": "1", "PREEMPT_EVERY_S": "0.5",
@@ -61,8 +66,8 @@ class Brains:
         with pytest.MonkeyPatch.context() as patch:  # a service reads its own settings from the environment
             for name, value in told.items():
                 patch.setenv(f"BRAIN_COMPUTE_SCHEDULER_{name}", value)
-            self.county = Yard(folder / "county", log_level="ERROR")
-        self.province = Yard(folder / "province", roles=PLATFORM, log_level="ERROR")
+            self.county = Yard(folder / "county", log_level="ERROR", **of["county"])
+        self.province = Yard(folder / "province", roles=PLATFORM, log_level="ERROR", **of["province"])
         self.borrower, _ = self.county.token_of("department")
         self.terms = {"borrower": self.borrower, "title": "出借给省平台", "amounts": {"cores": 2, "memory_mb": 2000}}
         self.county.json("POST", "/v1/lending/loans", json={"id": LOAN, **self.terms, "reclaim": "stop", "notice_s": 1})

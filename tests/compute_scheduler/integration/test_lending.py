@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from brain_kit.client import Call
@@ -41,15 +42,20 @@ class Marks:
         return self.file.read_text().split() if self.file.exists() else []
 
 
-@pytest.fixture(scope="module")
-def brains(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brains]:
-    """Two platforms, one pair for the module."""
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def brains(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brains]:
+    """Two platforms on SQLite, then on PostgreSQL, one pair for the module."""
     folder = tmp_path_factory.mktemp("brains")
     (folder / "marks").mkdir()
-    made = Brains(folder, writable=folder / "marks")
+    prefix, databases = f"t{uuid4().hex[:12]}_", None
+    if request.param == "postgresql":
+        databases = request.getfixturevalue("postgres").database_url(prefix + "{brain}_{service}")
+    made = Brains(folder, writable=folder / "marks", databases=databases)
     made.until(lambda: made.offered() == 2)
     yield made
     made.close()
+    if databases:
+        request.getfixturevalue("postgres").drop_databases(prefix)
 
 
 @pytest.fixture
