@@ -134,9 +134,12 @@ def test_a_job_waits_for_its_data_says_how_far_they_are_and_begins_when_they_are
     assert away.claim(order["attempt"]) == "granted"
     (copy,) = network.list_replicas(net.database, {"dataset": X, "centre": "c2"}, "", 10)["items"]
     assert (copy["state"], copy["bytes"], copy["sha256"], copy["view"]) == ("ready", 60 * GB, WHOLE, "whole")
+    assert copy["used_at"] == copy["updated_at"]
     away.end(order["attempt"])
     again, none = staged(net, X)
     assert none == []
+    (used,) = network.list_replicas(net.database, {"dataset": X, "centre": "c2"}, "", 10)["items"]
+    assert (used["used_at"] > copy["used_at"], used["updated_at"]) == (True, copy["updated_at"])
     assert away.pull()[0]["data"][0]["transfer"] is None
     assert net.job(again)["state"] == "starting"
 

@@ -196,6 +196,7 @@ def test_copies_say_whether_they_may_be_used_and_are_forgotten_by_operators(
         "暂不使用，核对后重新登记",
         "搬机房",
         "注销后会重新传输",
+        "2 小时前",
     ):
         assert part in text
     assert f'href="/datasets/{DATASET}"' in text

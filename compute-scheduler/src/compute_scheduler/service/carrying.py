@@ -178,7 +178,9 @@ def _note(session: Session, row: Row, item: Mapping[str, Any], now: datetime, me
 
 def _register(session: Session, row: Row, now: datetime, state: str, note: str) -> None:
     key = {name: row[name] for name in store.KEY}
-    values = {"bytes": row["bytes"] or 0, "sha256": row["sha256"], "state": state, "note": note[:300]}
+    values: Row = {"bytes": row["bytes"] or 0, "sha256": row["sha256"], "state": state, "note": note[:300]}
+    if state == "ready":
+        values["used_at"] = now
     replica_store.save_replica(session, {**key, **values, "updated_by": AGENT, "updated_at": now})
 
 

@@ -92,7 +92,8 @@ def put_replica(database: Database, principal: Principal, key: Mapping[str, str]
             raise CentreUnknown(f"没有算力中心 {key['centre'][:60]}")
         store.save_replica(session, row)
         audit.record(session, principal, action="replica.set", object=_name(key), detail=dict(body))
-    return _replica_shown(row)
+        known = store.replica(session, row)
+    return _replica_shown(known or row)
 
 
 def list_replicas(database: Database, filters: Mapping[str, str], after: str, limit: int) -> Row:
@@ -221,7 +222,8 @@ def _name(key: Mapping[str, Any]) -> str:
 
 def _replica_shown(row: Row) -> Row:
     shown = {name: row[name] for name in (*store.REPLICA_KEY, "bytes", "sha256", "state", "note")}
-    return shown | {"updated_at": rfc3339(row["updated_at"])}
+    used_at = row.get("used_at")
+    return shown | {"used_at": rfc3339(used_at) if used_at else None, "updated_at": rfc3339(row["updated_at"])}
 
 
 def _rule_shown(row: Row, regions: Mapping[str, str]) -> Row:

@@ -51,7 +51,7 @@ class Booking:
         for need in dict.fromkeys(needs):
             key = {"dataset": need.dataset, "version": str(need.version), "view": need.view, "centre": centre}
             row = store.underway(self.session, key)
-            if row is None and not self._is_there(key):
+            if row is None and not replica_store.use_replica(self.session, key, self.now):
                 found = _reservation(network, need, ground.atlas.holders(need), centre, data.ms_of(self.now))
                 if found is None:
                     return None
@@ -63,10 +63,6 @@ class Booking:
                 {**{name: key[name] for name in ("dataset", "version", "view")}, "transfer": row and row["id"]}
             )
         return items
-
-    def _is_there(self, key: Row) -> bool:
-        known = replica_store.replica(self.session, key)
-        return known is not None and known["state"] == "ready"
 
     def _insert(self, key: Row, need: Need, found: Reservation, links: Iterable[Link], org: str, payer: str) -> Row:
         row: Row = {

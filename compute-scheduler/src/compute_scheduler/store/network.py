@@ -70,6 +70,12 @@ def replica(session: Session, key: Row) -> Row | None:
     return found[0] if found else None
 
 
+def use_replica(session: Session, key: Row, at: datetime) -> bool:
+    """Notes that a copy which may be used is given to a job; False when there is none."""
+    wanted = _is(key) & (replicas.c.state == "ready")
+    return bool(session.execute(sa.update(replicas).where(wanted).values(used_at=at)).rowcount)  # type: ignore[attr-defined]
+
+
 def replicas_at(session: Session, centre: str, updated_by: str) -> list[Row]:
     """Replicas at a centre that were last set by somebody."""
     at = (replicas.c.centre == centre) & (replicas.c.updated_by == updated_by)

@@ -37,6 +37,8 @@ replicas = sa.Table(
     # ready; suspect or bad (it was not what it should be): not to be used until it is registered anew.
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("note", sa.String(300), nullable=False),
+    # When it was last given to a job; null: to none yet.
+    sa.Column("used_at", UtcDateTime),
     sa.Column("updated_by", sa.String(64), nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
 )

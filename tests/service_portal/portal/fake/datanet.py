@@ -63,7 +63,7 @@ def _transfers() -> list[dict[str, Any]]:
 def _replica(centre: str, state: str, **given: Any) -> dict[str, Any]:
     return {
         "dataset": DATASET, "version": "4727239155663274136", "centre": centre, "view": "whole", "bytes": 200_000_000,
-        "sha256": SHA, "state": state, "note": "", "updated_at": _at(-30),
+        "sha256": SHA, "state": state, "note": "", "used_at": None, "updated_at": _at(-30),
     } | given  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def _data(app: FastAPI, brain: FakeBrain) -> None:
     @app.get("/v1/replicas")
     def replicas(dataset: str = "", centre: str = "") -> dict[str, Any]:
         known = [
-            _replica("zibo", "ready"), _replica("jinan", "suspect", note="搬机房"),
+            _replica("zibo", "ready", used_at=_at(-2)), _replica("jinan", "suspect", note="搬机房"),
             _replica("yantai", "bad"),
         ]  # fmt: skip
         return {"items": [r for r in known if centre in ("", r["centre"]) and dataset in ("", DATASET)], "next": None}

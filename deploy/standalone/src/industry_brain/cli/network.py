@@ -10,7 +10,7 @@ from industry_brain.cli.output import connect, connection, show
 
 API = "/api/compute-scheduler/v1"
 LINK_COLUMNS = ("one", "other", "capacity_gbit_s", "free_gbit_s", "latency_ms", "windows", "as_of")
-REPLICA_COLUMNS = ("dataset", "version", "view", "centre", "bytes", "state", "sha256", "updated_at")
+REPLICA_COLUMNS = ("dataset", "version", "view", "centre", "bytes", "state", "sha256", "used_at", "updated_at")
 TRANSFER_COLUMNS = (
     "id",
     "dataset",

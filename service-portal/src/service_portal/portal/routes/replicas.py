@@ -15,7 +15,7 @@ from service_portal.portal.visit import Operator, Sent, Visit
 router = APIRouter()
 PAGE, EXPORTED = 100, 10_000
 COLUMNS = (
-    "dataset", "version", "view", "centre", "bytes", "sha256", "state", "note", "updated_at",
+    "dataset", "version", "view", "centre", "bytes", "sha256", "state", "note", "used_at", "updated_at",
 )  # fmt: skip
 
 
