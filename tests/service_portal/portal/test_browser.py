@@ -14,6 +14,7 @@ from tests.service_portal.portal.fake.data import FakeBrain
 from tests.service_portal.portal.fake.datanet import MOVING
 from tests.service_portal.portal.fake.evaluation import ASSESSMENT, PLACE
 from tests.service_portal.portal.fake.network import OWNER, PACKED, SIMULATION, TENANT
+from tests.service_portal.portal.fake.reservations import RESERVED
 
 pytestmark = [pytest.mark.browser]
 
@@ -52,6 +53,8 @@ PAGES = [
     "/centres/zibo",
     "/centres/zibo/inventory",
     "/register-centre",
+    "/reservations",
+    f"/reservations/{RESERVED}",
     "/compute-map",
     "/utilisation",
     "/network",

@@ -42,6 +42,7 @@ ALL_PAGES = [
     "/compute-map",
     "/utilisation",
     "/settlement",
+    "/reservations",
     *OPERATOR_PAGES,
 ]
 

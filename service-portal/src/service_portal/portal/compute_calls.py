@@ -80,6 +80,37 @@ class ComputeCalls(NetworkCalls):
         """Change the priority of a waiting job."""
         self.call(COMPUTE, "PUT", f"/v1/jobs/{quote(job_id)}/priority", json={"priority": priority})
 
+    def reservations(self: _Calls, **filters: Any) -> Json:
+        """A page of reservations and maintenance windows, the newest first."""
+        return dict(self.get(COMPUTE, "/v1/reservations", **filters))
+
+    def all_reservations(self: _Calls, **filters: Any) -> list[Json]:
+        """All of them."""
+        items: list[Json] = []
+        after: str | None = ""
+        while after is not None:
+            page = self.get(COMPUTE, "/v1/reservations", after=after, limit=500, **filters)
+            items += page["items"]
+            after = page["next"]
+        return items
+
+    def reservation(self: _Calls, reservation: str) -> Json:
+        """One with what went unused."""
+        return dict(self.get(COMPUTE, f"/v1/reservations/{quote(reservation)}"))
+
+    def preview_reservation(self: _Calls, body: Json) -> Json:
+        """What it would keep and whom it would touch."""
+        return dict(self.call(COMPUTE, "POST", "/v1/reservations/preview", json=body).json())
+
+    def make_reservation(self: _Calls, body: Json, repeat: str) -> Json:
+        """Make one. repeat: the same text again makes no second one."""
+        headers = {"Idempotency-Key": repeat} if repeat else {}
+        return dict(self.call(COMPUTE, "POST", "/v1/reservations", json=body, headers=headers).json())
+
+    def cancel_reservation(self: _Calls, reservation: str, reason: str) -> None:
+        """Give back what it keeps."""
+        self.call(COMPUTE, "POST", f"/v1/reservations/{quote(reservation)}/cancel", json={"reason": reason})
+
     def quotas(self: _Calls) -> list[Json]:
         """Every tenant with a quota or usage."""
         return list(self.get(COMPUTE, "/v1/tenants")["items"])

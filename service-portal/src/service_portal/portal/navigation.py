@@ -61,6 +61,7 @@ _GROUPS = (
             Entry(mark("算力地图"), "/compute-map", "m"),
             Entry(mark("数据网络"), "/network", "h"),
             Entry(mark("利用与公平"), "/utilisation", "y"),
+            Entry(mark("预留与维护"), "/reservations", "z"),
             Entry(mark("算力结算"), "/settlement", "b"),
             Entry(mark("算力互借"), "/lending", "k", ("operator",)),
             Entry(mark("配额与借用"), "/quotas", "q", ("operator",)),

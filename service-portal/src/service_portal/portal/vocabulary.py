@@ -113,8 +113,20 @@ CENTRE_STATES = {
     "drained": mark("停止接收"),
     "lost": mark("失联"),
     "down": mark("不在"),
+    "maintenance": mark("维护中"),
 }
-CENTRE_TONES = {"open": "good", "up": "good", "drained": "wait", "lost": "bad", "down": "bad"}
+CENTRE_TONES = {
+    "open": "good", "up": "good", "drained": "wait", "lost": "bad", "down": "bad", "maintenance": "wait",
+}  # fmt: skip
+RESERVATION_KINDS = {"reservation": mark("预留"), "maintenance": mark("维护")}
+RESERVATION_STATES = {
+    "planned": mark("未开始"),
+    "open": mark("进行中"),
+    "over": mark("已结束"),
+    "cancelled": mark("已取消"),
+}
+RESERVATION_TONES = {"planned": "wait", "open": "good", "over": "", "cancelled": ""}
+RUNNING_WAYS = {"leave": mark("留到自己结束"), "requeue": mark("停下，回到队列"), "end": mark("结束")}
 OUTCOMES = {"ok": mark("成功"), "refused": mark("拒绝"), "failed": mark("失败")}
 STAGES = {"upstream": mark("上游"), "midstream": mark("中游"), "downstream": mark("下游")}
 # Numbers that are names: written without separators.

@@ -13,6 +13,7 @@ from tests.service_portal.portal.fake.centres import add_centres
 from tests.service_portal.portal.fake.data import OPERATOR_ORG, FakeBrain
 from tests.service_portal.portal.fake.lending import add_lending
 from tests.service_portal.portal.fake.network import add_network, add_policy, add_settlement, add_simulations
+from tests.service_portal.portal.fake.reservations import MAINTAINED, add_reservations
 
 STATES = ("queued", "starting", "running", "succeeded", "failed", "cancelled")
 REASONS = {
@@ -119,6 +120,7 @@ def compute_app(brain: FakeBrain) -> FastAPI:
     add_settlement(app, brain)
     add_simulations(app, brain)
     add_policy(app, brain)
+    add_reservations(app, brain)
     return app
 
 
@@ -158,8 +160,11 @@ def _centres(app: FastAPI, brain: FakeBrain) -> None:
             "created_at": "2026-11-01T00:00:00Z", "seen_at": node["seen_at"]}  # fmt: skip
     health = {"state": "up", "detail": "", "foreign_jobs": 7, "orphans": ["slurm 41"], "shares": True}
     told = {"health": health, "clock_ahead_s": 12.5}
+    window = {"id": MAINTAINED, "title": "更换电源", "state": "open", "start_at": "2026-11-21T05:00:00Z",
+              "end_at": "2026-11-21T11:00:00Z", "nodes": None}  # fmt: skip
+    local = base | {"capabilities": limits | told, "maintenance": [window]}
     centres = [
-        {"id": "local", "title": "本机", "state": "open", "nodes": [node], **base, "capabilities": limits | told},
+        {"id": "local", "title": "本机", "state": "open", "nodes": [node], **local},
         {"id": "zibo", "title": "淄博边缘中心", "state": "lost", "nodes": [], **base},
     ]
 
