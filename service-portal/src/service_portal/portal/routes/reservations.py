@@ -15,6 +15,7 @@ from service_portal.portal.job_shapes import pairs_of
 from service_portal.portal.routes.settlement import organisation_names
 from service_portal.portal.schedules import DAYS, schedule
 from service_portal.portal.security import current_request_id
+from service_portal.portal.translations import mark
 from service_portal.portal.visit import Sent, SignedIn, Visit
 from service_portal.portal.vocabulary import RESERVATION_KINDS
 
@@ -28,6 +29,7 @@ TEXTS = (
     "kind", "centre", "title", "purpose", "start_at", "end_at", "orgs", "priority", "nodes", "cores", "memory_mb",
     "accelerators", "count", "running",
 )  # fmt: skip
+AHEAD = mark("今后 %(n)s 天的预留与维护")
 _REFUSALS = (400, 404, 409, 422)
 
 
@@ -92,7 +94,7 @@ def _page(
     found = visit.brain.reservations(**filters)
     until = rfc3339(now + timedelta(days=DAYS + 1))
     ahead = visit.brain.all_reservations(state="live", since=rfc3339(now), until=until)
-    title = visit.text("今后 %(n)s 天的预留与维护") % {"n": DAYS}
+    title = visit.text(AHEAD) % {"n": DAYS}
 
     def name(item: dict[str, Any]) -> str:
         return f"{visit.text(RESERVATION_KINDS[item['kind']])} {item['title']}"
