@@ -21,7 +21,7 @@ def fields_of(spec: Mapping[str, Any]) -> dict[str, str]:
     resources = spec.get("resources") or {}
     due = moment(spec.get("deadline"))
     plain = {name: spec.get(name) for name in ("name", "priority", "retries", "time_limit_s", "centre", "gang")}
-    plain |= {"checkpoint_every_s": spec.get("checkpoint_every_s")}
+    plain |= {name: spec.get(name) for name in ("checkpoint_every_s", "reservation")}
     plain |= {name: resources.get(name) for name in ("cores", "memory_mb")}
     read = spec.get("datasets") or []
     datasets = [item["dataset"] + (f"@{item['version']}" if item.get("version") else "") for item in read]
@@ -69,6 +69,7 @@ def spec_of(fields: Mapping[str, str], given: Mapping[str, Any]) -> Json:
         "outputs": _words(fields, "outputs"),
         "after": _words(fields, "after"),
         "centre": fields["centre"] or None,
+        "reservation": fields["reservation"].strip() or None,
     }
     for name in ("retries", "gang", "time_limit_s", "checkpoint_every_s"):
         if fields[name]:
