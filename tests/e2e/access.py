@@ -178,6 +178,10 @@ compute_scheduler.add_energy_factors       operator   -
 compute_scheduler.list_carbon_series       all        -
 compute_scheduler.add_carbon_series        operator   -
 compute_scheduler.read_carbon_hours        all        -
+compute_scheduler.list_tariffs             all        -
+compute_scheduler.add_tariff               operator   -
+compute_scheduler.read_centre_tariff       all        -
+compute_scheduler.try_price_list           operator   -
 compute_scheduler.list_ledger              all        own
 compute_scheduler.get_ledger_entry         all        404
 compute_scheduler.correct_ledger_entry     operator   -

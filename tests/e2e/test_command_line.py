@@ -181,6 +181,28 @@ def test_the_demonstration_is_loaded_once(shell: Shell) -> None:
     assert shell.json("query", count)["items"] == loaded == [{"n": 60}]
 
 
+def test_the_demonstration_describes_its_centre_as_synthetic(shell: Shell) -> None:
+    """Place, storage, racks, prices, energy, carbon and tariff carry the label; a list is tried, a tariff published."""
+    shell.brain("demo", "--enterprises", "60")
+    (local,) = [item for item in shell.json("inventory", "show")["items"] if item["centre"] == "local"]
+    assert (local["region"], local["storage_tb"], local["racks_built"]) == ("370303", 120.0, 12)
+    tariffs = shell.json("settlement", "tariffs", "--centre", "local")
+    assert all("合成数据" in text for text in (local["source"], tariffs[0]["source"]))
+    assert "合成数据" in shell.json("centre", "carbon", "local")[0]["source"]
+    tried = shell.json("settlement", "try-prices", "--core-hour", "0.2", "--days", "7")
+    assert (tried["days"], tried["kept_out"]) == (7, [])
+    (shell.folder / "tariff.csv").write_text(
+        "月份,开始,结束,时段,元每千瓦时\n1-12,0:00,24:00,平,0.5\n", encoding="utf-8"
+    )
+    given = ("--region", "370303", "--source", "合成数据", "--as-of", "2026-01-01")
+    made = shell.json("settlement", "set-tariff", "tariff.csv", *given)
+    assert shell.json("settlement", "tariffs", "--centre", "local")[0]["region"] == made["region"] == "370303"
+    (shell.folder / "tariff.csv").write_text("months\n", encoding="utf-8")
+    refused = shell.brain("settlement", "set-tariff", "tariff.csv", *given)
+    assert refused.returncode != 0
+    assert "第 1 行" in refused.stderr
+
+
 def test_indicators_are_listed_computed_and_exported(shell: Shell) -> None:
     """Of the demonstration's city: every indicator has a value or a reason; the workbook has the document's columns."""
     shell.brain("demo", "--enterprises", "60")

@@ -19,6 +19,7 @@ from compute_scheduler.api.policies import policy_routes
 from compute_scheduler.api.reservations import reservation_routes
 from compute_scheduler.api.settlement import ledger_routes, price_routes, settlement_routes
 from compute_scheduler.api.simulations import simulation_routes
+from compute_scheduler.api.tariffs import tariff_routes
 from compute_scheduler.api.transfers import transfer_routes
 from compute_scheduler.clients import CentreKeys, DatasetRights, Owners, VersionFiles
 from compute_scheduler.service.carrying import Carriage
@@ -62,6 +63,7 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(policy_routes(database, settings))
     app.include_router(price_routes(database))
     app.include_router(carbon_routes(database))
+    app.include_router(tariff_routes(database))
     app.include_router(ledger_routes(database))
     app.include_router(settlement_routes(database))
     app.include_router(simulation_routes(database, platform.objects, settings))

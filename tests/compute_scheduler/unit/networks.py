@@ -84,7 +84,7 @@ def queued_jobs(draw: st.DrawFn, number: int) -> QueuedJob:
 
 @st.composite
 def networked_centres(draw: st.DrawFn, number: int) -> Centre:
-    """A centre; some tell their price, tariff, power and carbon."""
+    """A centre; some tell their price, tariff, power, carbon and electricity."""
     hours = st.lists(st.integers(0, 9).map(float), min_size=1, max_size=3).map(tuple)
     series = st.one_of(st.none(), st.builds(Hourly, st.just(NOW - 3400.0), hours))
     return Centre(
@@ -95,6 +95,7 @@ def networked_centres(draw: st.DrawFn, number: int) -> Centre:
         draw(st.sampled_from([{}, {"cores": 36.0}, {"cores": 72.0, "a": 36.0}])),
         draw(series),
         draw(st.sampled_from([{}, {"cores": 36_000.0, "a": 72_000.0}])),
+        draw(series),
         draw(series),
     )
 

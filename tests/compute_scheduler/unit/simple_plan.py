@@ -20,7 +20,7 @@ from tests.compute_scheduler.unit.simple_windows import Amounts, Held, SimpleWin
 BARRED = ("reservation", "maintenance_ahead", "reserved_for_others")
 CLASS = {"low": -1, "normal": 0, "high": 1}
 Why = tuple[str, str | None]
-Cost = tuple[str, float, float | None, float | None, float | None, float, float]
+Cost = tuple[str, float, float | None, float | None, float | None, float, float, float | None]
 """Centre, staging seconds, yuan, kWh, kg of CO2, score, yuan for moving data."""
 
 
@@ -191,7 +191,7 @@ class Simple(SimpleWindows):
             return sum(max(figures.get(one, 0.0) for one in name.split("|")) * n for name, n in asked.items())
 
         seconds = range(int(self.now), int(self.now + job.time_limit_s), 100)
-        yuan = kwh = kg = None
+        yuan = kwh = kg = electricity = None
         if centre.prices:
             factors = [centre.tariff.at(second) if centre.tariff else 1.0 for second in seconds]
             yuan = figured(centre.prices) * sum(factors) * 100 / 3600
@@ -200,17 +200,19 @@ class Simple(SimpleWindows):
             kwh = watts * len(seconds) * 100 / 3.6e6
         if centre.power_w and centre.carbon:
             kg = watts * sum(centre.carbon.at(second) * 100 for second in seconds) / 3.6e6 / 1000
+        if centre.power_w and centre.electricity:
+            electricity = watts * sum(centre.electricity.at(second) * 100 for second in seconds) / 3.6e6
         seconds_of_staging, moving = 0.0 if job.home in (None, centre.id) else job.staging_s, 0.0
         if centre.id in job.stages:
             seconds_of_staging, moving = job.stages[centre.id].seconds, job.stages[centre.id].yuan
-        return centre.id, seconds_of_staging, yuan, kwh, kg, 0.0, moving
+        return centre.id, seconds_of_staging, yuan, kwh, kg, 0.0, moving, electricity
 
     def matters(self, job: QueuedJob) -> bool:
         """Whether the policy weighs something that centres cost the job."""
         policy, centres = self.policy, self.snapshot.centres
         if (job.stages or job.staging_s) and (policy.staging_weight or policy.price_s):
             return True
-        if policy.price_s and [centre for centre in centres if centre.prices]:
+        if policy.price_s and [centre for centre in centres if centre.prices or centre.electricity]:
             return True
         return bool(policy.carbon_s and [centre for centre in centres if centre.carbon is not None])
 
@@ -220,13 +222,15 @@ class Simple(SimpleWindows):
         costs = [self.cost(job, centre) for centre in allowed]
         yuan = max([cost[2] or 0.0 for cost in costs], default=0.0)
         kg = max([cost[4] or 0.0 for cost in costs], default=0.0)
+        dearest = max([cost[7] or 0.0 for cost in costs], default=0.0)
         policy = self.policy
         scored = []
         for cost in costs:
             score = policy.staging_weight * cost[1]
-            score += policy.price_s * ((yuan if cost[2] is None else cost[2]) + cost[6])
+            money = (yuan if cost[2] is None else cost[2]) + (dearest if cost[7] is None else cost[7])
+            score += policy.price_s * (money + cost[6])
             score += policy.carbon_s * (kg if cost[4] is None else cost[4])
-            scored.append((*cost[:5], score, cost[6]))
+            scored.append((*cost[:5], score, *cost[6:]))
         return sorted(scored, key=lambda site: (site[5], site[0] != job.home, self.centres[site[0]].cost, site[0]))
 
     def weighed(self, job: QueuedJob) -> tuple[list[Node], Why | None, bool]:

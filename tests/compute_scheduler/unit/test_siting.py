@@ -60,6 +60,28 @@ def test_costs_are_told_also_where_nothing_is_weighed() -> None:
     assert plan(plain, NOW, Policy()).starts[0].site is None
 
 
+def test_electricity_is_part_of_the_price_by_the_time_of_use() -> None:
+    """At home 4.2 kWh at 1 yuan, elsewhere 2.1 yuan by a tariff of half that: with money alike elsewhere is better by
+    2.1 yuan; a centre that does not tell its tariff counts as the dearest."""
+    home = Centre("home", "本地", power_w={"cores": 2100.0}, electricity=constant(1.0))
+    cheap = Centre("cheap", "谷电", power_w={"cores": 2100.0}, electricity=Hourly(NOW, (0.25, 0.75)))
+    silent = Centre("silent", "没有电价", power_w={"cores": 2100.0})
+    job_ = QueuedJob("a", "t", resources(1, 0), NOW, time_limit_s=2 * HOUR, home="home")
+    nodes = tuple(Node(f"n-{name}", name, resources(1, 0)) for name in ("home", "cheap", "silent"))
+    snapshot = Snapshot((home, cheap, silent), nodes, (Tenant("t"),), (job_,))
+    (start,) = plan(snapshot, NOW, Policy(price_s=10.0)).starts
+    assert start.site is not None
+    assert (start.centre, start.site.energy_yuan, start.site.score_s) == (
+        "cheap",
+        pytest.approx(2.1),
+        pytest.approx(21.0),
+    )
+    assert [(site.centre, site.energy_yuan, site.score_s) for site in start.others] == [
+        ("home", pytest.approx(4.2), pytest.approx(42.0)),
+        ("silent", None, pytest.approx(42.0)),
+    ]
+
+
 def test_money_follows_the_tariff_of_the_hours() -> None:
     """At 10:00 the valley of one hour at half the price begins, then the peak at double: 1.5 hours are 0.5 + 1 hours'
     worth of 11 yuan. Elsewhere 13 yuan: 19.5, so home is dearer by 3 yuan when the tariff is turned round."""

@@ -55,6 +55,8 @@ PAGES = [
     "/register-centre",
     "/reservations",
     f"/reservations/{RESERVED}",
+    "/prices",
+    "/tariffs",
     "/compute-map",
     "/utilisation",
     "/network",

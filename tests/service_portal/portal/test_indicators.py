@@ -182,3 +182,16 @@ def test_a_reviewer_marks_single_criteria(operator: Browserless) -> None:
     assert "到 1 级还缺什么" in after
     fields = {"version": str(int(version[1]) + 1), "reviewed-C01": "", "review-note-C01": ""}
     assert operator.post(f"{page}/marks", fields, page=page).status == 303
+
+
+def test_the_inventory_is_offered_for_the_indicator_of_storage_and_compute(operator: Browserless) -> None:
+    """One click fills the form in with its line, date and a warning; nothing is kept; other indicators offer none."""
+    address = f"/indicators/construction/L2P1?{PLACE}"
+    text = operator.text(address)
+    assert "fill=inventory" in text
+    assert "2 个中心：1600 TB" not in text
+    filled = operator.text(f"{address}&fill=inventory")
+    assert re.search(r'<textarea[^>]*name="text"[^>]*>2 个中心：1600 TB，0.8 EFLOPS</textarea>', filled)
+    assert "数据日期 2026-09-30" in filled
+    assert "2 个中心：1600 TB" not in operator.text(address)
+    assert "fill=inventory" not in operator.text(f"/indicators/construction/L1P2?{PLACE}")

@@ -58,7 +58,7 @@ class Site:
     """What a start now at a centre costs a job; None: the centre does not tell.
 
     money: yuan. energy_kwh and co2_kg: for the whole time limit. score_s: all of it as seconds of waiting.
-    moving: yuan for bringing its data.
+    moving: yuan for bringing its data. energy_yuan: what the energy costs by the tariff of electricity.
     """
 
     centre: str
@@ -68,6 +68,7 @@ class Site:
     co2_kg: float | None = None
     score_s: float = 0.0
     moving: float = 0.0
+    energy_yuan: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

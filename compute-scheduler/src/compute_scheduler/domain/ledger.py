@@ -150,22 +150,20 @@ def cut(usage: Usage, moments: Iterable[datetime]) -> list[Usage]:
 
 def priced(usage: Usage, prices: PriceList | None, charge: Charge) -> list[Item]:
     """The stretch item by item; what is not charged keeps its quantities and costs nothing."""
-    listed: list[tuple[str, int, int | None, int]] = [
-        ("core", usage.core, prices.core_hour if prices else None, 3600 * MICRO),
-        ("memory", usage.memory, prices.gib_hour if prices else None, 0),
-    ]
-    for kind, quantity in sorted(usage.accelerators.items()):
-        table = prices.accelerator_hour if prices else {}
-        listed.append((ACCELERATOR + kind, quantity, table.get(kind, table.get(ANY)), 3600 * 1000))
-    if usage.moved:
-        listed.append(("moved", usage.moved, prices.gb_moved if prices else None, 10**9))
-    found = []
-    for resource, quantity, price, divisor in listed:
-        paid = price if charge == "charged" else None
-        # A MB is 10^6 bytes, a GiB 2^30.
-        amount = _memory(quantity, paid) if resource == "memory" else _rounded(quantity * (paid or 0), divisor)
-        found.append(Item(resource, quantity, price, amount))
-    return found
+    used = [("core", usage.core), ("memory", usage.memory)]
+    used += [(ACCELERATOR + kind, quantity) for kind, quantity in sorted(usage.accelerators.items())]
+    used += [("moved", usage.moved)] if usage.moved else []
+    return [item_of(resource, quantity, prices, charge) for resource, quantity in used]
+
+
+def item_of(resource: str, quantity: int, prices: PriceList | None, charge: Charge) -> Item:
+    """So much of one resource at the prices of a list, rounded once; 0 where it is not charged."""
+    price = _price(resource, prices) if prices else None
+    paid = (price or 0) if charge == "charged" else 0
+    if resource == "memory":  # a MB is 10^6 bytes, a GiB 2^30
+        return Item(resource, quantity, price, _rounded(quantity * paid * 1000, 3600 * GIB))
+    divisor = {"core": 3600 * MICRO, "moved": 10**9}.get(resource, 3600 * 1000)
+    return Item(resource, quantity, price, _rounded(quantity * paid, divisor))
 
 
 def energy_uwh(usage: Usage, factors: EnergyFactors | None) -> int | None:
@@ -217,8 +215,10 @@ def following(month: str) -> str:
     return f"{number // 12:04d}-{number % 12 + 1:02d}"
 
 
-def _memory(quantity: int, price: int | None) -> int:
-    return _rounded(quantity * (price or 0) * 1000, 3600 * GIB)
+def _price(resource: str, prices: PriceList) -> int | None:
+    kinds = prices.accelerator_hour
+    plain = {"core": prices.core_hour, "memory": prices.gib_hour, "moved": prices.gb_moved}
+    return plain[resource] if resource in plain else kinds.get(resource.removeprefix(ACCELERATOR), kinds.get(ANY))
 
 
 def _rounded(numerator: int, denominator: int) -> int:

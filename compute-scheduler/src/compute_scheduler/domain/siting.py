@@ -5,12 +5,14 @@ Specification. For a job that would start now and use its whole time limit at a 
 - staging: what the job's `stages` say of the centre; else `staging_s` at any other centre than its home, 0 at home or
   without one. moving: yuan that its `stages` say;
 - money: what it asks for times the centre's price per hour, times the tariff of each moment;
-- energy: what it asks for times the centre's power; carbon: energy times the intensity of each moment.
+- energy: what it asks for times the centre's power; carbon: energy times the intensity of each moment; electricity:
+  energy times what a kWh costs at each moment.
 
-The score is `staging_weight * staging_s + price_s * (money + moving) + carbon_s * co2_kg`: seconds of waiting that the
-job would take to avoid it. A centre that does not tell its price or carbon counts as the most that another centre in
-question tells, so that silence is never cheap. The least score comes first, then home, then the least `cost` of the
-centre, then its id. The data rule is hard and stands before all scores: a job never leaves the centres that it names.
+The score is `staging_weight * staging_s + price_s * (money + moving + electricity) + carbon_s * co2_kg`: seconds of
+waiting that the job would take to avoid it. A centre that does not tell its price, electricity or carbon counts as the
+most that another centre in question tells, so that silence is never cheap. The least score comes first, then home, then
+the least `cost` of the centre, then its id. The data rule is hard and stands before all scores: a job never leaves the
+centres that it names.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from compute_scheduler.domain.windows import Windows
 
 JOULE_PER_KWH = 3.6e6
 ANY = "*"
-_Cost = tuple[float, float | None, float | None, float | None, float]
+_Cost = tuple[float, float | None, float | None, float | None, float, float | None]
 
 
 class Siting:
@@ -41,7 +43,7 @@ class Siting:
     ) -> None:
         self.centres, self.policy, self.now, self.windows = centres, policy, now, windows
         told = centres.values()
-        self._weighs_all = bool(policy.price_s) and any(centre.prices for centre in told)
+        self._weighs_all = bool(policy.price_s) and any(centre.prices or centre.electricity for centre in told)
         self._weighs_all |= bool(policy.carbon_s) and any(centre.carbon for centre in told)
         self._weighs_data = bool(policy.staging_weight or policy.price_s)
         self._waits: dict[tuple[Shape, str], float | None] = {}
@@ -51,14 +53,14 @@ class Siting:
         return self._weighs_all or (self._weighs_data and bool(job.stages or job.staging_s))
 
     def cost(self, job: QueuedJob, shape: Shape, centre: Centre) -> _Cost:
-        """What a centre costs the job: staging seconds, yuan, kWh, kg of CO2, yuan for moving its data."""
+        """What a centre costs the job: staging seconds, yuan, kWh, kg of CO2, yuan for moving data and for energy."""
         until = self.now + job.time_limit_s
         stage = job.stages.get(centre.id)
         if stage is not None:
             staging_s, moving = stage.seconds, stage.yuan
         else:
             staging_s, moving = (job.staging_s if job.home is not None and centre.id != job.home else 0.0), 0.0
-        money = energy_kwh = co2_kg = None
+        money = energy_kwh = co2_kg = energy_yuan = None
         if centre.prices:
             seconds = centre.tariff.integral_s(self.now, until) if centre.tariff else job.time_limit_s
             money = _amount(shape, centre.prices) * seconds / HOUR_S
@@ -67,7 +69,9 @@ class Siting:
             energy_kwh = watts * job.time_limit_s / JOULE_PER_KWH
             if centre.carbon is not None:
                 co2_kg = watts * centre.carbon.integral_s(self.now, until) / JOULE_PER_KWH / 1000.0
-        return staging_s, money, energy_kwh, co2_kg, moving
+            if centre.electricity is not None:
+                energy_yuan = watts * centre.electricity.integral_s(self.now, until) / JOULE_PER_KWH
+        return staging_s, money, energy_kwh, co2_kg, moving, energy_yuan
 
     def ranked(self, job: QueuedJob, shape: Shape) -> list[Site]:
         """The open centres where the job may run, the best first."""
@@ -79,12 +83,14 @@ class Siting:
         ]
         dearest = max((cost[1] for _, cost in costs if cost[1] is not None), default=0.0)
         dirtiest = max((cost[3] for _, cost in costs if cost[3] is not None), default=0.0)
+        dearest_energy = max((cost[5] for _, cost in costs if cost[5] is not None), default=0.0)
         scored = []
         for centre, cost in costs:
             money = dearest if cost[1] is None else cost[1]
             co2_kg = dirtiest if cost[3] is None else cost[3]
-            score_s = policy.staging_weight * cost[0] + policy.price_s * (money + cost[4]) + policy.carbon_s * co2_kg
-            site = Site(centre.id, *cost[:4], score_s, cost[4])
+            yuan = money + cost[4] + (dearest_energy if cost[5] is None else cost[5])
+            score_s = policy.staging_weight * cost[0] + policy.price_s * yuan + policy.carbon_s * co2_kg
+            site = Site(centre.id, *cost[:4], score_s, *cost[4:])
             scored.append((score_s, centre.id != job.home, centre.cost, centre.id, site))
         scored.sort(key=itemgetter(0, 1, 2, 3))
         return [entry[4] for entry in scored]
@@ -95,7 +101,7 @@ class Siting:
         if not (centre.prices or centre.power_w or job.staging_s or job.stages):
             return None
         cost = self.cost(job, shape, centre)
-        return Site(centre_id, *cost[:4], moving=cost[4])
+        return Site(centre_id, *cost[:4], moving=cost[4], energy_yuan=cost[5])
 
     def better(
         self,

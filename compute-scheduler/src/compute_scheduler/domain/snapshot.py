@@ -12,6 +12,7 @@ from typing import Literal
 
 from compute_scheduler.domain.hourly import Hourly
 from compute_scheduler.domain.resources import Resources
+from compute_scheduler.domain.tariffs import Tariff
 
 CentreState = Literal["open", "drained", "lost"]
 NodeState = Literal["up", "drained", "down"]
@@ -28,7 +29,8 @@ class Centre:
     cost: centres with less are tried first; equal ones are filled together.
     prices: yuan an hour for a core, a MB or an accelerator, by resource name (`*`: any other accelerator); empty: not
     told. tariff: what they are multiplied with by the hour, such as peak and valley 峰谷电价. power_w: watts of a core
-    or accelerator in use; empty: not told. carbon: intensity of its electricity, gCO2/kWh; None: not told.
+    or accelerator in use; empty: not told. electricity: yuan a kWh by the time of use; carbon: intensity of its
+    electricity, gCO2/kWh; None: not told.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Centre:
     tariff: Hourly | None = None
     power_w: Mapping[str, float] = field(default_factory=dict)
     carbon: Hourly | None = None
+    electricity: Hourly | Tariff | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +15,12 @@ from compute_scheduler.domain.hourly import Hourly, constant
 from compute_scheduler.domain.ledger import GIB, MICRO, EnergyFactors, PriceList
 from compute_scheduler.domain.snapshot import Centre, CentreState
 from compute_scheduler.service import carbon
+from compute_scheduler.service.tariffs import Tariffs
 from compute_scheduler.store import ledger
 
 Row = dict[str, Any]
 MB = 10**6
-TERMS = ("staging_s", "money_yuan", "energy_kwh", "co2_kg", "score_s")
+TERMS = ("staging_s", "money_yuan", "energy_kwh", "energy_yuan", "co2_kg", "score_s")
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ class Told:
     lists: Mapping[str, PriceList]
     factors: Mapping[str, list[EnergyFactors]]
     carbon: Mapping[str, Hourly]
+    tariffs: Tariffs = field(default_factory=Tariffs)
 
     @classmethod
     def load(cls, session: Session) -> Told:
         """Reads it."""
-        return cls(ledger.all_price_lists(session), ledger.all_energy_factors(session), carbon.in_force(session))
+        lists, factors = ledger.all_price_lists(session), ledger.all_energy_factors(session)
+        return cls(lists, factors, carbon.in_force(session), Tariffs.load(session))
 
 
 def centre_of(row: Row, state: CentreState, told: Told, now: datetime) -> Centre:
@@ -53,6 +56,7 @@ def centre_of(row: Row, state: CentreState, told: Told, now: datetime) -> Centre
         prices=_prices(prices) if prices else {},
         power_w=_power_w(energy) if energy else {},
         carbon=series,
+        electricity=told.tariffs.at(row["id"], now),
     )
 
 
@@ -65,7 +69,7 @@ def kept(start: Start) -> Row | None:
 
 def terms(site: Site) -> Row:
     """What a centre costs a job, as the API gives it; None: the centre does not tell."""
-    values = (site.staging_s, site.money, site.energy_kwh, site.co2_kg, site.score_s)
+    values = (site.staging_s, site.money, site.energy_kwh, site.energy_yuan, site.co2_kg, site.score_s)
     return {name: None if value is None else round(value, 6) for name, value in zip(TERMS, values, strict=True)}
 
 

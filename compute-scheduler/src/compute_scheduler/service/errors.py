@@ -179,6 +179,12 @@ class EnergyInvalid(InvalidInput):
     code = "energy_factors_invalid"
 
 
+class TariffInvalid(InvalidInput):
+    """The tariff cannot be used as it is."""
+
+    code = "tariff_invalid"
+
+
 class VersionTaken(Conflict):
     """There is a version from that very moment, or usage after it was posted already."""
 

@@ -134,12 +134,13 @@ def _outlook(session: Session, settings: Settings, row: Row, now: datetime) -> R
 
 
 def _charged(row: Row) -> Row:
-    """Sums of a job's ledger entries; energy and carbon are None when one of them does not tell."""
-    is_whole = {name: row[f"with_{name}"] == row["entries"] for name in ("energy", "carbon")}
+    """Sums of a job's ledger entries; energy, its cost and carbon are None when one of them does not tell."""
+    is_whole = {name: row[f"with_{name}"] == row["entries"] for name in ("energy", "carbon", "electricity")}
     return {
         "amount": yuan(row["amount"]),
         "currency": "CNY",
         "entries": row["entries"],
         "energy_kwh": row["energy_uwh"] / 1e9 if is_whole["energy"] else None,
+        "energy_yuan": yuan(row["electricity"]) if is_whole["electricity"] else None,
         "co2_kg": row["carbon_ug"] / 1e9 if is_whole["carbon"] else None,
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -22,9 +22,11 @@ from sqlalchemy.orm import Session
 from compute_scheduler.domain import ledger as rules
 from compute_scheduler.domain.hourly import Hourly
 from compute_scheduler.domain.ledger import EnergyFactors, PriceList, Usage
+from compute_scheduler.domain.tariffs import electricity
 from compute_scheduler.service import carbon
 from compute_scheduler.service.errors import AlreadyReversed, CorrectionInvalid, EntryUnknown
 from compute_scheduler.service.metrics import LedgerMetrics
+from compute_scheduler.service.tariffs import Tariffs
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.store import centres
 from compute_scheduler.store import jobs as attempts
@@ -47,6 +49,7 @@ class Books:
     series: Mapping[str, list[tuple[datetime, Hourly]]]
     owners: Mapping[str, str]
     closed: frozenset[str]
+    tariffs: Tariffs = field(default_factory=Tariffs)
 
     @classmethod
     def load(cls, session: Session) -> Books:
@@ -57,12 +60,14 @@ class Books:
             carbon.versions(session),
             {row["id"]: row["org"] for row in centres.all_centres(session)},
             frozenset(store.closed_periods(session)),
+            Tariffs.load(session),
         )
 
     def moments(self, centre: str) -> list[datetime]:
-        """When prices or factors of a centre change."""
+        """When prices, factors or tariff of a centre change."""
         lists = [one.valid_from for one in self.lists.values() if one.centre in ("", centre)]
-        return lists + [one.valid_from for one in self.factors.get(centre, [])]
+        factors = [one.valid_from for one in self.factors.get(centre, [])]
+        return lists + factors + self.tariffs.moments(centre)
 
 
 def post_pending(database: Database) -> int:
@@ -154,6 +159,7 @@ def _entry(base: Row, usage: Usage, books: Books, outcome: str, prices: PriceLis
         "price_list": found.id if found else None,
         "wall_ms": usage.wall_ms,
         "energy_uwh": energy,
+        "electricity": electricity(usage, energy, books.tariffs.at(base["centre"], usage.started_at)),
         "carbon_ug": rules.carbon_ug(energy, rules.carbon_mg_kwh(usage, factors, books.series.get(base["centre"], ()))),
     }
     return _with_sides(
@@ -213,7 +219,7 @@ def _reversal(base: Row, entry: Row, books: Books) -> Row:
     """The entry with every amount and quantity negative."""
     values = {"kind": "reversal", "reverses": entry["id"]}
     values |= {name: entry[name] for name in ("charge", "started_at", "ended_at", "price_list")}
-    for name in ("wall_ms", "energy_uwh", "carbon_ug"):
+    for name in ("wall_ms", "energy_uwh", "carbon_ug", "electricity"):
         values[name] = None if entry[name] is None else -entry[name]
     items = [(one["resource"], -one["quantity"], one["price"], -one["amount"]) for one in entry["items"]]
     return _with_sides(base | values, items, -entry["amount"], books)
@@ -274,6 +280,7 @@ def shown(row: Row) -> Row:
         "items": [item_shown(item) for item in row["items"]],
         "energy_kwh": None if row["energy_uwh"] is None else row["energy_uwh"] / 1e9,
         "carbon_g": None if row["carbon_ug"] is None else row["carbon_ug"] / 1e6,
+        "electricity": None if row["electricity"] is None else rules.yuan(row["electricity"]),
         "amount": rules.yuan(row["amount"]),
         "currency": "CNY",
     }

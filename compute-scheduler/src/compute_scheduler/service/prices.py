@@ -36,7 +36,7 @@ def add_price_list(database: Database, principal: Principal, body: Mapping[str, 
 
     body: centre ('' for all), valid_from (None: now), core_hour, gib_hour, gb_moved, accelerator_hour by kind, note.
     """
-    prices = _prices(body)
+    prices = amounts_of(body)
     now = utc_now()
     row = {
         "id": new_id("prl"),
@@ -150,7 +150,8 @@ def energy_shown(row: Row) -> Row:
     }
 
 
-def _prices(body: Mapping[str, Any]) -> Row:
+def amounts_of(body: Mapping[str, Any]) -> Row:
+    """The prices of a list in millionths of a yuan. Raises PriceListInvalid naming each that is no decimal."""
     errors: list[Row] = []
 
     def amount(field: str, text: str) -> int:

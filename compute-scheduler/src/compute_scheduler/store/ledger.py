@@ -246,24 +246,49 @@ def lines(session: Session, scope: str | None, period: str, org: str = "", owner
 
 
 def charged(session: Session, jobs: Sequence[str]) -> list[Row]:
-    """Sums of the entries of jobs that have any: job, entries, with_energy, with_carbon, sums."""
+    """Sums of the entries of jobs that have any: job, entries, with_energy, with_carbon, with_electricity, sums."""
     query = (
         sa.select(
             ledger.c.job,
             sa.func.count().label("entries"),
             sa.func.count(ledger.c.energy_uwh).label("with_energy"),
             sa.func.count(ledger.c.carbon_ug).label("with_carbon"),
+            sa.func.count(ledger.c.electricity).label("with_electricity"),
             sa.func.sum(ledger.c.amount).label("amount"),
+            sa.func.sum(ledger.c.electricity).label("electricity"),
             sa.func.sum(ledger.c.energy_uwh).label("energy_uwh"),
             sa.func.sum(ledger.c.carbon_ug).label("carbon_ug"),
         )
         .where(ledger.c.job.in_(jobs))
         .group_by(ledger.c.job)
     )
-    names = ("amount", "energy_uwh", "carbon_ug")
+    names = ("amount", "energy_uwh", "carbon_ug", "electricity")
     return [
         row | {name: None if row[name] is None else int(row[name]) for name in names} for row in _rows(session, query)
     ]
+
+
+def used_since(session: Session, since: datetime, centre: str = "") -> list[Row]:
+    """What was used in the ledger since a moment: org, centre, charge, resource, sums of quantity and amount, entries.
+
+    centre: '' for all.
+    """
+    keys = (ledger.c.org, ledger.c.centre, ledger.c.charge, items.c.resource)
+    whole = ("entries", "quantity", "amount")
+    query = (
+        sa.select(
+            *keys,
+            sa.func.count().label("entries"),
+            sa.func.sum(items.c.quantity).label("quantity"),
+            sa.func.sum(items.c.amount).label("amount"),
+        )
+        .join(items, items.c.entry == ledger.c.id)
+        .where(ledger.c.ended_at >= since)
+    )
+    if centre:
+        query = query.where(ledger.c.centre == centre)
+    found = _rows(session, query.group_by(*keys).order_by(*keys))
+    return [row | {name: int(row[name]) for name in whole} for row in found]
 
 
 def balances(session: Session, period: str) -> dict[str, int]:

@@ -60,6 +60,23 @@ carbon_series = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
 )
 
+# What a kWh costs by the time of use; scope: a centre, or a region by its six digits. Rows are added and never changed.
+tariffs = sa.Table(
+    "electricity_tariff",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("scope", sa.String(40), nullable=False),
+    sa.Column("valid_from", UtcDateTime, nullable=False),
+    # [months, from and until in minutes, kind, millionths of a yuan a kWh]
+    sa.Column("periods", sa.JSON, nullable=False),
+    sa.Column("source", sa.String(300), nullable=False),
+    sa.Column("as_of", sa.Date, nullable=False),
+    sa.Column("note", sa.String(500), nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("scope", "valid_from", name="electricity_tariff_from"),
+)
+
 ledger = sa.Table(
     "ledger",
     metadata,
@@ -82,6 +99,8 @@ ledger = sa.Table(
     sa.Column("wall_ms", sa.BigInteger, nullable=False),
     sa.Column("energy_uwh", sa.BigInteger),
     sa.Column("carbon_ug", sa.BigInteger),
+    # Millionths of a yuan that the energy cost by the tariff; no part of the amount.
+    sa.Column("electricity", sa.BigInteger),
     sa.Column("amount", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.String(500), nullable=False),
     sa.Column("posted_by", sa.String(64), nullable=False),

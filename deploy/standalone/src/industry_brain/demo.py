@@ -20,6 +20,31 @@ if TYPE_CHECKING:
 PARQUET = "application/vnd.apache.parquet"
 KEYS_FILE = "demo-keys.json"
 WAIT_S = 60
+LOCAL = "local"
+SYNTHETIC = {"source": "合成数据，仅供演示 synthetic, for demonstration", "as_of": "2026-01-01"}
+INVENTORY = SYNTHETIC | {
+    "region": "370303", "longitude": 118.02, "latitude": 36.81, "storage_tb": 120.0, "racks_built": 12,
+    "racks_planned": 40, "dedicated": True, "eflops": {"fp64": 0.002, "fp32": 0.004, "fp16": 0.03, "int8": 0.06},
+}  # fmt: skip
+PRICES = {
+    "core_hour": "0.12", "gib_hour": "0.015", "gb_moved": "0.05", "accelerator_hour": {"A100": "6.5", "*": "3"},
+    "note": SYNTHETIC["source"],
+}  # fmt: skip
+ENERGY = SYNTHETIC | {"core_w": 5.5, "accelerator_w": {"A100": 400, "*": 300}, "pue": 1.3, "carbon_g_kwh": 640}
+# A grid with sun: cleanest at noon (hours in UTC), dirtiest in the evening.
+GRAMS = (
+    560, 530, 500, 480, 470, 475, 490, 520, 580, 650, 700, 720, 715, 705, 690, 680, 670, 665, 660, 660, 665, 670, 650,
+    610,
+)  # fmt: skip
+CARBON = SYNTHETIC | {
+    "csv": "hour_utc,370000\n" + "".join(f"2026-01-01T{hour:02d}:00Z,{grams}\n" for hour, grams in enumerate(GRAMS)),
+}  # fmt: skip
+TARIFF = SYNTHETIC | {
+    "region": "370000",
+    "csv": "months,from,until,kind,yuan_kwh\n"
+    "1-12,23:00,07:00,谷,0.30\n1-12,07:00,08:00,平,0.62\n1-12,08:00,11:00,峰,0.93\n1-12,11:00,15:00,谷,0.35\n"
+    "1-12,15:00,17:00,平,0.62\n1-12,17:00,19:00,峰,0.93\n1-12,19:00,21:00,尖,1.12\n1-12,21:00,23:00,平,0.62\n",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,10 +103,31 @@ def load(
     )
     for name, body in cluster.evaluation_clusters().items():
         api.put_json(f"/api/evaluation/v1/clusters/{name}", body)
+    _describe_local(api)
     factory = next(item.uscc for item in cluster.organisations() if item.kind == "enterprise")
     with ApiClient(api.url, keys[factory]) as own:
         _assess_factory(own, cluster.last_year)
     return {"rows": done, "pushes": pushes, "chain": definition["id"], "organisations": len(keys)}
+
+
+def _describe_local(api: ApiClient) -> None:
+    """The centre of this machine with place, inventory, prices, energy and tariff, all labelled as synthetic.
+
+    What somebody has stated already stays; without such a centre there is nothing to describe.
+    """
+    base = "/api/compute-scheduler/v1"
+    known = {item["centre"]: item for item in api.get(f"{base}/inventory")["items"]}
+    if LOCAL not in known or known[LOCAL]["as_of"]:
+        return
+    api.put_json(f"{base}/centres/{LOCAL}/inventory", INVENTORY)
+    if not api.get(f"{base}/price-lists")["items"]:
+        api.post(f"{base}/price-lists", PRICES)
+    if not api.get(f"{base}/centres/{LOCAL}/energy")["items"]:
+        api.post(f"{base}/centres/{LOCAL}/energy", ENERGY)
+    if not api.get(f"{base}/centres/{LOCAL}/carbon")["items"]:
+        api.post(f"{base}/centres/{LOCAL}/carbon", CARBON)
+    if not api.get(f"{base}/tariffs", centre=LOCAL)["items"]:
+        api.post(f"{base}/tariffs", TARIFF)
 
 
 def _assess_factory(own: ApiClient, year: str) -> None:

@@ -47,6 +47,26 @@ class CentreCalls:
         """Versions of a centre's energy factors, the newest first."""
         return list(self.get(COMPUTE, f"/v1/centres/{quote(centre)}/energy")["items"])
 
+    def centre_tariff(self: _Calls, centre: str) -> Json:
+        """The electricity tariff that holds for a centre now, and its hours today."""
+        return dict(self.get(COMPUTE, f"/v1/centres/{quote(centre)}/tariff"))
+
+    def tariffs(self: _Calls) -> list[Json]:
+        """Versions of electricity tariffs, the newest first."""
+        return list(self.get(COMPUTE, "/v1/tariffs")["items"])
+
+    def add_tariff(self: _Calls, body: Json) -> None:
+        """Publish a version of a tariff."""
+        self.call(COMPUTE, "POST", "/v1/tariffs", json=body)
+
+    def try_prices(self: _Calls, body: Json) -> Json:
+        """What the usage of the last days would have cost under a price list; nothing is published."""
+        return dict(self.call(COMPUTE, "POST", "/v1/price-list-trials", json=body, timeout_s=60).json())
+
+    def add_prices(self: _Calls, body: Json) -> None:
+        """Publish a version of prices."""
+        self.call(COMPUTE, "POST", "/v1/price-lists", json=body)
+
     def carbon_hours(self: _Calls, centre: str, days: int) -> Json:
         """Carbon intensity hour by hour of the last days, today's to its end."""
         return dict(self.get(COMPUTE, f"/v1/centres/{quote(centre)}/carbon/hours", days=days))

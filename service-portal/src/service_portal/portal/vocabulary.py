@@ -241,6 +241,13 @@ HISTORY_ACTIONS = REVIEW_ACTIONS | {
 }
 PLACES = {"path": mark("路径"), "query": mark("查询"), "header": mark("请求头")}
 
+TARIFF_KINDS = {
+    "sharp": mark("尖"),
+    "peak": mark("峰"),
+    "flat": mark("平"),
+    "valley": mark("谷"),
+    "deep": mark("深谷"),
+}
 PERIOD_STATES = {"draft": mark("草稿"), "closed": mark("已关账")}
 PERIOD_TONES = {"draft": "wait", "closed": "good"}
 OWNERSHIP = {"own": mark("自有"), "borrowed": mark("借用")}

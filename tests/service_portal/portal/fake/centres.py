@@ -22,6 +22,55 @@ SERIES = {
 }  # fmt: skip
 
 
+HOURS = [
+    {"from": "00:00", "until": "07:30", "kind": "valley", "yuan_kwh": "0.300000"},
+    {"from": "07:30", "until": "23:00", "kind": "flat", "yuan_kwh": "0.600000"},
+    {"from": "23:00", "until": "24:00", "kind": "valley", "yuan_kwh": "0.300000"},
+]
+TARIFF = {
+    "id": "tar_1", "centre": None, "region": "370300", "region_name": "淄博市", "valid_from": "2026-01-01T00:00:00Z",
+    "periods": [{"months": list(range(1, 13)), **one} for one in HOURS], "source": "示例电价文件",
+    "as_of": "2025-12-31", "note": "", "created_by": "usr_1", "created_at": "2026-01-01T00:00:00Z",
+}  # fmt: skip
+SUMS = {"amount": "100.000000", "would_be": "120.500000", "change": "20.500000", "change_pct": 20.5}
+TRIED = {
+    "centre": "", "days": 30, "since": "2026-10-22T06:00:00Z", "until": "2026-11-21T06:00:00Z", "currency": "CNY",
+    **SUMS, "resources": [{"resource": "core", **SUMS}, {"resource": "accelerator:A100", **SUMS}],
+    "centres": [{"centre": "zibo", **SUMS}], "tenants": [{"org": "91370300MA3C00002Y", **SUMS}],
+    "unpriced": ["accelerator:A100"], "kept_out": ["jinan"],
+}  # fmt: skip
+
+
+def add_prices(app: FastAPI, brain: FakeBrain) -> None:
+    """Trying and publishing prices and tariffs."""
+
+    @app.post("/v1/price-list-trials")
+    def try_prices(body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("try-prices", body))
+        if body["core_hour"] == "viel":
+            raise InvalidInput("价格无法使用", errors=[{"field": "core_hour", "reason": "应为不为负的十进制数"}])
+        return TRIED
+
+    @app.post("/v1/price-lists", status_code=201)
+    def publish(body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("prices", body))
+        if body["note"] == "taken":
+            raise Conflict("同一中心在同一时刻已有价目，请换一个生效时间")
+        return {}
+
+    @app.get("/v1/tariffs")
+    def tariffs() -> dict[str, Any]:
+        return {"items": [TARIFF], "next": None}
+
+    @app.post("/v1/tariffs", status_code=201)
+    def add_tariff(body: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
+        brain.calls.append(("tariff", body))
+        if "07:00" not in body["csv"]:
+            errors = [{"field": "csv", "reason": "3 月 08:00 有两个时段"}]
+            raise InvalidInput("电价无法使用", errors=errors)
+        return TARIFF
+
+
 def add_centres(app: FastAPI, brain: FakeBrain, known: list[dict[str, Any]]) -> None:
     """One centre at a time; known: those that the list has."""
     by_id = {item["id"]: item for item in known}
@@ -71,6 +120,13 @@ def _costs(app: FastAPI) -> None:
     @app.get("/v1/centres/{centre}/energy")
     def energy(centre: str) -> dict[str, Any]:
         return {"items": [ENERGY] if centre == "zibo" else [], "next": None}
+
+    @app.get("/v1/centres/{centre}/tariff")
+    def tariff(centre: str) -> dict[str, Any]:
+        none = {"centre": centre, "tariff": None, "now": None, "hours": []}
+        hours = [{**one, "kind": one["kind"]} for one in HOURS]
+        now = {"kind": "flat", "yuan_kwh": "0.600000"}
+        return none | ({"tariff": TARIFF, "now": now, "hours": hours} if centre == "zibo" else {})
 
     @app.get("/v1/centres/{centre}/carbon/hours")
     def carbon(centre: str, days: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from brain_kit.application import add_problem_handlers
 from brain_kit.problems import InvalidInput, NotFound
 from fastapi import Body, FastAPI, Response
 
-from tests.service_portal.portal.fake.centres import add_centres
+from tests.service_portal.portal.fake.centres import add_centres, add_prices
 from tests.service_portal.portal.fake.data import OPERATOR_ORG, FakeBrain
 from tests.service_portal.portal.fake.lending import add_lending
 from tests.service_portal.portal.fake.network import add_network, add_policy, add_settlement, add_simulations
@@ -24,7 +24,7 @@ REASONS = {
 
 
 SITE = {
-    "staging_s": 0.0, "money_yuan": 1.25, "energy_kwh": 0.3, "co2_kg": 0.015, "score_s": 15.0,
+    "staging_s": 0.0, "money_yuan": 1.25, "energy_kwh": 0.3, "energy_yuan": 0.18, "co2_kg": 0.015, "score_s": 15.0,
     "others": [
         {"centre": "zibo-edge-1", "staging_s": 0.0, "money_yuan": None, "energy_kwh": 0.3, "co2_kg": 0.18,
          "score_s": 180.0},
@@ -183,3 +183,4 @@ def _centres(app: FastAPI, brain: FakeBrain) -> None:
         return centres[0]
 
     add_centres(app, brain, centres)
+    add_prices(app, brain)

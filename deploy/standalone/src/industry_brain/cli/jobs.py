@@ -18,7 +18,7 @@ from industry_brain.cli.output import connect, connection, show
 
 BASE = "/api/compute-scheduler/v1"
 COLUMNS = ("id", "name", "state", "cores", "memory_mb", "accelerators", "wait_s", "run_s", "exit_code", "reason")
-TERMS = ("staging_s", "money_yuan", "energy_kwh", "co2_kg", "score_s")
+TERMS = ("staging_s", "money_yuan", "energy_kwh", "energy_yuan", "co2_kg", "score_s")
 FINAL = ("succeeded", "failed", "cancelled")
 EXIT_OF = {"succeeded": 0, "failed": 8, "cancelled": 9}
 NOT_IN_TIME = 10
@@ -116,7 +116,11 @@ def show_job(job_id: str, url: str, key: str | None, as_json: bool) -> None:
             show(body | {"costs": costs}, True)
             return
         show([_row(body)], False, COLUMNS)
-        show(_cost_rows(costs), False, ("what", "centre", "start_at", "money_yuan", "energy_kwh", "co2_kg"))
+        show(
+            _cost_rows(costs),
+            False,
+            ("what", "centre", "start_at", "money_yuan", "energy_kwh", "energy_yuan", "co2_kg"),
+        )
         columns = (
             "id", "rank", "centre", "node", "devices", "state", "outcome", "exit_code", "running_at", "ended_at",
             "reason",

@@ -16,9 +16,12 @@ STATEMENT_COLUMNS = (
 )  # fmt: skip
 LINE_COLUMNS = ("centre", "resource", "charge", "entries", "quantity", "unit", "price", "amount")
 ENTRY_COLUMNS = (
-    "id", "period", "kind", "attempt", "org", "owner", "centre", "charge", "wall_s", "energy_kwh", "carbon_g", "amount",
+    "id", "period", "kind", "attempt", "org", "owner", "centre", "charge", "wall_s", "energy_kwh",
+    "electricity", "carbon_g", "amount",
 )  # fmt: skip
 PRICE_COLUMNS = ("id", "centre", "valid_from", "core_hour", "gib_hour", "gb_moved", "accelerators", "note")
+TRIAL_COLUMNS = ("centre", "amount", "would_be", "change", "change_pct")
+TARIFF_COLUMNS = ("id", "centre", "region", "valid_from", "periods", "source", "as_of")
 ENERGY_COLUMNS = ("id", "valid_from", "core_w", "accelerators", "pue", "carbon_g_kwh", "source", "as_of")
 
 
@@ -121,12 +124,62 @@ def prices(centre: str | None, url: str, key: str | None, as_json: bool) -> None
         show(items if as_json else [_by_kind(item, "accelerator_hour") for item in items], as_json, PRICE_COLUMNS)
 
 
+def _price_options(command: Any) -> Any:
+    """The options of a price list."""
+    for option in reversed((
+        click.option("--centre", default="", help="空缺为通用 default: for all centres"),
+        click.option("--core-hour", default="0", help="元每核小时 yuan a core hour"),
+        click.option("--gib-hour", default="0", help="元每 GiB 小时 yuan a GiB hour of memory"),
+        click.option("--gb-moved", default="0", help="元每 GB 传输 yuan a GB moved"),
+        click.option(
+            "--accelerator-hour", "kinds", multiple=True, metavar="KIND=YUAN", help="元每卡小时；* 为其他型号"
+        ),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@settlement.command("try-prices")
+@_price_options
+@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="最近多少天 last days")
+@connection
+def try_prices(kinds: tuple[str, ...], url: str, key: str | None, as_json: bool, **given: Any) -> None:
+    """试算价目 shows what the last days' usage would have cost under other prices; publishes nothing."""
+    body = given | {"accelerator_hour": _pairs(kinds, "--accelerator-hour")}
+    with connect(url, key) as api:
+        found = api.post(f"{API}/price-list-trials", body)
+        total = {name: found[name] for name in TRIAL_COLUMNS[1:]} | {"centre": "合计 total"}
+        show(found if as_json else [*found["centres"], total], as_json, TRIAL_COLUMNS)
+
+
+@settlement.command()
+@click.option("--centre", help="只看该中心适用的 those that may hold for one centre")
+@connection
+def tariffs(centre: str | None, url: str, key: str | None, as_json: bool) -> None:
+    """分时电价 lists the versions of electricity tariffs, the newest first."""
+    with connect(url, key) as api:
+        items = api.get(f"{API}/tariffs", centre=centre)["items"]
+        show(items if as_json else [_by_period(item) for item in items], as_json, TARIFF_COLUMNS)
+
+
+@settlement.command("set-tariff")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--centre", help="一个中心 of one centre")
+@click.option("--region", help="或行政区划代码 or of the centres of a region, GB/T 2260")
+@click.option("--source", required=True, help="出处 where the figures come from")
+@click.option("--as-of", required=True, help="出处的日期 date of the source, YYYY-MM-DD")
+@click.option("--valid-from", help="RFC 3339; 空缺为现在 default: now")
+@click.option("--note", default="", help="说明")
+@connection
+def set_tariff(file: Path, url: str, key: str | None, as_json: bool, **given: Any) -> None:
+    """发布分时电价 adds a version from FILE (CSV: months,from,until,kind,yuan_kwh; China's time)."""
+    with connect(url, key) as api:
+        made = api.post(f"{API}/tariffs", given | {"csv": file.read_text(encoding="utf-8-sig")})
+        show(made if as_json else [_by_period(made)], as_json, TARIFF_COLUMNS)
+
+
 @settlement.command("set-prices")
-@click.option("--centre", default="", help="空缺为通用 default: for all centres")
-@click.option("--core-hour", default="0", help="元每核小时 yuan a core hour")
-@click.option("--gib-hour", default="0", help="元每 GiB 小时 yuan a GiB hour of memory")
-@click.option("--gb-moved", default="0", help="元每 GB 传输 yuan a GB moved")
-@click.option("--accelerator-hour", "kinds", multiple=True, metavar="KIND=YUAN", help="元每卡小时；* 为其他型号")
+@_price_options
 @click.option("--valid-from", help="RFC 3339; 空缺为现在 default: now")
 @click.option("--note", default="", help="说明")
 @connection
@@ -164,6 +217,11 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
             raise click.UsageError(f"{option} 应写成 KIND=数值, not {text!r}")
         found[kind] = amount
     return found
+
+
+def _by_period(item: dict[str, Any]) -> dict[str, Any]:
+    told = [f"{one['from']}-{one['until']} {one['kind']} {one['yuan_kwh']}" for one in item["periods"]]
+    return item | {"periods": ", ".join(told)}
 
 
 def _by_kind(item: dict[str, Any], name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from service_portal.portal.routes.settlement import organisation_names
 from service_portal.portal.security import Form
 from service_portal.portal.translations import mark
 from service_portal.portal.visit import Operator, Sent, SignedIn, Visit
+from service_portal.portal.vocabulary import TARIFF_KINDS
 
 router = APIRouter()
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -27,7 +28,7 @@ DAYS = 30
 CARBON_DAYS = 7
 # A clock that is off by more is said to be wrong: leases last for tens of seconds.
 CLOCK_OFF_S = 5.0
-_UTILISATION, _INTENSITY = mark("利用率"), mark("碳强度")
+_UTILISATION, _INTENSITY, _YUAN_KWH = mark("利用率"), mark("碳强度"), mark("元/kWh")
 
 
 @router.get("/register-centre")
@@ -128,6 +129,7 @@ def _page(
     lists = part(lambda: brain.prices_of(centre))
     carbon = part(lambda: brain.carbon_hours(centre, CARBON_DAYS))
     used = part(lambda: brain.utilisation(DAYS))
+    tariff = part(lambda: brain.centre_tariff(centre))
     return visit.page(
         "centre.html",
         status=problem["status"] if problem else 200,
@@ -143,6 +145,8 @@ def _page(
         lists=lists,
         in_force=_in_force(lists.value or [], centre),
         energy=part(lambda: brain.energy_factors(centre)),
+        tariff=tariff,
+        tariff_chart=_tariff_chart(visit, tariff.value),
         carbon=carbon,
         carbon_chart=_carbon_chart(visit, carbon.value),
         names=organisation_names(visit),
@@ -209,6 +213,24 @@ def _carbon_chart(visit: Visit, carbon: dict[str, Any] | None) -> dict[str, Any]
     }
     shown = [at.astimezone(CHINA).strftime("%m-%d %H:%M") if at else "" for at in hours]
     return {"kind": "line", "x": shown, "series": [line]}
+
+
+def _tariff_chart(visit: Visit, found: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The price of each quarter of an hour of today, as steps; each kind of period a series of its own."""
+    if not found or not found["hours"]:
+        return None
+    quarters = [f"{n // 4:02d}:{n % 4 * 15:02d}" for n in range(96)]
+    priced = [next(one for one in found["hours"] if one["from"] <= at < one["until"]) for at in quarters]
+    series = [
+        {
+            "name": visit.text(words),
+            "unit": visit.text(_YUAN_KWH),
+            "values": [float(one["yuan_kwh"]) if one["kind"] == kind else None for one in priced],
+        }
+        for kind, words in TARIFF_KINDS.items()
+        if any(one["kind"] == kind for one in priced)
+    ]
+    return {"kind": "bar", "x": quarters, "series": series, "stacked": True}
 
 
 def _written(stated: dict[str, Any] | None) -> dict[str, str]:

@@ -20,6 +20,8 @@ from service_portal.portal.translations import mark
 from service_portal.portal.visit import SignedIn, Visit
 
 router = APIRouter()
+INVENTORY_INDICATOR = "L2P1"
+FROM_INVENTORY = mark("取自存算力资源清单，数据日期 %(d)s；含合成数据时请改为真实数据")
 FACTORY_SET = "morning-star-factory"
 MEDIA = {"xlsx": XLSX, "csv": "text/csv; charset=utf-8"}
 ROWS_SHOWN = 200
@@ -96,9 +98,13 @@ def weights_page(visit: Visit, set_id: str, status: int = 200, **extra: Any) -> 
 
 
 @router.get("/indicators/{set_id}/{code}")
-def indicator(visit: SignedIn, set_id: str, code: str, period: str = "", cluster: str = "") -> Response:
-    """One indicator: value, trend, comparison, query and lineage, evidence and review."""
-    return indicator_page(visit, set_id, code, period, cluster)
+def indicator(visit: SignedIn, set_id: str, code: str, period: str = "", cluster: str = "", fill: str = "") -> Response:
+    """One indicator: value, trend, comparison, query and lineage, evidence and review.
+
+    fill: `inventory` fills the form in with what the compute network states; nothing is kept until it is sent.
+    """
+    typed = _offered(visit, code) if fill == "inventory" else {}
+    return indicator_page(visit, set_id, code, period, cluster, typed=typed)
 
 
 def indicator_page(
@@ -127,6 +133,7 @@ def indicator_page(
         comparison=part(lambda: api.comparison(set_id, code, place["period"])) if government else None,
         lineage=part(lambda: api.lineage(set_id, code, **place)) if government else None,
         may_edit=government and visit.person.has("operator", "analyst"),
+        offers=code == INVENTORY_INDICATOR,
         here=lambda **changes: visit.url(f"/indicators/{quote(set_id)}/{quote(code)}", **(place | changes)),
         rows_address=visit.url(f"/indicators/{quote(set_id)}/{quote(code)}/rows", **place),
         **context,
@@ -172,6 +179,17 @@ def indicator_address(set_id: str, code: str, place: dict[str, str] | None = Non
     """The page of an indicator at a place."""
     query = "&".join(f"{name}={quote(value)}" for name, value in (place or {}).items() if value)
     return f"/indicators/{quote(set_id)}/{quote(code)}" + (f"?{query}" if query else "")
+
+
+def _offered(visit: Visit, code: str) -> dict[str, str]:
+    """What the inventory of the compute network gives for indicator L2P1: the line to report, and where it is from."""
+    if code != INVENTORY_INDICATOR:
+        return {}
+    found = part(visit.brain.inventory).value
+    if not found:
+        return {}
+    note = visit.text(FROM_INVENTORY) % {"d": found["as_of"] or "—"}
+    return {"text": found["l2p1"]["text"], "note": note}
 
 
 def _clusters(visit: Visit, api: EvaluationApi) -> list[dict[str, Any]]:

@@ -16,8 +16,8 @@ function axis(extra) {
   };
 }
 
-/** Options of a chart {kind, x, series: [{name, unit, values}]}; units that differ get a grid each. */
-export function options({ kind, x, series }) {
+/** Options of a chart {kind, x, series: [{name, unit, values}], stacked}; units that differ get a grid each. */
+export function options({ kind, x, series, stacked = false }) {
   const units = [...new Set(series.map((line) => line.unit ?? ""))].slice(0, 3);
   const share = 100 / units.length;
   const numeric = kind === "scatter" && x.every((value) => typeof value === "number");
@@ -44,7 +44,7 @@ export function options({ kind, x, series }) {
         data: numeric ? line.values.map((value, place) => [x[place], value]) : line.values,
         lineStyle: { width: 2, type: DASHES[index % DASHES.length] }, symbol: MARKS[index % MARKS.length],
         symbolSize: kind === "scatter" ? 7 : 5, showSymbol: kind === "scatter" || x.length <= 48, connectNulls: false,
-        barMaxWidth: 36,
+        barMaxWidth: 36, stack: stacked ? "all" : undefined, barCategoryGap: stacked ? "0%" : undefined,
       };
     }),
   };
