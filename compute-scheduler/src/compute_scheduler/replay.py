@@ -16,10 +16,12 @@ import tarfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from compute_scheduler.domain.resources import MILLI
+from compute_scheduler.domain.simulation.costs import from_json
 from compute_scheduler.domain.simulation.easy import easy
 from compute_scheduler.domain.simulation.elasticflow import read_elasticflow
 from compute_scheduler.domain.simulation.fgd import fgd
@@ -44,8 +46,9 @@ def read_trace(folder: Path, request: dict[str, Any]) -> Trace:
     form, limit, seed = request["format"], request["limit"], request["seed"]
     if form == "platform":
         runs = [PastRun(**run) for run in json.loads((folder / "runs.json").read_text(encoding="utf-8"))]
-        found = trace_of(request["name"], runs, request["centres"], limit)
-        return Trace(found.name, found.centres, tuple(shaken(list(found.jobs), seed)), found.staging_s)
+        costs = {centre: from_json(told) for centre, told in request.get("costs", {}).items()}
+        found = trace_of(request["name"], runs, request["centres"], limit, costs)
+        return replace(found, jobs=tuple(shaken(list(found.jobs), seed)))
     files = {name: folder / f"trace-{number}" for number, name in enumerate(request["files"])}
     try:
         if form == "swf":

@@ -71,6 +71,11 @@ def test_the_jobs_of_the_platform_are_replayed(yard: Yard) -> None:
     schedule = yard.json("GET", f"/v1/simulations/{found['id']}/schedule")
     assert [row["job"] for row in schedule["items"]] == [job["id"] for job in jobs]
     assert found["result"]["centres"].keys() == {"local"}
+    assert "cost_yuan" not in found["result"]["metrics"]
+    yard.json("POST", "/v1/price-lists", json={"core_hour": "3600", "note": "每核秒 1 元"})
+    priced = ended(yard, yard.json("POST", "/v1/simulations", json=body)["id"])["result"]
+    cost = sum(row["run_s"] * row["processors"] for row in schedule["items"])
+    assert priced["metrics"]["cost_yuan"] == priced["reference"]["metrics"]["cost_yuan"] == pytest.approx(cost, 1e-3)
     empty = {"since": "2001-01-01T00:00:00Z", "until": "2001-02-01T00:00:00Z"}
     failed = ended(yard, yard.json("POST", "/v1/simulations", json=empty)["id"])
     assert (failed["state"], failed["reason"]) == ("failed", "日志无法使用：这段时间没有运行过的作业")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from compute_scheduler.domain.hourly import BadSeries, Hourly, constant
+from compute_scheduler.domain.simulation.costs import Costs, as_json, from_json
 from compute_scheduler.domain.simulation.easy import easy
 from compute_scheduler.domain.simulation.elasticflow import read_elasticflow
 from compute_scheduler.domain.simulation.jobs import (
@@ -15,10 +18,11 @@ from compute_scheduler.domain.simulation.jobs import (
     bounded_slowdown,
     metrics,
 )
-from compute_scheduler.domain.simulation.policies import POLICIES
+from compute_scheduler.domain.simulation.policies import POLICIES, policy_with
 from compute_scheduler.domain.simulation.run import simulate
 from compute_scheduler.domain.simulation.swf import read_swf
 from compute_scheduler.domain.simulation.zones import with_carbon
+from compute_scheduler.domain.tariffs import Period, Tariff
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -205,7 +209,8 @@ def test_carbon_of_a_schedule_by_hand() -> None:
     in the second 60 kJ, 6 g.
     """
     carbon = {"a": Hourly(0.0, (600.0,)), "b": Hourly(0.0, (0.0, 360.0))}
-    log = Trace("two", TWO.centres, TWO.jobs, TWO.staging_s, carbon, 1000.0)
+    costs = {name: Costs(power_w=1000.0, carbon=series) for name, series in carbon.items()}
+    log = Trace("two", TWO.centres, TWO.jobs, TWO.staging_s, costs)
 
     at_once = metrics(log, [Served(0.0, "a"), Served(1.0, "b"), Served(2.0, "b")])
     later = metrics(log, [Served(0.0, "a"), Served(3600.0, "b"), Served(2.0, "b")])
@@ -214,10 +219,35 @@ def test_carbon_of_a_schedule_by_hand() -> None:
     assert later["co2_kg"] == pytest.approx(0.6 / 18 + 0.36 * 60 / 3600)
 
 
+def test_money_of_a_schedule_by_hand_where_every_centre_tells_it() -> None:
+    """Two processors for 100 s at 36 yuan an hour: 2 yuan. 2 kW for 100 s: 200 kJ, 1/18 kWh, at 0.9 yuan: 5 fen."""
+    jobs = (TraceJob("0", "u", 0.0, 100.0, 100.0, 2, "a"),)
+    tariff = Tariff((Period(tuple(range(1, 13)), 0, 1440, "flat", 900_000),))
+    a, b = Costs(36.0, 1000.0, tariff, constant(500.0)), Costs(18.0, 1000.0, constant(0.5))
+    log = Trace("two", {"a": 2, "b": 2}, jobs, costs={"a": a, "b": b})
+
+    here, there = (metrics(log, [Served(0.0, centre)]) for centre in "ab")
+
+    assert (here["cost_yuan"], there["cost_yuan"]) == (pytest.approx(2.0), pytest.approx(1.0))
+    assert (here["electricity_yuan"], there["electricity_yuan"]) == (pytest.approx(0.05), pytest.approx(0.5 / 18))
+    assert "co2_kg" not in here  # b does not tell it
+    assert "cost_yuan" not in metrics(Trace("two", log.centres, jobs, costs={"a": a}), [Served(0.0, "a")])
+    assert [from_json(json.loads(json.dumps(as_json(costs)))) for costs in (a, b, Costs())] == [a, b, Costs()]
+
+
+def test_a_policy_that_weighs_money_moves_to_the_cheaper_centre() -> None:
+    """An hour of a processor is 4 yuan dearer at home; a yuan is a second, so that is worth 3 s of staging."""
+    jobs = (TraceJob("0", "u", 0.0, 3600.0, 3600.0, 1, "a"),)
+    log = Trace("two", {"a": 1, "b": 1}, jobs, 3.0, {"a": Costs(5.0), "b": Costs(1.0)})
+    assert [at.centre for at in simulate(log, policy_with("default", {"staging_weight": 1, "price_s": 1}))] == ["b"]
+    assert [at.centre for at in simulate(log, policy_with("default", {"staging_weight": 1}))] == ["a"]
+
+
 def test_the_carbon_policy_moves_what_saves_much_and_leaves_the_rest() -> None:
     """Ten hours of two processors of 1 kW save 20 kWh of 500 g, 10 kg; a minute of one saves 8 g and stays."""
     jobs = (TraceJob("0", "a", 0.0, 36_000.0, 36_000.0, 2, "a"), TraceJob("1", "a", 1.0, 60.0, 60.0, 1, "a"))
-    log = Trace("two", {"a": 4, "b": 2}, jobs, 10.0, {"a": constant(550.0), "b": constant(50.0)}, 1000.0)
+    costs = {name: Costs(power_w=1000.0, carbon=constant(g)) for name, g in (("a", 550.0), ("b", 50.0))}
+    log = Trace("two", {"a": 4, "b": 2}, jobs, 10.0, costs)
 
     assert [at.centre for at in simulate(log, POLICIES["carbon"])] == ["b", "a"]
     assert [at.centre for at in simulate(log, POLICIES["short-first"])] == ["a", "a"]
@@ -228,11 +258,11 @@ def test_the_largest_centre_gets_the_cleanest_zone_unless_it_is_named() -> None:
     log = read_elasticflow("log", CLUSTERS, load=0.5)
     zones = {"coal": constant(900.0), "hydro": constant(50.0), "gas": constant(400.0)}
 
-    assert {name: series.values for name, series in with_carbon(log, zones).carbon.items()} == {
+    assert {name: told.carbon.values for name, told in with_carbon(log, zones).costs.items() if told.carbon} == {
         "east": (50.0,),
         "west": (400.0,),
     }
-    assert with_carbon(log, zones, {"east": "coal"}).carbon["east"].values == (900.0,)
+    assert with_carbon(log, zones, {"east": "coal"}).costs["east"].carbon == constant(900.0)
     with pytest.raises(BadSeries, match="north: no such centre; there are east, west"):
         with_carbon(log, zones, {"north": "coal"})
     with pytest.raises(BadSeries, match="wind: no such zone; there are coal, hydro, gas"):

@@ -20,7 +20,10 @@ import structlog
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
 from brain_kit.objects import ObjectStore
+from sqlalchemy.orm import Session
 
+from compute_scheduler.domain.simulation.costs import as_json, costs_of
+from compute_scheduler.service.costs import Told, centre_of
 from compute_scheduler.service.simulations import schedule_key
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import centres
@@ -95,6 +98,7 @@ class Simulator:
                 cores: dict[str, float] = {}
                 for node in centres.all_nodes(session):
                     cores[node["centre"]] = cores.get(node["centre"], 0.0) + node["cores"]
+                request["costs"] = _costs(session, utc_now())
             request["centres"] = cores
             (folder / "runs.json").write_text(json.dumps(runs), encoding="utf-8")
         for name, files in (("trace", trace["files"]), ("nodes", trace.get("nodes", {}))):
@@ -183,6 +187,13 @@ def _past_run(run: Row) -> Row:
         "time_limit_s": float(run["spec"]["time_limit_s"]),
         "cores": run["core_s"] / run["wall_s"],
     }
+
+
+def _costs(session: Session, now: datetime) -> Row:
+    """What a core costs at each centre by the price lists, tariffs and series that are in force now."""
+    told = Told.load(session)
+    found = {row["id"]: costs_of(centre_of(row, "open", told, now)) for row in centres.all_centres(session)}
+    return {centre: as_json(costs) for centre, costs in found.items()}
 
 
 def _text(path: Path) -> str:

@@ -330,6 +330,8 @@ SIMULATION_METRICS = {
     "mean_delay_s": mark("平均延迟 秒"),
     "p99_delay_s": mark("延迟第 99 百分位 秒"),
     "moved_pct": mark("异地运行 %"),
+    "cost_yuan": mark("费用 元"),
+    "electricity_yuan": mark("电费 元"),
     "co2_kg": mark("碳排放 kg"),
     "allocation_pct": mark("GPU 分配率 %"),
     "requested_pct": mark("GPU 申请率 %"),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from compute_scheduler.domain.simulation.costs import Costs
 from compute_scheduler.domain.simulation.jobs import BadTrace, Trace, TraceJob
 
 GANG_S = 60.0
@@ -25,11 +26,18 @@ class PastRun:
     cores: float
 
 
-def trace_of(name: str, runs: Iterable[PastRun], centres: Mapping[str, float], limit: int | None = None) -> Trace:
+def trace_of(
+    name: str,
+    runs: Iterable[PastRun],
+    centres: Mapping[str, float],
+    limit: int | None = None,
+    costs: Mapping[str, Costs] | None = None,
+) -> Trace:
     """The jobs as a trace: each as it ran the last time, at home where it ran.
 
     Of a job of several members those that started within a minute of the last count together. A centre has the cores
-    that it offers now, and no fewer than its largest job. limit: the last jobs only. Raises BadTrace without jobs.
+    that it offers now, and no fewer than its largest job. limit: the last jobs only. costs: by centre, of a core.
+    Raises BadTrace without jobs.
     """
     by_job: dict[str, list[PastRun]] = {}
     for run in runs:
@@ -42,7 +50,7 @@ def trace_of(name: str, runs: Iterable[PastRun], centres: Mapping[str, float], l
     sizes = {centre: math.floor(cores) for centre, cores in centres.items()}
     for job in jobs:
         sizes[job.home] = max(sizes.get(job.home, 0), job.processors)
-    return Trace(name, {centre: size for centre, size in sorted(sizes.items()) if size}, tuple(jobs))
+    return Trace(name, {centre: size for centre, size in sorted(sizes.items()) if size}, tuple(jobs), costs=costs or {})
 
 
 def _job(runs: list[PastRun]) -> TraceJob:

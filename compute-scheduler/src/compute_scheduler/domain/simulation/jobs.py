@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from compute_scheduler.domain.hourly import Hourly
+from compute_scheduler.domain.simulation.costs import Costs
 
 MACHINE = "machine"
-JOULE_PER_KWH = 3.6e6
 
 
 class BadTrace(ValueError):
@@ -39,16 +38,14 @@ class Trace:
     """Jobs in order of submission on centres of so many processors each.
 
     staging_s: how long a job's data take to another centre than its home; its processors wait for them.
-    carbon: intensity of each centre's electricity by the time of the trace, gCO2/kWh, or nothing at all.
-    power_w: of a processor that a job holds.
+    costs: by centre; one that is not there tells nothing.
     """
 
     name: str
     centres: dict[str, int]
     jobs: tuple[TraceJob, ...]
     staging_s: float = 0.0
-    carbon: Mapping[str, Hourly] = field(default_factory=dict)
-    power_w: float = 0.0
+    costs: Mapping[str, Costs] = field(default_factory=dict)
 
     @property
     def processors(self) -> int:
@@ -74,9 +71,9 @@ def metrics(trace: Trace, served: Sequence[Served]) -> dict[str, float]:
 
     mean_bounded_slowdown; mean_wait_s, p95_wait_s, longest_wait_s; utilisation: percent of the processors' time from
     the first submission to the last end (without staging). With several centres also mean_delay_s and p99_delay_s (wait
-    and staging, which the slowdown then counts too) and moved_pct: jobs that did not run at home. With carbon also
-    co2_kg: of all processors from the start of their job to its end, so with the staging that they wait for.
-    Raises ValueError on no jobs.
+    and staging, which the slowdown then counts too) and moved_pct: jobs that did not run at home. Where all centres
+    tell it also cost_yuan by price lists, electricity_yuan and co2_kg: of all processors from the start of their job to
+    its end, so with the staging that they wait for. Raises ValueError on no jobs.
     """
     if not trace.jobs:
         raise ValueError("the trace has no jobs")
@@ -102,11 +99,22 @@ def metrics(trace: Trace, served: Sequence[Served]) -> dict[str, float]:
             "p99_delay_s": _quantile(delays, 0.99),
             "moved_pct": 100.0 * sum(at.centre != job.home for job, at in pairs) / len(pairs),
         }
-    if trace.carbon:
-        found["co2_kg"] = sum(
-            job.processors * trace.carbon[at.centre].integral_s(at.start_at, at.start_at + staged + job.run_s)
-            for (job, at), staged in zip(pairs, staging, strict=True)
-        ) * (trace.power_w / JOULE_PER_KWH / 1000.0)
+    held = [
+        (job.processors, at.centre, at.start_at, at.start_at + staged + job.run_s)
+        for (job, at), staged in zip(pairs, staging, strict=True)
+    ]
+    return found | _costs(trace, held)
+
+
+def _costs(trace: Trace, held: Sequence[tuple[int, str, float, float]]) -> dict[str, float]:
+    """Sums over what jobs held (processors, centre, from, until), each where every centre tells it."""
+    told = [trace.costs.get(centre, Costs()) for centre in trace.centres]
+    found = {}
+    for name, of in (("cost_yuan", Costs.money), ("electricity_yuan", Costs.energy_money), ("co2_kg", Costs.co2_kg)):
+        if all(of(costs, 0.0, 0.0) is not None for costs in told):
+            found[name] = sum(
+                number * (of(trace.costs[centre], start_at, end_at) or 0.0) for number, centre, start_at, end_at in held
+            )
     return found
 
 

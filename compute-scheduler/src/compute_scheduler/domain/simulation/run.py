@@ -9,6 +9,7 @@ from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.fairshare import accrued
 from compute_scheduler.domain.plan import plan_board
 from compute_scheduler.domain.resources import resources
+from compute_scheduler.domain.simulation.costs import Costs
 from compute_scheduler.domain.simulation.jobs import Served, Trace, TraceJob
 from compute_scheduler.domain.snapshot import Centre, Node, Policy, QueuedJob, Snapshot, Tenant, Usage
 
@@ -47,11 +48,16 @@ def simulate(trace: Trace, policy: Policy, progress: Callable[[int], None] | Non
 
 def _board(trace: Trace, policy: Policy) -> Board:
     """The centres, empty."""
-    power_w = {"cores": trace.power_w} if trace.carbon else {}
-    centres = tuple(Centre(name, name, power_w=power_w, carbon=trace.carbon.get(name)) for name in trace.centres)
+    centres = tuple(_centre(name, trace.costs.get(name, Costs())) for name in trace.centres)
     nodes = tuple(Node(name, name, resources(processors, 0)) for name, processors in trace.centres.items())
     tenants = tuple(Tenant(name) for name in sorted({job.tenant for job in trace.jobs}))
     return Board(Snapshot(centres, nodes, tenants), policy)
+
+
+def _centre(name: str, costs: Costs) -> Centre:
+    prices = {} if costs.price is None else {"cores": costs.price}
+    power_w = {} if costs.power_w is None else {"cores": costs.power_w}
+    return Centre(name, name, prices=prices, power_w=power_w, electricity=costs.electricity, carbon=costs.carbon)
 
 
 def _queued(job: TraceJob, staging_s: float) -> QueuedJob:

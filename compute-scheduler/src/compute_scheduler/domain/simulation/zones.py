@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from compute_scheduler.domain.hourly import BadSeries, Hourly
+from compute_scheduler.domain.simulation.costs import Costs
 from compute_scheduler.domain.simulation.jobs import Trace
 
 CARD_W = 400.0
@@ -30,8 +31,10 @@ def with_carbon(
     cleanest = sorted(zones, key=lambda zone: (sum(zones[zone].values) / len(zones[zone].values), zone))
     largest = sorted(trace.centres, key=lambda centre: (-trace.centres[centre], centre))
     begins = trace.jobs[0].submitted_at
-    carbon = {
-        centre: Hourly(begins, zones[where.get(centre, cleanest[number % len(cleanest)])].values)
+    costs = {
+        centre: Costs(
+            power_w=power_w, carbon=Hourly(begins, zones[where.get(centre, cleanest[number % len(cleanest)])].values)
+        )
         for number, centre in enumerate(largest)
     }
-    return replace(trace, carbon=carbon, power_w=power_w)
+    return replace(trace, costs=costs)

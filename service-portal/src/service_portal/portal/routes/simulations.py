@@ -27,7 +27,7 @@ DRAWN_JOBS = 400
 # Of these less is better.
 LESS_IS_BETTER = frozenset(
     {"mean_bounded_slowdown", "mean_wait_s", "p95_wait_s", "longest_wait_s", "mean_delay_s", "p99_delay_s", "moved_pct",
-     "co2_kg"}
+     "cost_yuan", "electricity_yuan", "co2_kg"}
 )  # fmt: skip
 _GANTT_WORDS = {
     "wait": mark("等待 秒"),
