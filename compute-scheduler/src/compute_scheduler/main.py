@@ -56,7 +56,7 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(file_routes(files))
     app.include_router(centre_routes(database, CentreKeys(identity), Owners(identity)))
     app.include_router(tenant_routes(database, settings))
-    app.include_router(inventory_routes(database))
+    app.include_router(inventory_routes(database, settings))
     app.include_router(network_routes(database, settings, rights))
     app.include_router(transfer_routes(database))
     app.include_router(reservation_routes(database, settings, Owners(identity)))

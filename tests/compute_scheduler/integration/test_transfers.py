@@ -303,17 +303,20 @@ def test_a_link_tells_what_is_reserved_of_it_and_what_it_has_carried_by_day(net:
     away.pull()
     (link,) = links.list_links(net.database)
     assert (link["limit_gbit_s"], link["reserved_gbit_s"], link["free_gbit_s"], link["course"]) == (8.0, 8.0, 0.0, [])
-    found = links.read_link(net.database, "c2", "c1", 3)
+    found = links.read_link(net.database, net.settings, "c2", "c1", 3)
     assert [(item["reserved_gbit_s"]) for item in found["course"]] == [8.0, 0.0]
     sent(net, transfer["id"], 22 * GB)
     today = {"day": f"{utc_now().astimezone(CHINA):%Y-%m-%d}", "bytes": 22 * GB, "transfers": 1}
-    carried = links.read_link(net.database, "c1", "c2", 3)["carried"]
+    carried = links.read_link(net.database, net.settings, "c1", "c2", 3)["carried"]
     assert (len(carried), carried[0]["bytes"], carried[-1]) == (3, 0, today)
     transfer_desk.cancel_transfer(net.database, net.actor, transfer["id"], "割接")
     with net.database.transaction() as session:
         store.save(session, transfer["id"], ended_at=utc_now() - timedelta(days=1))
-    found = links.read_link(net.database, "c1", "c2", 3)
+    found = links.read_link(net.database, net.settings, "c1", "c2", 3)
     assert [item["bytes"] for item in found["carried"]] == [0, 22 * GB, 0]
     assert [item["reserved_gbit_s"] for item in found["course"]] == [0.0]
+    brief = net.settings.model_copy(update={"compute_scheduler_log_days": 2})
+    kept = links.read_link(net.database, brief, "c1", "c2", 3)["carried"]
+    assert [item["bytes"] for item in kept] == [22 * GB, 0]  # what is forgotten is left out, not told as 0
     with pytest.raises(LinkUnknown):
-        links.read_link(net.database, "c1", "c9", 3)
+        links.read_link(net.database, net.settings, "c1", "c9", 3)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from compute_scheduler.api.centres import CentreId, Operator, Strict
 from compute_scheduler.service import inventory, links, utilisation
 from compute_scheduler.service.tenancy import Actor
+from compute_scheduler.settings import Settings
 
 End = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$", description="算力中心编号 id of the centre")]
 Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -45,7 +46,7 @@ class NewLink(BaseModel):
     as_of: date = Field(description="数据日期 date of the figures")
 
 
-def inventory_routes(database: Database) -> APIRouter:
+def inventory_routes(database: Database, settings: Settings) -> APIRouter:
     """The routes with their parts wired in."""
     router = APIRouter(prefix="/v1", tags=["inventory"])
 
@@ -71,7 +72,7 @@ def inventory_routes(database: Database) -> APIRouter:
         one: End, other: End, caller: Caller, days: Annotated[int, Query(ge=1, le=31, description="天数 days")] = 7
     ) -> dict[str, Any]:
         """One link: its course over the next days, and the bytes that it has carried on each of the last."""
-        return links.read_link(database, one, other, days)
+        return links.read_link(database, settings, one, other, days)
 
     @router.put("/links/{one}/{other}", summary="登记链路")
     def put_link(one: End, other: End, body: NewLink, caller: Operator) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from compute_scheduler.domain.network import BYTES_MS_PER_GBIT_S, Ends, Network,
 from compute_scheduler.service import data
 from compute_scheduler.service.errors import CentreUnknown, InventoryInvalid, LinkUnknown
 from compute_scheduler.service.network import window_shown
+from compute_scheduler.settings import Settings
 from compute_scheduler.store import centres, network, transfers
 from compute_scheduler.store import inventory as store
 
@@ -51,15 +52,19 @@ def list_links(database: Database, days: int = 0) -> list[Row]:
         return [_link_now(link, windows, booked, now, days) for link in store.all_links(session)]
 
 
-def read_link(database: Database, one: str, other: str, days: int) -> Row:
-    """One link as in the list, and what it has carried on each of the last days, today included. Raises LinkUnknown."""
+def read_link(database: Database, settings: Settings, one: str, other: str, days: int) -> Row:
+    """One link as in the list, and what it has carried on each of the last days, today included. Raises LinkUnknown.
+
+    Days of which transfers are forgotten by now are left out.
+    """
     now, ends = utc_now(), ends_of(one, other)
     with database.reading() as session:
         link = next((row for row in store.all_links(session) if (row["one"], row["other"]) == ends), None)
         if link is None:
             raise LinkUnknown(f"{one[:40]} 与 {other[:40]} 之间没有链路")
         shown = _link_now(link, network.windows(session, now), _booked(session, now), now, days)
-        return shown | {"carried": _carried(session, ends, now, days)}
+        kept = max(1, min(days, int(settings.compute_scheduler_log_days)))
+        return shown | {"carried": _carried(session, ends, now, kept)}
 
 
 def remove_link(database: Database, principal: Principal, one: str, other: str) -> None:
