@@ -28,6 +28,7 @@ from tests.compute_scheduler.unit.networks import (
     shared_networks,
     unlike_centres,
     weighing,
+    windows_of,
 )
 from tests.compute_scheduler.unit.simple_devices import on
 from tests.compute_scheduler.unit.simple_plan import Simple, amounts, simple_plan
@@ -135,7 +136,21 @@ def test_a_centre_seen_as_one_node_with_many_accelerators_is_searched_quickly() 
 
 
 @some
-@given(networks, policies)
+@given(reserved_networks(), policies)
+def test_nothing_starts_where_it_would_run_into_a_window_of_others(snapshot: Snapshot, policy: Policy) -> None:
+    """Of nodes kept as a whole, whatever else is so; jobs that a window is for may."""
+    jobs = {job.id: job for job in snapshot.queued}
+    for start in plan(snapshot, NOW, policy).starts:
+        job = jobs[start.job_id]
+        for window in snapshot.windows:
+            whole = {name for name, part in window.nodes if part is None}
+            inside = window.centre == start.centre and (not window.nodes or bool(whole & set(start.nodes)))
+            is_ahead = window.start_at < NOW + job.time_limit_s and window.end_at > NOW
+            assert not (inside and is_ahead) or window.is_for(job.tenant, job.priority)
+
+
+@some
+@given(st.one_of(networks, reserved_networks()), policies)
 def test_every_job_gets_exactly_one_answer(snapshot: Snapshot, policy: Policy) -> None:
     """Started, waiting with a sentence, or refused."""
     decisions = plan(snapshot, NOW, policy)
@@ -147,7 +162,7 @@ def test_every_job_gets_exactly_one_answer(snapshot: Snapshot, policy: Policy) -
 
 
 @some
-@given(networks, policies)
+@given(st.one_of(networks, reserved_networks()), policies)
 def test_no_node_is_ever_overfull(snapshot: Snapshot, policy: Policy) -> None:
     """Running jobs and starts together fit on each node; starts go to open nodes where the job may run."""
     decisions = plan(snapshot, NOW, policy)
@@ -254,7 +269,7 @@ def test_a_reserved_job_is_never_delayed_by_what_starts_before_it(snapshot: Snap
 
 
 @some
-@given(networks, policies, st.randoms(use_true_random=False))
+@given(st.one_of(networks, reserved_networks()), policies, st.randoms(use_true_random=False))
 def test_the_order_of_the_parts_has_no_meaning(snapshot: Snapshot, policy: Policy, rng: random.Random) -> None:
     """The same network told in another order gives the same decisions, and a repeated plan repeats itself."""
 
@@ -270,6 +285,7 @@ def test_the_order_of_the_parts_has_no_meaning(snapshot: Snapshot, policy: Polic
         shuffled(snapshot.usages),
         snapshot.outcomes,
         popular=shuffled(snapshot.popular),
+        windows=shuffled(snapshot.windows),
     )
 
     assert plan(told, NOW, policy) == plan(snapshot, NOW, policy) == plan(snapshot, NOW, policy)
@@ -277,7 +293,8 @@ def test_the_order_of_the_parts_has_no_meaning(snapshot: Snapshot, policy: Polic
 
 def change(board: Board, now: float, draw: Callable[..., Any]) -> None:
     """One random change of what stands or runs."""
-    what = draw(st.sampled_from(["submit", "withdraw", "start all", "end", "end", "node", "centre", "tenant"]))
+    kinds = ["submit", "withdraw", "start all", "end", "end", "node", "centre", "tenant", "windows"]
+    what = draw(st.sampled_from(kinds))
     job = draw(queued_jobs(draw(st.integers(0, 20))))
     if what == "submit" and job.id not in board.running:
         board.submit(job)
@@ -288,6 +305,8 @@ def change(board: Board, now: float, draw: Callable[..., Any]) -> None:
             board.start(start.job_id, start.node, now, start.more)
     elif what == "end" and board.running:
         board.end(draw(st.sampled_from(sorted(board.running))))
+    elif what == "windows":
+        board.put_windows(draw(st.one_of(st.just(()), windows_of(board.snapshot()))))
     else:
         change_network(board, what, draw)
 
@@ -305,7 +324,7 @@ def change_network(board: Board, what: str, draw: Callable[..., Any]) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(networks, policies, st.data())
+@given(st.one_of(networks, reserved_networks()), policies, st.data())
 def test_a_board_that_is_kept_plans_like_a_new_one(snapshot: Snapshot, policy: Policy, data: st.DataObject) -> None:
     """After any changes job by job, with plans in between, as if the whole moment were built anew."""
     board = Board(snapshot, Policy(priority_s=7.0))
