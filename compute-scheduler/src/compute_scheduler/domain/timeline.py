@@ -100,7 +100,8 @@ class Timeline:
 
         shape: what it takes on that node.
         """
-        if place in self.windows.parted:
+        has_windows = place in self.windows.at
+        if has_windows and place in self.windows.parted:
             return self.barrier(place, shape, ends_by_at)
         amounts = shape.amounts
         found: Obstacle | None = None
@@ -108,7 +109,7 @@ class Timeline:
             if kept.start_at < ends_by_at and not fits(amounts, kept.spare):
                 found = kept
                 break
-        if self.windows.all:
+        if has_windows:
             closing = self.windows.closing(place, shape.uses, self.now, ends_by_at)
             if closing is not None and (found is None or closing.order < found.order):
                 found = closing
@@ -173,7 +174,7 @@ class Timeline:
         """
         if not self.reserved and not self.windows.all:
             return *self.index.best(shape, None, centre), None
-        own = self._own_places(shape.uses)
+        own = self._own_places(shape.uses) if shape.uses else None
         if own:
             place, lacking, _ = self._search(shape, ends_by_at, centre, own)
             if place is not None:
@@ -192,7 +193,7 @@ class Timeline:
         if only is not None and centre is None:
             centres = {self.index.nodes[place].centre for place in only}
             centre = centres.pop() if len(centres) == 1 else None
-        closed = self._closed(shape.uses, ends_by_at)
+        closed = self._closed(shape.uses, ends_by_at) if self.windows.all else ()
         blockers: list[Obstacle] = []
 
         def is_allowed(place: int) -> bool:
