@@ -240,7 +240,7 @@ def test_what_has_no_room_waits_unclaimed_and_goes_back_when_that_takes_too_long
     bench.engine.start("job_c.1")
     bench.engine.end("job_b.1")
     assert bench.ended.get(timeout=20)[0] == "job_b.1"
-    assert not (tmp_path / "agent" / "attempts" / "job_c.1" / "begun").exists()
+    assert not bench.engine.folder("job_c.1").has_begun()
     bench.engine.close()
 
 
@@ -281,7 +281,7 @@ def test_who_does_not_know_the_secret_commands_nothing(bench: Bench) -> None:
     import socket
 
     bench.run("sleeper.1", "sleep", "60")
-    while not bench.engine.folder("sleeper.1").is_begun():
+    while not bench.engine.folder("sleeper.1").has_begun():
         time.sleep(0.02)
     with socket.socket(socket.AF_UNIX) as stranger:
         os.chdir(bench.root)
@@ -290,3 +290,20 @@ def test_who_does_not_know_the_secret_commands_nothing(bench: Bench) -> None:
         stranger.settimeout(5)
         assert stranger.recv(10) == b""
     assert bench.engine.folder("sleeper.1").exit() is None
+
+
+def test_a_folder_passes_to_another_attempt_only_when_nothing_of_the_first_can_be_alive(bench: Bench) -> None:
+    """A process that hid from the supervisor might still write where the next job works."""
+
+    def place_after(attempt: str, *command: str) -> int:
+        bench.run(attempt, *command)
+        bench.end_of(attempt)
+        assert bench.ended.get(timeout=10)[0] == attempt
+        place = os.stat(bench.engine.folder(attempt).path).st_ino
+        bench.engine.forget(attempt)
+        time.sleep(0.5)
+        return place
+
+    first = place_after("a.1", "true")
+    assert place_after("b.1", "env", "-i", "setsid", "sh", "-c", "exec sleep 3 &") == first
+    assert place_after("c.1", "true") != first

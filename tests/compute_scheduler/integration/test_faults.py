@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from compute_scheduler.engine.folder import AttemptFolder
 
 from tests.compute_scheduler.lives import live, points
 from tests.compute_scheduler.yard import Yard
@@ -38,12 +39,12 @@ def test_a_job_killed_from_outside_ends_with_the_signal_as_its_reason(tmp_path: 
         script = "sleep 60"
         job_id = yard.submit("sh", "-c", script)
         yard.wait(job_id, lambda job: job["state"] == "running")
-        folder = tmp_path / "compute/local/attempts" / f"{job_id}.1"
+        folder = AttemptFolder(tmp_path / "compute/local/attempts", f"{job_id}.1")
         deadline = time.monotonic() + 20
-        while not (folder / "pid").exists():
+        while (facts := folder.facts()) is None or facts.process is None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        os.kill(int((folder / "pid").read_text().split()[0]), signal.SIGKILL)
+        os.kill(facts.process[0], signal.SIGKILL)
         job = yard.ended(job_id)
         assert (job["state"], job["reason"]) == ("failed", "命令被信号 9 结束")
     finally:

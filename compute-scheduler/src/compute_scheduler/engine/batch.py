@@ -216,12 +216,7 @@ class BatchEngine:
     def read_log(self, attempt: str, offset: int, most_bytes: int) -> bytes:
         """A stretch of the log, up to its limit."""
         most = min(most_bytes, self.settings.log_bytes - offset)
-        try:
-            with open(self._entries.folder(attempt).log, "rb") as file:
-                file.seek(offset)
-                return file.read(max(0, most))
-        except FileNotFoundError:
-            return b""
+        return self._entries.folder(attempt).read_log(offset, most)
 
     def wake(self) -> None:
         """Looks now."""

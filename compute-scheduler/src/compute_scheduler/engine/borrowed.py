@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from compute_scheduler.engine.folder import AttemptFolder
+from compute_scheduler.engine.folder import AttemptFolder, Facts
 
 Json = dict[str, Any]
 
@@ -50,10 +50,9 @@ class Borrowed:
         return {"event": "notice" if self.is_granted else "waits", "reasons": {self.attempt: words}}
 
 
-def recalled(folder: AttemptFolder, order: Json) -> Borrowed:
+def recalled(folder: AttemptFolder, facts: Facts) -> Borrowed:
     """An attempt as its folder says."""
-    is_granted = os.path.exists(folder.file("begun"))
-    entry = Borrowed(folder, order, is_granted, folder.exit(), is_prepared=is_granted)
+    entry = Borrowed(folder, facts.spec, facts.has_begun, facts.end, is_prepared=facts.has_begun)
     with contextlib.suppress(FileNotFoundError):
         entry.log_size = os.stat(folder.log).st_size
     return entry

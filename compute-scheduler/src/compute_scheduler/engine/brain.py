@@ -148,8 +148,7 @@ class BrainEngine:
             if entry is None or entry.record is not None:
                 return
             if not entry.is_granted:
-                with contextlib.suppress(FileExistsError):
-                    entry.folder.begin()
+                entry.folder.begin()
                 entry.is_granted = True
         self._later(entry, lambda: self.partner.begin(attempt))
 
@@ -180,12 +179,7 @@ class BrainEngine:
 
     def read_log(self, attempt: str, offset: int, most_bytes: int) -> bytes:
         """A stretch of the log as far as it was fetched."""
-        try:
-            with open(self._folder(attempt).log, "rb") as file:
-                file.seek(offset)
-                return file.read(most_bytes)
-        except FileNotFoundError:
-            return b""
+        return self._folder(attempt).read_log(offset, most_bytes)
 
     def wake(self) -> None:
         """Looks now."""
@@ -196,7 +190,6 @@ class BrainEngine:
         with self._guard:
             entry = self._held.pop(attempt, None)
         if entry is not None:
-            entry.folder.disown()
             entry.folder.remove()
 
     # rounds -------------------------------------------------------------------------------------------------------
@@ -348,10 +341,10 @@ class BrainEngine:
             if attempt in self._held:
                 return self._held[attempt]
             folder = self._folder(attempt)
-            order = folder.spec()
-            if order is None:
+            facts = folder.facts()
+            if facts is None:
                 return None
-            entry = recalled(folder, order)
+            entry = recalled(folder, facts)
             self._held[attempt] = entry
             return entry
 

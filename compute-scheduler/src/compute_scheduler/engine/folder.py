@@ -1,23 +1,78 @@
 """The folder of an attempt: its files are the engine's memory, so that agent and supervisor may die at any moment.
 
-`spec.json`  written by the agent when it takes the attempt; holds the nonce by which it claims its epoch
-`begun`      made by the supervisor before it spawns the command: from here on the command may have run
-`pid`        process id and start time of the command
-`log`        what it printed, cut at its limit
-`exit.json`  how it ended; once there it never changes
-`work/`      the job's working folder, the only place it may write to
+`record`  one JSON object a line, only ever added to: what the agent took, with the nonce by which it claims its epoch;
+          `begun`, written before the command may run; `process`, its id and start time; `end`, how it ended
+`log`     what it printed, cut at its limit
+`work/`   the job's working folder, the only place it may write to
+
+Whoever adds to a record holds a lock
+on it, and the supervisor does so as long as the command runs: of beginning and giving up before the beginning one comes
+first. A line that was cut off by a crash says nothing.
+
+File systems look for a free place among all files that were removed lately, which costs more than a short job does
+(ext4: files of the last minute). So a folder that its job has left as it was made is kept for another attempt.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import itertools
 import json
 import os
 import shutil
+import stat
+from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import orjson
 
 from compute_scheduler.engine import processes
+
+Json = dict[str, Any]
+RECORD, LOG, WORK, TMP = "record", "log", "work", "tmp"
+_MADE = stat.S_IFDIR | 0o700
+_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+_READ_BYTES = 1 << 16
+
+
+class Facts(NamedTuple):
+    """What a record says. process: (pid, start) of the command when somebody wrote it down."""
+
+    spec: Json
+    has_begun: bool = False
+    process: tuple[int, int] | None = None
+    end: Json | None = None
+
+
+class Pen:
+    """The record of an attempt that only the owner of this may add to, until it is closed."""
+
+    def __init__(self, file: int, facts: Facts) -> None:
+        self._file = file
+        self.facts = facts
+
+    def begin(self) -> None:
+        """Marks that the command may run from now on."""
+        self._add({"begun": True})
+
+    def identify(self, pid: int) -> None:
+        """Keeps which process the command is."""
+        process = processes.read(pid)
+        self._add({"process": [pid, process.began if process is not None else 0]})
+
+    def finish(self, record: Json) -> None:
+        """Keeps how it ended."""
+        self._add({"end": record})
+
+    def close(self) -> None:
+        """Lets others write."""
+        os.close(self._file)
+
+    def _add(self, line: Json) -> None:
+        _write(self._file, line)
 
 
 class AttemptFolder:
@@ -25,87 +80,193 @@ class AttemptFolder:
 
     def __init__(self, root: str | Path, attempt: str) -> None:
         self.attempt = attempt
-        self.path = os.path.join(root, attempt)
-        self.work = os.path.join(self.path, "work")
-        self.log = os.path.join(self.path, "log")
+        self.root = os.fspath(root)
+        self.path = f"{self.root}/{attempt}"
+        self.work = f"{self.path}/{WORK}"
+        self.log = f"{self.path}/{LOG}"
 
     def file(self, name: str) -> str:
         """The path of one of its files."""
-        return os.path.join(self.path, name)
+        return f"{self.path}/{name}"
 
-    def take(self, spec: dict[str, Any]) -> bool:
+    def take(self, spec: Json) -> bool:
         """Makes the folder with its spec; False when it was taken before, which then stands."""
-        if os.path.exists(self.file("spec.json")):
+        if self.facts() is not None:
             return False
-        for folder in (self.path, self.work, os.path.join(self.work, "tmp")):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder, 0o700)
-        write_whole(self.file("spec.json"), spec)
+        for folder in (self.path, self.work, f"{self.work}/{TMP}"):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        self.write_order(spec)
         return True
 
-    def spec(self) -> dict[str, Any] | None:
-        """What the agent took, None when it died before it was written."""
-        return read_json(self.file("spec.json"))
+    def write_order(self, spec: Json, path: str | None = None) -> None:
+        """Begins a record with what the agent took, in the folder, or in one that will become it."""
+        file = os.open(f"{path or self.path}/{RECORD}", _ANEW, 0o600)
+        try:
+            _write(file, {"attempt": self.attempt, "spec": spec})
+        finally:
+            os.close(file)
 
-    def exit(self) -> dict[str, Any] | None:
+    def facts(self) -> Facts | None:
+        """What the record says, None when the agent holds no such attempt."""
+        try:
+            file = os.open(self.file(RECORD), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return _facts(file, self.attempt)
+        finally:
+            os.close(file)
+
+    def spec(self) -> Json | None:
+        """What the agent took, None when it holds no such attempt."""
+        facts = self.facts()
+        return facts.spec if facts is not None else None
+
+    def exit(self) -> Json | None:
         """How it ended, None while it has not."""
-        return read_json(self.file("exit.json"))
+        facts = self.facts()
+        return facts.end if facts is not None else None
 
-    def is_begun(self) -> bool:
-        """Whether a supervisor has taken it up."""
-        return any(os.path.exists(self.file(name)) for name in ("begun", "exit.json"))
+    def has_begun(self) -> bool:
+        """Whether its command may have run."""
+        facts = self.facts()
+        return facts is not None and facts.has_begun
+
+    def pen(self, *, wait: bool = False) -> Pen | None:
+        """The right to add to the record; None when there is no such attempt or, unless we wait, somebody else has it.
+
+        What it has read is what the record says, until it is closed.
+        """
+        try:
+            file = os.open(self.file(RECORD), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        facts = None
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            # Read once it is locked: the folder may have become another attempt's meanwhile.
+            facts = _facts(file, self.attempt)
+        if facts is None:
+            os.close(file)
+            return None
+        return Pen(file, facts)
 
     def begin(self) -> None:
-        """Marks that the command may run from now on. Raises FileExistsError the second time."""
-        os.close(os.open(self.file("begun"), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        """Marks that the command may run from now on, once. Raises FileNotFoundError when there is no such attempt."""
+        with self._pen() as pen:
+            if not pen.facts.has_begun:
+                pen.begin()
 
-    def identify(self, pid: int) -> None:
-        """Keeps which process the command is."""
-        process = processes.read(pid)
-        began = process.began if process is not None else 0
-        with open(self.file("pid"), "w", encoding="ascii") as file:
-            file.write(f"{pid} {began}")
+    def finish(self, record: Json) -> Json:
+        """Keeps how it ended; the first word stands, and is returned. Raises FileNotFoundError."""
+        with self._pen() as pen:
+            if pen.facts.end is None:
+                pen.finish(record)
+            return pen.facts.end or record
 
-    def process(self) -> tuple[int, int] | None:
-        """(pid, start) of the command, None when nobody wrote it down."""
-        try:
-            with open(self.file("pid"), encoding="ascii") as file:
-                pid, began = file.read().split()
-        except (FileNotFoundError, ValueError):
+    def give_up(self, record: Json) -> Json | None:
+        """Keeps how it ended without having begun, and returns what stands; None: it runs, so its end will be told."""
+        pen = self.pen()
+        if pen is None:
             return None
-        return int(pid), int(began)
+        with contextlib.closing(pen):
+            if pen.facts.end is None and not pen.facts.has_begun:
+                pen.finish(record)
+                return record
+            return pen.facts.end
 
-    def finish(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Keeps how it ended; the first word stands."""
-        known = self.exit()
-        if known is not None:
-            return known
-        write_whole(self.file("exit.json"), record)
-        return record
+    def _pen(self) -> contextlib.closing[Pen]:
+        pen = self.pen(wait=True)
+        if pen is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.file(RECORD))
+        return contextlib.closing(pen)
+
+    def read_log(self, offset: int, most_bytes: int) -> bytes:
+        """A stretch of what the command printed; empty at its end."""
+        try:
+            with open(self.log, "rb") as file:
+                file.seek(offset)
+                return file.read(max(0, most_bytes))
+        except FileNotFoundError:
+            return b""
 
     def disown(self) -> None:
         """Makes it nobody's: what is left of it is no attempt any more, whenever it is removed."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.file("spec.json"))
+            os.unlink(self.file(RECORD))
 
     def remove(self) -> None:
-        """Forgets the attempt: its record goes first, so that what is left is never taken for a running one."""
-        for name in ("spec.json", "begun", "pid", "exit.json", "log"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.file(name))
-        try:  # most jobs leave nothing, and to look for it costs more than they did
-            for folder in (os.path.join(self.work, "tmp"), self.work, self.path):
-                os.rmdir(folder)
-        except OSError:
-            shutil.rmtree(self.path, ignore_errors=True)
+        """Forgets the attempt."""
+        self.disown()
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
-def write_whole(path: str, content: dict[str, Any]) -> None:
+class Spares:
+    """Folders below `attempts/` that no attempt has yet, or any more; safe among threads."""
+
+    def __init__(self, root: str | Path) -> None:
+        self._root = os.fspath(root)
+        self._names = itertools.count()
+        self._made: deque[str] = deque()
+
+    def open(self) -> None:
+        """Removes what an agent that died was making or removing."""
+        for name in os.listdir(self._root):
+            if name.startswith("."):
+                shutil.rmtree(f"{self._root}/{name}", ignore_errors=True)
+
+    def give(self, folder: AttemptFolder, spec: Json) -> bool:
+        """Like `AttemptFolder.take`; the folder is there with its spec or not at all."""
+        if os.path.exists(folder.path):
+            if folder.facts() is not None:
+                return False
+            folder.remove()  # what a crash of the machine has left of it
+        try:
+            made = self._made.popleft()
+        except IndexError:
+            made = self._name()
+            for path in (made, f"{made}/{WORK}", f"{made}/{WORK}/{TMP}"):
+                os.mkdir(path, 0o700)
+        folder.write_order(spec, made)
+        os.rename(made, folder.path)
+        return True
+
+    def take_back(self, folder: AttemptFolder) -> str | None:
+        """Makes an attempt's folder nobody's; returns what `keep` or `remove` is told, None when there is none."""
+        left = self._name()
+        try:
+            os.rename(folder.path, left)
+        except FileNotFoundError:
+            return None
+        return left
+
+    def keep(self, left: str) -> None:
+        """Keeps a folder, of whose attempt no process is alive, for another, or removes it when it is not empty."""
+        with contextlib.suppress(OSError):
+            if _is_as_made(left):
+                self._made.append(left)
+                return
+        self.remove(left)
+
+    def remove(self, left: str) -> None:
+        """Removes a folder."""
+        shutil.rmtree(left, ignore_errors=True)
+
+    def _name(self) -> str:
+        return f"{self._root}/.{next(self._names)}"
+
+
+def attempts_in(root: str | Path) -> list[str]:
+    """Attempts that have a folder."""
+    try:
+        return sorted(name for name in os.listdir(root) if not name.startswith("."))
+    except FileNotFoundError:
+        return []
+
+
+def write_whole(path: str, content: Json) -> None:
     """Writes a JSON file that readers see whole or not at all."""
-    partial = f"{path}.part"
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(json.dumps(content, ensure_ascii=False))
-    os.replace(partial, path)
+    write_text(path, json.dumps(content, ensure_ascii=False))
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -116,19 +277,47 @@ def write_text(path: str | Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def read_json(path: str) -> dict[str, Any] | None:
+def read_json(path: str) -> Json | None:
     """The object in a file, None when there is no whole one."""
     try:
         with open(path, encoding="utf-8") as file:
-            content: dict[str, Any] = json.load(file)
+            content: Json = json.load(file)
     except (FileNotFoundError, ValueError):
         return None
     return content
 
 
-def attempts_in(root: str | Path) -> list[str]:
-    """Attempts that have a folder."""
-    try:
-        return sorted(os.listdir(root))
-    except FileNotFoundError:
-        return []
+def _is_as_made(left: str) -> bool:
+    """Whether folders are empty, open to their owner alone, and marked with nothing; what was printed is erased."""
+    work = f"{left}/{WORK}"
+    tmp = f"{work}/{TMP}"
+    for folder in (work, tmp):
+        if os.lstat(folder).st_mode != _MADE or os.listxattr(folder):
+            return False
+    if os.listdir(work) != [TMP] or os.listdir(tmp):
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        os.truncate(f"{left}/{LOG}", 0)
+    return True
+
+
+def _write(file: int, line: Json) -> None:
+    """Adds a line, which begins anew after one that was cut off."""
+    text = b"\n%b\n" % orjson.dumps(line)
+    if os.write(file, text) < len(text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _facts(file: int, attempt: str) -> Facts | None:
+    """What an opened record says of the attempt; None when it is another's. The first word on each matter stands."""
+    text, place = b"", 0
+    while part := os.pread(file, _READ_BYTES, place):
+        text, place = text + part, place + len(part)
+    said: Json = {}
+    for line in filter(None, text.split(b"\n")):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            said = orjson.loads(line) | said
+    if said.get("attempt") != attempt:
+        return None
+    process = said.get("process")
+    return Facts(said["spec"], "begun" in said, tuple(process) if process else None, said.get("end"))

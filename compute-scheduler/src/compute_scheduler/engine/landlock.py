@@ -46,7 +46,7 @@ class Walls:
         self._write |= _IOCTL_DEV if self.version >= 5 else 0
         self._paths: list[int] = []
         self._rules: list[bytes] = []
-        for access, paths in ((READ, readable), (self._write, writable)):
+        for access, paths in ((READ, _topmost(readable)), (self._write, _topmost(writable))):
             for path in map(_opened, paths):
                 if path is not None:
                     self._paths.append(path)
@@ -96,6 +96,12 @@ def _rule(path: int, access: int) -> bytes:
     """What the kernel is told of an opened path."""
     is_directory = os.fstat(path).st_mode & 0o170000 == 0o040000
     return struct.pack("=Qi", access if is_directory else access & _ON_FILES, path)
+
+
+def _topmost(paths: Iterable[str]) -> list[str]:
+    """The paths as the kernel knows them, without those below another: each rule costs every job."""
+    real = sorted({os.path.realpath(path) for path in paths})
+    return [path for path in real if not any(path != top and path.startswith(os.path.join(top, "")) for top in real)]
 
 
 def _opened(path: str) -> int | None:

@@ -7,13 +7,14 @@ which costs a third of a fork. Until then the parent waits, so the command is ma
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import ctypes
 import os
 import resource
 import shutil
 import signal
-import threading
+from functools import cache
 from typing import Any
 
 from compute_scheduler.engine import privileges
@@ -37,24 +38,30 @@ class CannotLaunch(Exception):
 
 def launch(folder: AttemptFolder, spec: dict[str, Any], walls: Walls, output: int) -> int:
     """Spawns the command with its output in `output`; returns its process id. Raises CannotLaunch."""
-    outcome: list[int | CannotLaunch] = []
+    outcome: list[int | OSError] = []
+    done = _thread.allocate_lock()
+    done.acquire()
 
     def spawn() -> None:
         try:
             outcome.append(_spawn(folder, spec, walls, output))
-        except FileNotFoundError as error:
-            outcome.append(CannotLaunch(NOT_FOUND, f"找不到命令 command not found: {error.filename}"))
         except OSError as error:
-            outcome.append(CannotLaunch(NOT_EXECUTABLE, f"无法执行命令 cannot run the command: {error}"))
+            outcome.append(error)
+        finally:
+            done.release()
 
-    thread = threading.Thread(target=spawn, name="launch")
-    thread.start()
-    thread.join()
-    launched = outcome[0]
-    if isinstance(launched, CannotLaunch):
-        raise launched
-    _limit(launched, spec["limits"])
-    return launched
+    # The plain thread of the system: what `threading` keeps beside it costs more than the spawning.
+    _thread.start_new_thread(spawn, ())
+    done.acquire()
+    match outcome:
+        case [int(pid)]:
+            _limit(pid, spec["limits"])
+            return pid
+        case [FileNotFoundError() as error]:
+            raise CannotLaunch(NOT_FOUND, f"找不到命令 command not found: {error.filename}")
+        case [error]:
+            raise CannotLaunch(NOT_EXECUTABLE, f"无法执行命令 cannot run the command: {error}")
+    raise CannotLaunch(NOT_EXECUTABLE, "无法执行命令 cannot run the command")
 
 
 def prepare(limits: dict[str, Any]) -> None:
@@ -105,9 +112,15 @@ def _limit(pid: int, limits: dict[str, Any]) -> None:
 
 
 def _set_hard(pid: int, kind: int, value: int) -> None:
-    _, hard = resource.prlimit(pid, kind)
+    hard = _own_hard(kind)
     wanted = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.prlimit(pid, kind, (wanted, wanted))
+
+
+@cache
+def _own_hard(kind: int) -> int:
+    """The hard limit that this supervisor has and never changes, and that its jobs begin with."""
+    return resource.getrlimit(kind)[1]
 
 
 def _set_soft(kind: int, value: int) -> None:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import queue
 import secrets
-import socket
-import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from compute_scheduler.engine import landlock, machine, processes
 from compute_scheduler.engine.contract import EngineInUse, Health, Hear, Json, Kept
-from compute_scheduler.engine.folder import AttemptFolder, attempts_in
+from compute_scheduler.engine.folder import AttemptFolder, Spares, attempts_in
+from compute_scheduler.engine.line import SupervisorLine
 from compute_scheduler.engine.room import Room, amounts, capacity
-from compute_scheduler.engine.supervisor import ATTEMPTS, SECRET, SOCKET
+from compute_scheduler.engine.supervisor import ATTEMPTS, SECRET
 
-CONNECT_S = 10.0
 LOOK_EVERY_S = 1.0
 # Where programs and their libraries lie; a job may read these and nothing else of the machine.
 SYSTEM_PATHS = (
@@ -56,6 +53,13 @@ class EngineLimits:
     writable: tuple[str, ...] = ()
 
 
+class _Left(NamedTuple):
+    """A folder that is nobody's any more. is_quiet: surely no process of its attempt is alive."""
+
+    path: str
+    is_quiet: bool
+
+
 @dataclass
 class LocalEngine:
     """Jobs as processes of this machine; see `contract.Engine`.
@@ -68,13 +72,16 @@ class LocalEngine:
     each_job: EngineLimits
     cores: float = 0.0
     memory_mb: int = 0
+    _attempts: str = field(init=False)
     _hear: Hear = field(default=lambda event: None)
-    _connection: socket.socket | None = None
-    _guard: threading.Lock = field(default_factory=threading.Lock)
     _lock_file: int = -1
-    _forgotten: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue)
+    _forgotten: queue.SimpleQueue[_Left | None] = field(default_factory=queue.SimpleQueue)
+    _quiet: set[str] = field(default_factory=set)
     _nonces: dict[str, str] = field(default_factory=dict)
     _wanted: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._attempts = str(self.root / ATTEMPTS)
 
     def open(self, hear: Hear) -> None:
         """Takes the folder for this agent; `hear` gets each message of the supervisor. Raises EngineInUse."""
@@ -95,10 +102,13 @@ class LocalEngine:
             partial.replace(secret)
         here = capacity(machine.describe(self.cores, self.memory_mb))
         self._room = Room(lambda: here)
-        for name in attempts_in(self.root / ATTEMPTS):
+        self._line = SupervisorLine(self.root, self._walls(), self._on_event)
+        self._spares = Spares(self._attempts)
+        self._spares.open()
+        for name in attempts_in(self._attempts):
             kept = self.kept(name)
             if kept is None:
-                self._forgotten.put(name)
+                self.folder(name).remove()
             elif kept.is_begun and kept.record is None:
                 self._room.restore(name, amounts(kept.order["resources"]))
         threading.Thread(target=self._remove_forgotten, name="engine-folders", daemon=True).start()
@@ -106,12 +116,7 @@ class LocalEngine:
     def close(self) -> None:
         """Leaves the folder; what runs goes on."""
         self._forgotten.put(None)
-        with self._guard:
-            if self._connection is not None:
-                with contextlib.suppress(OSError):
-                    self._connection.shutdown(socket.SHUT_RDWR)
-                self._connection.close()
-                self._connection = None
+        self._line.close()
         if self._lock_file >= 0:
             os.close(self._lock_file)
             self._lock_file = -1
@@ -137,15 +142,14 @@ class LocalEngine:
 
     def folder(self, attempt: str) -> AttemptFolder:
         """The folder of an attempt."""
-        return AttemptFolder(self.root / ATTEMPTS, attempt)
+        return AttemptFolder(self._attempts, attempt)
 
     def kept(self, attempt: str) -> Kept | None:
         """What the folder says."""
-        folder = self.folder(attempt)
-        spec = folder.spec()
-        if spec is None:
+        facts = self.folder(attempt).facts()
+        if facts is None:
             return None
-        return Kept(spec, str(spec["nonce"]), folder.exit(), folder.is_begun())
+        return Kept(facts.spec, str(facts.spec["nonce"]), facts.end, facts.has_begun)
 
     def work(self, attempt: str) -> Path:
         """The working folder."""
@@ -157,16 +161,11 @@ class LocalEngine:
 
     def read_log(self, attempt: str, offset: int, most_bytes: int) -> bytes:
         """A stretch of its output."""
-        try:
-            with open(self.folder(attempt).log, "rb") as file:
-                file.seek(offset)
-                return file.read(most_bytes)
-        except FileNotFoundError:
-            return b""
+        return self.folder(attempt).read_log(offset, most_bytes)
 
     def held(self) -> list[str]:
         """Attempts that this engine holds, running or ended."""
-        return [name for name in attempts_in(self.root / ATTEMPTS) if self.folder(name).spec() is not None]
+        return attempts_in(self._attempts)
 
     def take(self, attempt: str, order: dict[str, Any]) -> str:
         """Keeps what is to be run, durable against a crash of the agent; returns the nonce of this engine's copy.
@@ -175,7 +174,7 @@ class LocalEngine:
         """
         folder = self.folder(attempt)
         nonce = secrets.token_hex(16)
-        if not folder.take({**order, **self._settled(attempt, order), "nonce": nonce}):
+        if not self._spares.give(folder, {**order, **self._settled(attempt, order), "nonce": nonce}):
             spec = folder.spec()
             assert spec is not None
             nonce = str(spec["nonce"])
@@ -193,41 +192,61 @@ class LocalEngine:
 
     def finish(self, attempt: str, record: Json) -> Json:
         """Keeps the end of one that never began."""
-        stands = self.folder(attempt).finish(record)
-        self._left(attempt)
-        return stands
+        return self._ended_unbegun(attempt, record) or record
 
     def start(self, attempt: str) -> None:
         """Lets the command begin, once, however often this is called."""
         if self._room.begin(attempt, self._wanted.get(attempt, {})):
-            self._send({"do": "start", "attempt": attempt})
+            self._line.send({"do": "start", "attempt": attempt})
 
     def end(self, attempt: str, cause: str = "cancelled") -> None:
         """Asks the command to end, then ends it by force; one that never started never will."""
-        folder = self.folder(attempt)
-        if folder.spec() is None:
-            return
-        if not folder.is_begun():
-            self.finish(attempt, {"cause": cause})
-            return
-        self._send({"do": "end", "attempt": attempt, "cause": cause})
+        if self._ended_unbegun(attempt, {"cause": cause}) is None and self.folder(attempt).facts() is not None:
+            self._line.send({"do": "end", "attempt": attempt, "cause": cause})
 
     def wake(self) -> None:
         """Makes sure that a supervisor watches what is there: a new one decides what an old one left."""
-        if any(self.folder(name).is_begun() for name in self.held()):
-            self._send({"do": "list"})
+        if any(self.folder(name).has_begun() for name in self.held()):
+            self._line.send({"do": "list"})
 
     def forget(self, attempt: str) -> None:
         """Gives an ended attempt up; its folder goes beside the other work, which need not wait for the disk."""
-        self.folder(attempt).disown()
+        left = self._spares.take_back(self.folder(attempt))
+        if left is not None:
+            self._forgotten.put(_Left(left, attempt in self._quiet))
         self._left(attempt)
+        self._quiet.discard(attempt)
         self._nonces.pop(attempt, None)
         self._wanted.pop(attempt, None)
-        self._forgotten.put(attempt)
+
+    def _walls(self) -> Json:
+        return {
+            "readable": [*SYSTEM_PATHS, *_python_paths(self.root), *self.each_job.readable],
+            "writable": [*DEVICES, *machine.device_files(), *self.each_job.writable],
+            "network": self.each_job.network,
+            "disk_mb": self.each_job.disk_mb,
+        }
+
+    def _on_event(self, event: Json) -> None:
+        if event["event"] == "ended":
+            if event["quiet"]:
+                self._quiet.add(event["attempt"])
+            # The next begins before this one's end is told.
+            self._left(event["attempt"], event["record"].get("run_s"))
+        self._hear(event)
 
     def _remember(self, attempt: str, order: Json, nonce: str) -> None:
         self._nonces[attempt] = nonce
         self._wanted[attempt] = amounts(order["resources"])
+
+    def _ended_unbegun(self, attempt: str, record: Json) -> Json | None:
+        """Keeps how one ended whose command has not begun and never will; None when it has, or is not there."""
+        stands = self.folder(attempt).give_up(record)
+        if stands is not None:
+            if stands is record:
+                self._quiet.add(attempt)
+            self._left(attempt)
+        return stands
 
     def _claim(self, attempts: list[str]) -> None:
         for attempt in attempts:
@@ -241,24 +260,27 @@ class LocalEngine:
         for name in begin:
             # Without a supervisor nothing is lost: the agent starts again what has not begun once there is one.
             with contextlib.suppress(OSError):
-                self._send({"do": "start", "attempt": name})
+                self._line.send({"do": "start", "attempt": name})
         self._claim(claim)
 
     def _give_back_late(self) -> None:
         """What has waited too long for room returns to the scheduler, as proven not to have begun."""
         for attempt in self._room.late():
-            if self.folder(attempt).spec() is not None:
-                record = self.finish(attempt, {"cause": "never_began"})
+            record = self._ended_unbegun(attempt, {"cause": "never_began"})
+            if record is not None:
                 self._hear({"event": "ended", "attempt": attempt, "record": record})
 
     def _remove_forgotten(self) -> None:
         looked = time.monotonic()
         while True:
             with contextlib.suppress(queue.Empty):
-                attempt = self._forgotten.get(timeout=LOOK_EVERY_S)
-                if attempt is None:
+                left = self._forgotten.get(timeout=LOOK_EVERY_S)
+                if left is None:
                     return
-                self.folder(attempt).remove()
+                if left.is_quiet:
+                    self._spares.keep(left.path)
+                else:
+                    self._spares.remove(left.path)
             if time.monotonic() - looked > LOOK_EVERY_S:
                 looked = time.monotonic()
                 self._give_back_late()
@@ -289,93 +311,6 @@ class LocalEngine:
             "cpus": machine.processors(cores),
         }
         return {"env": env, "limits": limits}
-
-    def _send(self, message: dict[str, Any]) -> None:
-        was_lost = False
-        with self._guard:
-            for attempt in (1, 2):
-                if self._connection is None:
-                    self._connection = self._connect()
-                try:
-                    self._connection.sendall(json.dumps(message).encode() + b"\n")
-                    break
-                except OSError:
-                    self._connection, was_lost = None, True
-                    if attempt == 2:
-                        raise
-        if was_lost:
-            self._hear({"event": "gone"})
-
-    def _connect(self) -> socket.socket:
-        deadline = time.monotonic() + CONNECT_S
-        pause, launched = 0.005, False
-        while True:
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                _connect_in(self.root, connection)
-                break
-            except OSError:
-                connection.close()
-                if time.monotonic() > deadline:
-                    raise
-                if not launched:
-                    launched = True
-                    self._launch()
-                time.sleep(pause)
-                pause = min(pause * 2, 0.1)
-        hello = {"secret": (self.root / SECRET).read_text(encoding="ascii")}
-        walls = {
-            "do": "configure",
-            "readable": [*SYSTEM_PATHS, *_python_paths(self.root), *self.each_job.readable],
-            "writable": [*DEVICES, *machine.device_files(), *self.each_job.writable],
-            "network": self.each_job.network,
-            "disk_mb": self.each_job.disk_mb,
-        }
-        connection.sendall(json.dumps(hello).encode() + b"\n" + json.dumps(walls).encode() + b"\n")
-        threading.Thread(target=self._listen, args=(connection,), name="supervisor-news", daemon=True).start()
-        return connection
-
-    def _launch(self) -> None:
-        # Two forks: the supervisor is nobody's child, so no one's end takes it along.
-        with open(self.root / "supervisor.log", "ab") as log:
-            subprocess.run(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-c", _DETACH, sys.executable, str(self.root)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LANG": "C.UTF-8"},
-                check=False,
-            )
-
-    def _listen(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as lines:
-            for line in lines:
-                event = json.loads(line)
-                if event["event"] == "ended":
-                    # The next begins before this one's end is told.
-                    self._left(event["attempt"], event["record"].get("run_s"))
-                self._hear(event)
-        with self._guard:
-            if self._connection is not connection:
-                return
-            self._connection = None
-        self._hear({"event": "gone"})
-
-
-_DETACH = (
-    "import os, sys\n"
-    "if not os.fork():\n"
-    "    os.execv(sys.argv[1], [sys.argv[1], '-m', 'compute_scheduler.engine.supervisor', sys.argv[2]])\n"
-)
-
-
-def _connect_in(folder: Path, connection: socket.socket) -> None:
-    """Connects to the supervisor's socket; a path too long for a socket address is named by its opened folder."""
-    opened = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-    try:
-        connection.connect(f"/proc/self/fd/{opened}/{SOCKET}")
-    finally:
-        os.close(opened)
 
 
 def _python_paths(root: Path) -> list[str]:

@@ -1,8 +1,8 @@
 """The two folders of an attempt that runs in a cluster: the agent's own, and the one that nodes share (`copy.py`).
 
-What decides lies in the agent's own: `spec.json` with the token, `asked` (a submission was sent), `claim.json` (which
-copy asked first), `places.json` (where the members of its gang are), `begun` (its claim was granted), `exit.json` (the
-record). Nodes cannot reach it.
+What decides lies in the agent's own: `record` (the order with its token, and the end), `asked` (a submission was sent),
+`claim.json` (which copy asked first), `places.json` (where the members of its gang are), `begun` (its claim was
+granted). Nodes cannot reach it.
 """
 
 from __future__ import annotations
@@ -29,15 +29,6 @@ class SharedFolder(AttemptFolder):
         self.shared = shared / attempt
         self.work = str(self.shared / "work")
         self.log = str(self.shared / "log")
-
-    def take(self, spec: dict[str, Any]) -> bool:
-        """See AttemptFolder."""
-        if os.path.exists(self.file("spec.json")):
-            return False
-        os.makedirs(self.path, mode=0o700, exist_ok=True)
-        os.makedirs(os.path.join(self.work, "tmp"), mode=0o700, exist_ok=True)
-        write_whole(self.file("spec.json"), spec)
-        return True
 
     def claim(self) -> Json | None:
         """{nonce, remote, address} of the copy that asked first."""

@@ -14,7 +14,6 @@ import contextlib
 import ctypes
 import fcntl
 import hmac
-import json
 import os
 import selectors
 import signal
@@ -22,6 +21,8 @@ import socket
 import sys
 import time
 from typing import Any
+
+import orjson
 
 from compute_scheduler.engine import launch, processes
 from compute_scheduler.engine.folder import AttemptFolder, attempts_in
@@ -49,6 +50,7 @@ class Supervisor:
         self.looked = 0.0
         self.told = 0.0
         self.spoken: set[str] = set()
+        self.news: list[bytes] = []
         with open(os.path.join(root, SECRET), encoding="ascii") as file:
             self.secret = file.read().strip()
 
@@ -65,23 +67,23 @@ class Supervisor:
                 key.data()
             self._reap()
             self._look()
+            self._say()
 
     def recover(self) -> None:
         """Ends what a supervisor that died has left running: nobody can say any more how it would have ended."""
         for name in attempts_in(self.attempts):
-            folder = AttemptFolder(self.attempts, name)
-            if folder.exit() is None and folder.is_begun():
-                self._end_orphans(folder)
-                folder.finish({"cause": "supervisor_lost", "ended_at": time.time()})
+            facts = AttemptFolder(self.attempts, name).facts()
+            if facts is not None and facts.has_begun and facts.end is None:
+                self._end_orphans(name, facts.process)
+                AttemptFolder(self.attempts, name).finish({"cause": "supervisor_lost", "ended_at": time.time()})
 
-    def _end_orphans(self, folder: AttemptFolder) -> None:
-        identity = folder.process()
+    def _end_orphans(self, attempt: str, identity: tuple[int, int] | None) -> None:
         known: dict[int, int] = dict([identity]) if identity else {}
 
         def find() -> set[int]:
             nonlocal known
             table = processes.every()
-            marked = {pid: table[pid].began for pid in processes.marked(table, folder.attempt)}
+            marked = {pid: table[pid].began for pid in processes.marked(table, attempt)}
             known = processes.family(table, _session(table, identity), known | marked)
             return set(known)
 
@@ -123,7 +125,7 @@ class Supervisor:
             return
         for line in lines:
             try:
-                message = json.loads(line)
+                message = orjson.loads(line)
                 if not agent.is_known:
                     agent.is_known = hmac.compare_digest(str(message.get("secret", "")), self.secret)
                     if not agent.is_known:
@@ -156,10 +158,14 @@ class Supervisor:
 
     def _start(self, attempt: str) -> None:
         folder = AttemptFolder(self.attempts, attempt)
-        spec = folder.spec()
-        if spec is None or folder.is_begun():
+        pen = folder.pen()
+        if pen is None:
             return
-        folder.begin()
+        if pen.facts.has_begun or pen.facts.end is not None:
+            pen.close()
+            return
+        pen.begin()
+        spec = pen.facts.spec
         reading, writing = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(reading, False)
         began, began_at = time.monotonic(), time.time()
@@ -167,13 +173,15 @@ class Supervisor:
             pid = launch.launch(folder, spec, self.walls, writing)
         except launch.CannotLaunch as error:
             os.close(reading)
-            record = folder.finish({"cause": "exit", "exit_code": error.code, "detail": str(error), "run_s": 0.0})
-            self._tell({"event": "ended", "attempt": attempt, "record": record})
+            record = {"cause": "exit", "exit_code": error.code, "detail": str(error), "run_s": 0.0}
+            pen.finish(record)
+            pen.close()
+            self._tell({"event": "ended", "attempt": attempt, "record": record, "quiet": True})
             return
         finally:
             os.close(writing)
-        folder.identify(pid)
-        job = self.jobs[pid] = WatchedJob(folder, spec, pid, reading, began, began_at)
+        pen.identify(pid)
+        job = self.jobs[pid] = WatchedJob(folder, pen, pid, reading, began, began_at)
         self.selector.register(reading, selectors.EVENT_READ, lambda: self._on_output(job))
 
     def _on_output(self, job: WatchedJob) -> None:
@@ -192,7 +200,8 @@ class Supervisor:
             with contextlib.suppress(KeyError):
                 self.selector.unregister(job.output)
             record = job.close(status, usage, may_hide=bool(strays))
-            self._tell({"event": "ended", "attempt": job.folder.attempt, "record": record})
+            told = {"event": "ended", "attempt": job.folder.attempt, "record": record, "quiet": job.is_quiet}
+            self._tell(told)
 
     def _ended(self) -> list[tuple[WatchedJob, int, Any]]:
         ended: list[tuple[WatchedJob, int, Any]] = []
@@ -222,8 +231,16 @@ class Supervisor:
             self.spoken.clear()
 
     def _tell(self, message: dict[str, Any]) -> None:
+        self.news.append(orjson.dumps(message))
+
+    def _say(self) -> None:
+        """Sends what one round has brought."""
+        if not self.news:
+            return
+        text = b"\n".join([*self.news, b""])
+        self.news.clear()
         for connection, agent in list(self.agents.items()):
-            if agent.is_known and not agent.send(message):
+            if agent.is_known and not agent.send(text):
                 self._hang_up(connection)
 
 
@@ -252,12 +269,11 @@ class _Agent:
         *whole, self._received = self._received.split(b"\n")
         return whole
 
-    def send(self, message: dict[str, Any]) -> bool:
+    def send(self, text: bytes) -> bool:
         """False when it does not listen any more; what it missed stands in the folders."""
         try:
-            self.connection.setblocking(True)
             self.connection.settimeout(5.0)
-            self.connection.sendall(json.dumps(message).encode() + b"\n")
+            self.connection.sendall(text)
             self.connection.setblocking(False)
         except OSError:
             return False

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from compute_scheduler.engine import processes
-from compute_scheduler.engine.folder import AttemptFolder
+from compute_scheduler.engine.folder import AttemptFolder, Pen
 from compute_scheduler.engine.processes import Process
 
 READ_BYTES = 1 << 20
@@ -22,19 +22,20 @@ class WatchedJob:
     """A started command with what it may use.
 
     `cause` says why it was ended by us: cancelled, time_limit, memory, disk, processes; else `exit`.
+    is_quiet: no process of it can be alive any more.
     began, began_at: monotonic and calendar seconds just before it was started.
     """
 
-    def __init__(
-        self, folder: AttemptFolder, spec: dict[str, Any], pid: int, output: int, began: float, began_at: float
-    ) -> None:
+    def __init__(self, folder: AttemptFolder, pen: Pen, pid: int, output: int, began: float, began_at: float) -> None:
         self.folder = folder
-        self.limits = spec["limits"]
+        self.pen = pen
+        self.limits = pen.facts.spec["limits"]
         self.pid = pid
         self.output = output
         self.cause = "exit"
         self.began = began
         self.began_at = began_at
+        self.is_quiet = False
         self.kill_at: float | None = None
         self.log_bytes = 0
         self.dropped = 0
@@ -127,24 +128,26 @@ class WatchedJob:
         if self._log is not None:
             os.close(self._log)
         code = os.waitstatus_to_exitcode(status)
-        return self.folder.finish(
-            {
-                "cause": self._cause(code),
-                "exit_code": code if code >= 0 else None,
-                "signal": -code if code < 0 else None,
-                "run_s": round(time.monotonic() - self.began, 3),
-                "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
-                "peak_memory_mb": round(max(self.peak_bytes, usage.ru_maxrss * 1024) / 1_000_000, 1),
-                "log_bytes": self.log_bytes,
-                "log_dropped_bytes": self.dropped,
-                "began_at": self.began_at,
-                "ended_at": time.time(),
-            }
-        )
+        record = {
+            "cause": self._cause(code),
+            "exit_code": code if code >= 0 else None,
+            "signal": -code if code < 0 else None,
+            "run_s": round(time.monotonic() - self.began, 3),
+            "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
+            "peak_memory_mb": round(max(self.peak_bytes, usage.ru_maxrss * 1024) / 1_000_000, 1),
+            "log_bytes": self.log_bytes,
+            "log_dropped_bytes": self.dropped,
+            "began_at": self.began_at,
+            "ended_at": time.time(),
+        }
+        self.pen.finish(record)
+        self.pen.close()
+        return record
 
     def _end_leftovers(self, may_hide: bool) -> None:
         # Nothing is left of most commands: their session is empty and no orphan has come to the supervisor.
-        if may_hide or self.members.keys() - {self.pid} or _has_session(self.pid):
+        self.is_quiet = not (may_hide or self.members.keys() - {self.pid} or _has_session(self.pid))
+        if not self.is_quiet:
             self.kill_members()
 
     def _has_more(self) -> bool:

@@ -1,0 +1,138 @@
+"""The record of an attempt, and folders that pass from one attempt to another."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from compute_scheduler.engine.folder import AttemptFolder, Spares, attempts_in
+
+
+def test_a_line_that_was_cut_off_says_nothing_and_what_follows_counts(tmp_path: Path) -> None:
+    """As after a kill in the middle of a write."""
+    folder = AttemptFolder(tmp_path, "job.1")
+    assert folder.take({"nonce": "a"})
+    with open(folder.file("record"), "ab") as file:
+        file.write(b'\n{"begun": tr')
+    assert not folder.has_begun()
+    folder.begin()
+    folder.finish({"cause": "exit"})
+    facts = folder.facts()
+    assert facts is not None
+    assert (facts.spec, facts.has_begun, facts.end) == ({"nonce": "a"}, True, {"cause": "exit"})
+
+
+def test_an_order_that_was_cut_off_was_never_taken(tmp_path: Path) -> None:
+    """Taking it again makes it whole."""
+    folder = AttemptFolder(tmp_path, "job.1")
+    folder.take({"nonce": "a"})
+    os.truncate(folder.file("record"), 20)
+    assert folder.facts() is None
+    assert folder.take({"nonce": "b"})
+    assert not folder.take({"nonce": "c"})
+    assert folder.spec() == {"nonce": "b"}
+
+
+def test_the_first_word_on_the_end_stands(tmp_path: Path) -> None:
+    """Whoever comes later is told it."""
+    folder = AttemptFolder(tmp_path, "job.1")
+    folder.take({})
+    assert folder.finish({"cause": "exit"}) == {"cause": "exit"}
+    assert folder.finish({"cause": "supervisor_lost"}) == {"cause": "exit"}
+    assert folder.give_up({"cause": "cancelled"}) == {"cause": "exit"}
+    with pytest.raises(FileNotFoundError):
+        AttemptFolder(tmp_path, "job.2").finish({})
+
+
+def test_of_beginning_and_giving_up_one_comes_first(tmp_path: Path) -> None:
+    """While one has the pen the other gets nothing; what has begun is not given up, what was given up is seen."""
+    folder = AttemptFolder(tmp_path, "job.1")
+    folder.take({})
+    pen = folder.pen()
+    assert pen is not None
+    assert folder.give_up({"cause": "cancelled"}) is None
+    pen.begin()
+    pen.close()
+    assert folder.give_up({"cause": "cancelled"}) is None
+
+    other = AttemptFolder(tmp_path, "job.2")
+    other.take({})
+    assert other.give_up({"cause": "cancelled"}) == {"cause": "cancelled"}
+    late = other.pen()
+    assert late is not None
+    assert late.facts.end == {"cause": "cancelled"}
+    late.close()
+
+
+def ended(spares: Spares, root: Path, name: str) -> str:
+    """What is left of an attempt that was given a folder and has ended."""
+    folder = AttemptFolder(root, name)
+    assert spares.give(folder, {"name": name})
+    folder.finish({"cause": "exit"})
+    left = spares.take_back(folder)
+    assert left is not None
+    return left
+
+
+def test_an_untouched_folder_passes_on_without_a_word_of_its_last_attempt(tmp_path: Path) -> None:
+    """The next one has not begun, has printed nothing, and lies in the same place of the disk."""
+    spares = Spares(tmp_path)
+    left = ended(spares, tmp_path, "job.1")
+    place = os.stat(left).st_ino
+    Path(left, "log").write_text("said")
+    spares.keep(left)
+    folder = AttemptFolder(tmp_path, "job.2")
+    assert spares.give(folder, {"name": "job.2"})
+    facts = folder.facts()
+    assert facts is not None
+    assert (facts.spec, facts.has_begun, facts.end) == ({"name": "job.2"}, False, None)
+    assert (os.stat(folder.path).st_ino, folder.read_log(0, 100)) == (place, b"")
+    assert attempts_in(tmp_path) == ["job.2"]
+    assert AttemptFolder(tmp_path, "job.1").facts() is None
+
+
+def leave_file(work: Path) -> None:
+    """A result."""
+    (work / "out").touch()
+
+
+def leave_temporary(work: Path) -> None:
+    """Something in the temporary folder."""
+    (work / "tmp" / "x").touch()
+
+
+def leave_open(work: Path) -> None:
+    """Rights for everybody."""
+    work.chmod(0o777)
+
+
+def leave_mark(work: Path) -> None:
+    """An attribute."""
+    os.setxattr(work / "tmp", "user.word", b"x")
+
+
+def leave_way_out(work: Path) -> None:
+    """A link instead of the temporary folder."""
+    (work / "tmp").rmdir()
+    (work / "tmp").symlink_to("/tmp")
+
+
+@pytest.mark.parametrize("leave", [leave_file, leave_temporary, leave_open, leave_mark, leave_way_out])
+def test_a_folder_that_was_changed_is_removed(tmp_path: Path, leave: object) -> None:
+    """No job finds anything of another's."""
+    spares = Spares(tmp_path)
+    left = ended(spares, tmp_path, "job.1")
+    assert callable(leave)
+    leave(Path(left, "work"))
+    spares.keep(left)
+    assert not os.path.exists(left)
+
+
+def test_what_an_agent_that_died_has_left_is_removed(tmp_path: Path) -> None:
+    """Folders between two attempts; those of attempts stay."""
+    spares = Spares(tmp_path)
+    ended(spares, tmp_path, "job.1")
+    assert spares.give(AttemptFolder(tmp_path, "job.2"), {})
+    Spares(tmp_path).open()
+    assert os.listdir(tmp_path) == ["job.2"]
