@@ -35,7 +35,7 @@ WAIT_S = 10.0
 MOST_A_REPORT = 500
 NODES_EVERY_S = 10.0
 # Under load it reports this often, so that claims and ends come in batches; the first after a pause goes at once.
-GATHER_S = 0.04
+GATHER_S = 0.08
 PAUSES_S = (0.05, 0.2, 0.5, 1.0, 2.0)
 log = structlog.get_logger()
 
@@ -168,7 +168,8 @@ class Agent:
         attempt = order["attempt"]
         if self.shelf.get(attempt) is not None:
             return
-        order = self.bringing.settled(order, self.engine.work(attempt))
+        if order.get("data"):
+            order = self.bringing.settled(order, self.engine.work(attempt))
         nonce = self.engine.take(attempt, order)
         steps.reached("take:kept")
         held = Held(attempt, nonce, order)

@@ -117,8 +117,6 @@ class Bringing:
 
     def settled(self, order: Json, work: Path) -> Json:
         """The order with where its command finds its data, which it may read and not change."""
-        if not order.get("data"):
-            return order
         readable = [str(self._depot.files(folder_name(item))) for item in order["data"]]
         return order | {"env": order["env"] | {"BRAIN_DATA": str(work / DATA)}, "readable": readable}
 

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 
-from compute_scheduler.engine.contract import Hear, Json
+from compute_scheduler.engine.contract import Json
 from compute_scheduler.engine.supervisor import SECRET, SOCKET
 
 CONNECT_S = 10.0
@@ -27,10 +28,10 @@ _DETACH = (
 class SupervisorLine:
     """Safe among threads. root: folder of the agent. walls: what `configure` tells each supervisor.
 
-    hear: gets what it says, and `gone` when it is there no more.
+    hear: gets what it says, what comes together at once, and `gone` when it is there no more.
     """
 
-    def __init__(self, root: Path, walls: Json, hear: Hear) -> None:
+    def __init__(self, root: Path, walls: Json, hear: Callable[[list[Json]], None]) -> None:
         self._root = root
         self._walls = walls
         self._hear = hear
@@ -53,7 +54,7 @@ class SupervisorLine:
                     if attempt == 2:
                         raise
         if was_lost:
-            self._hear({"event": "gone"})
+            self._hear([{"event": "gone"}])
 
     def close(self) -> None:
         """Hangs up; what runs goes on."""
@@ -99,14 +100,16 @@ class SupervisorLine:
             )
 
     def _listen(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError), connection.makefile("rb") as lines:
-            for line in lines:
-                self._hear(orjson.loads(line))
+        rest = b""
+        with contextlib.suppress(OSError, ValueError):
+            while data := connection.recv(1 << 18):
+                *lines, rest = (rest + data).split(b"\n")
+                self._hear([orjson.loads(line) for line in lines])
         with self._guard:
             if self._connection is not connection:
                 return
             self._connection = None
-        self._hear({"event": "gone"})
+        self._hear([{"event": "gone"}])
 
 
 def _connect_in(folder: Path, connection: socket.socket) -> None:

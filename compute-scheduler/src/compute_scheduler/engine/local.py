@@ -10,6 +10,7 @@ import secrets
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,7 +103,7 @@ class LocalEngine:
             partial.replace(secret)
         here = capacity(machine.describe(self.cores, self.memory_mb))
         self._room = Room(lambda: here)
-        self._line = SupervisorLine(self.root, self._walls(), self._on_event)
+        self._line = SupervisorLine(self.root, self._walls(), self._on_events)
         self._spares = Spares(self._attempts)
         self._spares.open()
         for name in attempts_in(self._attempts):
@@ -197,7 +198,7 @@ class LocalEngine:
     def start(self, attempt: str) -> None:
         """Lets the command begin, once, however often this is called."""
         if self._room.begin(attempt, self._wanted.get(attempt, {})):
-            self._line.send({"do": "start", "attempt": attempt})
+            self._line.send({"do": "start", "attempts": [attempt]})
 
     def end(self, attempt: str, cause: str = "cancelled") -> None:
         """Asks the command to end, then ends it by force; one that never started never will."""
@@ -214,7 +215,7 @@ class LocalEngine:
         left = self._spares.take_back(self.folder(attempt))
         if left is not None:
             self._forgotten.put(_Left(left, attempt in self._quiet))
-        self._left(attempt)
+        self._left({attempt: None})
         self._quiet.discard(attempt)
         self._nonces.pop(attempt, None)
         self._wanted.pop(attempt, None)
@@ -227,13 +228,13 @@ class LocalEngine:
             "disk_mb": self.each_job.disk_mb,
         }
 
-    def _on_event(self, event: Json) -> None:
-        if event["event"] == "ended":
-            if event["quiet"]:
-                self._quiet.add(event["attempt"])
-            # The next begins before this one's end is told.
-            self._left(event["attempt"], event["record"].get("run_s"))
-        self._hear(event)
+    def _on_events(self, events: list[Json]) -> None:
+        ended = [event for event in events if event["event"] == "ended"]
+        self._quiet.update(event["attempt"] for event in ended if event["quiet"])
+        # The next begin before the ends of these are told, and by one message: a message each waits for this process.
+        self._left({event["attempt"]: event["record"].get("run_s") for event in ended})
+        for event in events:
+            self._hear(event)
 
     def _remember(self, attempt: str, order: Json, nonce: str) -> None:
         self._nonces[attempt] = nonce
@@ -245,7 +246,7 @@ class LocalEngine:
         if stands is not None:
             if stands is record:
                 self._quiet.add(attempt)
-            self._left(attempt)
+            self._left({attempt: None})
         return stands
 
     def _claim(self, attempts: list[str]) -> None:
@@ -254,13 +255,18 @@ class LocalEngine:
             if nonce is not None:
                 self._hear({"event": "claim", "attempt": attempt, "nonce": nonce})
 
-    def _left(self, attempt: str, run_s: float | None = None) -> None:
-        """What an attempt held is free: others begin or claim."""
-        begin, claim = self._room.leave(attempt, run_s)
-        for name in begin:
+    def _left(self, ran_s: Mapping[str, float | None]) -> None:
+        """What attempts held is free: others begin or claim. ran_s: how long each ran, when it did."""
+        begin: list[str] = []
+        claim: list[str] = []
+        for attempt, run_s in ran_s.items():
+            begins, claims = self._room.leave(attempt, run_s)
+            begin += begins
+            claim += claims
+        if begin:
             # Without a supervisor nothing is lost: the agent starts again what has not begun once there is one.
             with contextlib.suppress(OSError):
-                self._line.send({"do": "start", "attempt": name})
+                self._line.send({"do": "start", "attempts": begin})
         self._claim(claim)
 
     def _give_back_late(self) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# As many may claim ahead as short jobs have ended within this time: so long one waits for its start, about. It has to be
-# longer than a claim and its grant take.
+# As many may claim ahead as short jobs have ended within this time: so long one waits for its start, about. It has to
+# be longer than a claim and its grant take.
 AHEAD_S = 0.5
 # What has not begun after this time goes back to the queue: jobs have become longer than those before them.
 PATIENCE_S = 2.0

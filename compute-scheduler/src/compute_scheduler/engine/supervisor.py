@@ -148,7 +148,11 @@ class Supervisor:
                 self.walls = Walls(message["readable"], message["writable"], network=message["network"])
                 launch.prepare(message)
             case "start":
-                self._start(message["attempt"])
+                for attempt in message["attempts"]:
+                    try:
+                        self._start(attempt)
+                    except OSError as error:  # the others are not to wait for it
+                        self._tell({"event": "refused", "attempt": attempt, "detail": str(error)})
             case "end":
                 for job in self.jobs.values():
                     if job.folder.attempt == message["attempt"]:

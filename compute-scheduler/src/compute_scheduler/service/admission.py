@@ -105,12 +105,12 @@ class Network:
         return {"field": f"resources.accelerators.{kind}", "code": "no_shares", "reason": words}
 
 
-def network(session: Session, settings: Settings, now: datetime) -> Network:
-    """The network at a moment."""
+def network(session: Session, settings: Settings, now: datetime, told: Told | None = None) -> Network:
+    """The network at a moment. told: what centres tell of their costs, when that has been read."""
     rows = centres.all_centres(session)
     tenants = accounts.all_tenants(session)
     nodes = centres.all_nodes(session)
-    told = Told.load(session)
+    told = told or Told.load(session)
     return Network(
         tuple(centre_of(row, _centre_state(row, now), told, now) for row in rows),
         tuple(

@@ -72,17 +72,19 @@ class Books:
 
 def post_pending(database: Database) -> int:
     """Posts what was accounted and is not in the ledger yet; returns how many records it looked at."""
+    with database.reading() as session:
+        if not store.unposted(session, 1):
+            return 0
     looked = 0
     while True:
-        with database.reading() as session:
-            if not store.unposted(session, 1):
-                return looked
         with database.transaction() as session:
             store.lock(session)
             records = store.unposted(session, BATCH)
             post(session, records)
             store.mark_posted(session, [row["id"] for row in records])
         looked += len(records)
+        if len(records) < BATCH:
+            return looked
 
 
 def post(session: Session, records: list[Row]) -> int:

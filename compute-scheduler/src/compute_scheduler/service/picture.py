@@ -12,7 +12,7 @@ tenant's quota.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -25,14 +25,18 @@ from compute_scheduler.domain.popularity import Popularity
 from compute_scheduler.domain.resources import Resources
 from compute_scheduler.domain.snapshot import Policy, Priority, QueuedJob, RunningJob, Snapshot, Stage
 from compute_scheduler.service import admission
+from compute_scheduler.service.costs import Told
 from compute_scheduler.service.data import DataView, needs_of
 from compute_scheduler.service.moves import demand_of
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
-# Work handed out ahead is done within about this time.
-AHEAD_S = 0.5
+# Work handed out ahead is done within about this time. It has to be longer than the way of a job from its start to the
+# word of its end, else less and less is on that way.
+AHEAD_S = 1.0
+# Prices and energy factors are read this often; they decide where a job is cheaper, never whether it may run.
+COSTS_EVERY_S = 1.0
 # A job that has lived longer is not taken to end soon.
 YOUNG_S = 2.0
 Kind = tuple[str, Resources, str]
@@ -52,6 +56,8 @@ class Picture:
         self.board = Board(Snapshot(), self.policy)
         self.reasons: dict[str, tuple[str, str]] = {}
         self._network: admission.Network | None = None
+        self._told_costs: Told | None = None
+        self._read_costs = float("-inf")
         self._sharing: frozenset[str] = frozenset()
         self._own: tuple[str, ...] = ()
         self._data = DataView(self.settings)
@@ -64,7 +70,7 @@ class Picture:
 
     def look(self, session: Session, now: datetime, clock: float) -> Board:
         """The board of this moment. clock: seconds that never step back."""
-        self._look_at_network(session, now)
+        self._look_at_network(session, now, clock)
         queued = self._queued(session)
         self._data.place(session, queued, self.board.queued, now, clock)
         before = {before for job in queued.values() for before in job.after}
@@ -104,8 +110,24 @@ class Picture:
             held = RunningJob(job_id, job.tenant, start.demand, start.node, at, ends_by_at, start.more, *standing)
             self._held[job_id] = held
 
-    def _look_at_network(self, session: Session, now: datetime) -> None:
-        seen = admission.network(session, self.settings, now)
+    def goes_on(self, starts: Sequence[Start], at: float) -> bool:
+        """Takes plain starts of the board as made; whether another plan may hand out more ahead of what fits."""
+        jobs = [self.board.queued[start.job_id] for start in starts]
+        is_plain = not any(job.stages or job.gang > 1 or job.demand.accelerators for job in jobs)
+        if not (starts and is_plain and self._ends):
+            return False
+        for start in starts:
+            self.leaves(start.job_id, start, at)
+        seen = self._anticipated(self._held, at)
+        if all(seen[start.job_id].node for start in starts):
+            return False
+        self._follow(dict(self.board.queued), seen)
+        return bool(self.board.queued)
+
+    def _look_at_network(self, session: Session, now: datetime, clock: float) -> None:
+        if clock - self._read_costs >= COSTS_EVERY_S:
+            self._told_costs, self._read_costs = Told.load(session), clock
+        seen = admission.network(session, self.settings, now, self._told_costs)
         before = self._network
         self._network = seen
         if before is None or (before.centres, before.nodes, before.windows) != (seen.centres, seen.nodes, seen.windows):

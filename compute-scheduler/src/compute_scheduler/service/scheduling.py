@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from compute_scheduler import steps
 from compute_scheduler.domain.binding import Binding, Holding
+from compute_scheduler.domain.board import Board
 from compute_scheduler.domain.decisions import Decisions, Start
 from compute_scheduler.domain.outcomes import Ending
 from compute_scheduler.domain.placement import NodeIndex
@@ -43,7 +44,7 @@ SWEEP_EVERY_S = 1.0
 PRUNE_EVERY_S = 600.0
 CHOOSE_EVERY_S = 1.0
 # Under load it plans this often, so that starts come in batches; the first after a pause comes at once.
-GATHER_S = 0.05
+GATHER_S = 0.1
 log = structlog.get_logger()
 
 
@@ -136,11 +137,21 @@ class Scheduler:
         if not board.queued:
             return 0
         steps.reached("schedule:before-plan")
-        decisions = plan_board(board, now.timestamp(), self._policy(clock))
-        if decisions.preemptions:
-            self._preempted = clock
+        decisions = self._decide(board, now.timestamp(), clock)
         steps.reached("schedule:before-writing")
         return self._apply(decisions, now)
+
+    def _decide(self, board: Board, at: float, clock: float) -> Decisions:
+        """Plans, and again where more than fits at once is handed out ahead; the last plan says what waits."""
+        policy = self._policy(clock)
+        decisions = plan_board(board, at, policy)
+        starts = decisions.starts
+        while not decisions.preemptions and self.picture.goes_on(decisions.starts, at):
+            decisions = plan_board(board, at, policy)
+            starts += decisions.starts
+        if decisions.preemptions:
+            self._preempted = clock
+        return replace(decisions, starts=starts)
 
     def _policy(self, clock: float) -> Policy:
         """The policy of this plan: now and then one may let running jobs make way."""
