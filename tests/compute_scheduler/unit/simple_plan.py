@@ -407,7 +407,8 @@ class Simple(SimpleWindows):
     def earliest(self, job: QueuedJob) -> list[Held]:
         """Step 5: the first time at which all members fit for their whole limit in one centre, the first nodes by id.
 
-        A job of one member takes the first node of all centres.
+        A job of one member takes the first node of all centres on which something ends then: a node where nothing does
+        had no device for it before, whatever the parts that are free add up to.
         """
         ends = {held.ends for held in [*self.running, *self.reserved]}
         ends |= {window.end_at for window in self.snapshot.windows if window.end_at > self.now}
@@ -417,13 +418,18 @@ class Simple(SimpleWindows):
                 found: list[Held] = []
                 for node in open_nodes:
                     number = 0
-                    if centre in (None, node.centre):
+                    if centre == node.centre or (centre is None and time in self.ends_on(node)):
                         while len(found) + number < job.gang and self.holds(node, job, time, False, number + 1):
                             number += 1
                     found += [self.held(job, node, time)] * number
                 if len(found) == job.gang:
                     return found
         return []
+
+    def ends_on(self, node: Node) -> set[float]:
+        """When something ends on a node."""
+        held = {item.ends for item in [*self.running, *self.reserved] if item.node == node.id}
+        return held | {window.end_at for window, _ in self.windows_on(node)}
 
 
 class Cycle(Simple):

@@ -272,6 +272,19 @@ def test_parts_on_two_devices_leave_no_whole_one() -> None:
     assert started(plan(told, NOW, Policy(reservations=0))) == [("b", "n")]
 
 
+def test_a_start_is_reserved_where_something_ends_and_not_where_parts_only_add_up() -> None:
+    """0.8 of a device is left on m, on two of them, until the end of its runs; n gives half a device back before."""
+    runs = [
+        RunningJob(f"r{place}{part}", "t", resources(1, 0, {"A100": part}), place, NOW, NOW + hours * HOUR)
+        for place, part, hours in (("m", 0.5, 2), ("m", 0.7, 2), ("n", 0.5, 1))
+    ]
+    told = network([node("m", 9, A100=2), node("n", 9, A100=1)], [job("a", 1, cards={"A100": 0.7})], *runs)
+
+    (reserved,) = plan(told, NOW, Policy()).reservations
+
+    assert (reserved.node, reserved.start_at) == ("n", NOW + HOUR)
+
+
 def test_a_job_of_several_kinds_takes_one_that_its_quota_allows() -> None:
     """A100 is first by name but not in the quota of t; u has no limit. Both nodes are large enough."""
     limited = Tenant("t", Quota({"A100": 1.0, "V100": 9.0}))

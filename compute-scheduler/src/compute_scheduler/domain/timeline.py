@@ -6,7 +6,8 @@ node from its start for the job's time limit. A job may start now on a node only
 never overfull and no window is in its way. A new reservation takes the earliest time at which that is so for its job;
 of several nodes the first by id. Parts of accelerators are added up here: whether they fit on one device is only seen
 at the start (`placement.py`), so where devices are shared the time of a reservation is the earliest possible and no
-promise.
+promise. For the same reason a job of one member gets a node on which something ends at that time: one where nothing
+does has had no device for it before, whatever its parts add up to.
 
 Shortcuts, each without effect on the answer:
 - Without reservations and windows a node only grows emptier, so what fits now fits later: only others are asked.
