@@ -225,23 +225,13 @@ def lines(session: Session, scope: str | None, period: str, org: str = "", owner
         items.c.resource,
         items.c.price,
     )
-    query = (
-        sa.select(
-            *keys,
-            sa.func.count().label("entries"),
-            sa.func.sum(items.c.quantity).label("quantity"),
-            sa.func.sum(items.c.amount).label("amount"),
-        )
-        .join(items, items.c.entry == ledger.c.id)
-        .where(ledger.c.period == period)
-    )
+    query = _summed(keys).where(ledger.c.period == period)
     query = _visible(query, scope)
     if org:
         query = query.where(ledger.c.org == org)
     if owner:
         query = query.where(ledger.c.owner == owner)
-    found = _rows(session, query.group_by(*keys))
-    found = [row | {name: int(row[name]) for name in ("entries", "quantity", "amount")} for row in found]
+    found = _whole(_rows(session, query.group_by(*keys)))
     return sorted(found, key=lambda row: [str(row[column.name] or "") for column in keys])
 
 
@@ -274,27 +264,28 @@ def used_since(session: Session, since: datetime, centre: str = "") -> list[Row]
     centre: '' for all.
     """
     keys = (ledger.c.org, ledger.c.centre, ledger.c.charge, items.c.resource)
-    whole = ("entries", "quantity", "amount")
-    query = (
-        sa.select(
-            *keys,
-            sa.func.count().label("entries"),
-            sa.func.sum(items.c.quantity).label("quantity"),
-            sa.func.sum(items.c.amount).label("amount"),
-        )
-        .join(items, items.c.entry == ledger.c.id)
-        .where(ledger.c.ended_at >= since)
-    )
+    query = _summed(keys).where(ledger.c.ended_at >= since)
     if centre:
         query = query.where(ledger.c.centre == centre)
-    found = _rows(session, query.group_by(*keys).order_by(*keys))
-    return [row | {name: int(row[name]) for name in whole} for row in found]
+    return _whole(_rows(session, query.group_by(*keys).order_by(*keys)))
 
 
 def balances(session: Session, period: str) -> dict[str, int]:
     """What each organisation is owed (over zero) or owes in a month; together nothing."""
     query = sa.select(postings.c.org, sa.func.sum(postings.c.amount)).where(postings.c.period == period)
     return {org: int(amount) for org, amount in session.execute(query.group_by(postings.c.org))}
+
+
+def _summed(keys: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
+    """Items of entries, by keys: how many, and the sums of quantity and amount."""
+    sums = (sa.func.sum(items.c[name]).label(name) for name in ("quantity", "amount"))
+    query = sa.select(*keys, sa.func.count().label("entries"), *sums)
+    return query.join(items, items.c.entry == ledger.c.id)
+
+
+def _whole(rows: list[Row]) -> list[Row]:
+    """Sums as integers, whatever type the database adds them up in."""
+    return [row | {name: int(row[name]) for name in ("entries", "quantity", "amount")} for row in rows]
 
 
 def _visible(query: Any, scope: str | None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
@@ -60,6 +60,18 @@ def xlsx_bytes(columns: Sequence[str], items: Iterable[dict[str, Any]], title: s
 
 def _sheet_title(title: str) -> str:
     return "".join("_" if mark in "[]:*?/\\" else mark for mark in title)[:31] or "data"
+
+
+def every(ask: Callable[[str], dict[str, Any]], most: int) -> Iterator[dict[str, Any]]:
+    """The items of a list page after page, about `most` of them. ask: the page after a place, the first after ''."""
+    after, count = "", 0
+    while count < most:
+        page = ask(after)
+        yield from page["items"]
+        count += len(page["items"])
+        if not page["next"]:
+            return
+        after = page["next"]
 
 
 def as_file(kind: str, name: str, columns: Sequence[str], items: Iterable[dict[str, Any]]) -> Response:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from service_portal.portal.exports import as_file
+from service_portal.portal.exports import as_file, every
 from service_portal.portal.routes.network import centre_names
-from service_portal.portal.visit import Operator, Sent, Visit
+from service_portal.portal.visit import Operator, Sent
 
 router = APIRouter()
 PAGE, EXPORTED = 100, 10_000
@@ -29,7 +28,8 @@ def replicas(visit: Operator, dataset: str = "", centre: str = "", after: str = 
 @router.get("/network/replicas.{kind}")
 def replicas_file(visit: Operator, kind: Literal["csv", "xlsx"], dataset: str = "", centre: str = "") -> Response:
     """The copies of the list, up to ten thousand, as a file."""
-    return as_file(kind, "replicas", COLUMNS, _all(visit, dataset, centre))
+    found = every(lambda after: visit.brain.replicas(dataset=dataset, centre=centre, after=after, limit=1000), EXPORTED)
+    return as_file(kind, "replicas", COLUMNS, found)
 
 
 @router.post("/network/replicas/remove")
@@ -39,14 +39,3 @@ def remove_replica(sent: Sent) -> Response:
     key = [form.one(name) for name in ("dataset", "version", "centre", "view")]
     sent.visit.brain.remove_replica(*key)
     return sent.visit.go("/network/replicas")
-
-
-def _all(visit: Visit, dataset: str, centre: str) -> Iterator[dict[str, Any]]:
-    after, count = "", 0
-    while count < EXPORTED:
-        page = visit.brain.replicas(dataset=dataset, centre=centre, after=after, limit=1000)
-        yield from page["items"]
-        count += len(page["items"])
-        if not page["next"]:
-            return
-        after = page["next"]

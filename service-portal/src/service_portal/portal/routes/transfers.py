@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from brain_kit.clock import utc_now
@@ -10,7 +9,7 @@ from brain_kit.problems import Problem
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from service_portal.portal.exports import as_file
+from service_portal.portal.exports import as_file, every
 from service_portal.portal.formats import moment
 from service_portal.portal.parts import part
 from service_portal.portal.refusals import refused
@@ -53,9 +52,9 @@ def listed(visit: SignedIn, state: str = "", centre: str = "", after: str = "") 
 @router.get("/network/transfers.{kind}")
 def transfers_file(visit: SignedIn, kind: Literal["csv", "xlsx"], state: str = "", centre: str = "") -> Response:
     """The transfers of the list, up to five thousand, as a file."""
+    found = every(lambda after: visit.brain.transfers(state=state, centre=centre, after=after, limit=500), EXPORTED)
     rows = (
-        item | {"route": " - ".join(item["stops"]), "waiting": " ".join(item["jobs"])}
-        for item in map(shown, _all(visit, state, centre))
+        item | {"route": " - ".join(item["stops"]), "waiting": " ".join(item["jobs"])} for item in map(shown, found)
     )
     return as_file(kind, "transfers", COLUMNS, rows)
 
@@ -114,17 +113,6 @@ def _stops(item: dict[str, Any]) -> list[str]:
     for one, other in item["path"]:
         stops.append(other if stops[-1] == one else one)
     return stops if item["path"] else [item["source"], item["centre"]]
-
-
-def _all(visit: Visit, state: str, centre: str) -> Iterator[dict[str, Any]]:
-    after, count = "", 0
-    while count < EXPORTED:
-        page = visit.brain.transfers(state=state, centre=centre, after=after, limit=500)
-        yield from page["items"]
-        count += len(page["items"])
-        if not page["next"]:
-            return
-        after = page["next"]
 
 
 def _page(visit: Visit, transfer: str, reason: str = "", problem: dict[str, Any] | None = None) -> Response:
