@@ -27,7 +27,7 @@ from compute_scheduler.service.exchange import Exchange
 from compute_scheduler.service.files import Files
 from compute_scheduler.service.ledger import Poster
 from compute_scheduler.service.lent import Lent
-from compute_scheduler.service.metrics import LedgerMetrics, TransferMetrics
+from compute_scheduler.service.metrics import LedgerMetrics, PlanMetrics, TransferMetrics
 from compute_scheduler.service.recalling import Recaller
 from compute_scheduler.service.simulating import Simulator
 from compute_scheduler.service.submit import Submissions
@@ -74,7 +74,7 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(event_routes(database, platform.bus, {NAME: ()}, require("operator", "service")))
     workers = [
         platform.relay(database),
-        scheduler(database, settings, metrics),
+        scheduler(database, settings, metrics, PlanMetrics(app.state.metrics.registry)),
         local_agent(platform, exchange),
         Worker("ledger", "scheduler", Poster(database, LedgerMetrics(app.state.metrics.registry)).run),
         Worker("recaller", "scheduler", Recaller(database).run),

@@ -11,17 +11,17 @@ from brain_kit.service import Platform, Worker
 
 from compute_scheduler.service import centres
 from compute_scheduler.service.exchange import Exchange
-from compute_scheduler.service.metrics import TransferMetrics
+from compute_scheduler.service.metrics import PlanMetrics, TransferMetrics
 from compute_scheduler.service.scheduling import Scheduler
 from compute_scheduler.settings import Settings
 
 
-def scheduler(database: Database, settings: Settings, metrics: TransferMetrics) -> Worker:
+def scheduler(database: Database, settings: Settings, metrics: TransferMetrics, figures: PlanMetrics) -> Worker:
     """Plans; of several schedulers one at a time."""
     # One process has a home folder, so after a crash its next one need not wait for the lease of the last.
     own = "" if database.is_sqlite else f":{os.getpid()}:{os.urandom(4).hex()}"
     holder = f"{machine_platform.node()[:30]}{own}"
-    return Worker("scheduler", "scheduler", Scheduler(database, settings, holder, metrics).run)
+    return Worker("scheduler", "scheduler", Scheduler(database, settings, holder, metrics, figures).run)
 
 
 def local_agent(platform: Platform, exchange: Exchange) -> Worker:

@@ -7,6 +7,7 @@ finds its token gone and writes nothing.
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,7 +29,7 @@ from compute_scheduler.domain.snapshot import Policy
 from compute_scheduler.domain.transfers import ALIVE
 from compute_scheduler.service import admission, windows
 from compute_scheduler.service.costs import kept
-from compute_scheduler.service.metrics import TransferMetrics
+from compute_scheduler.service.metrics import PlanMetrics, TransferMetrics
 from compute_scheduler.service.moves import Moves, attempts_next
 from compute_scheduler.service.picture import Picture
 from compute_scheduler.service.policies import InForce, in_force, of_settings
@@ -77,9 +78,15 @@ class Scheduler:
     """Plans in a loop. holder: the name of this scheduler."""
 
     def __init__(
-        self, database: Database, settings: Settings, holder: str, metrics: TransferMetrics | None = None
+        self,
+        database: Database,
+        settings: Settings,
+        holder: str,
+        metrics: TransferMetrics | None = None,
+        figures: PlanMetrics | None = None,
     ) -> None:
         self._metrics = metrics
+        self._figures = figures
         self.database = database
         self.settings = settings
         self.holder = holder
@@ -120,9 +127,12 @@ class Scheduler:
         Raises LeaseLost when another scheduler has taken over in the middle.
         """
         if not self._has_lease(clock):
+            if self._figures is not None:
+                self._figures.clear()
             return 0
         now = utc_now()
-        if clock - self._swept >= SWEEP_EVERY_S:
+        is_due = clock - self._swept >= SWEEP_EVERY_S
+        if is_due:
             self._swept = clock
             self._sweep(now)
             self._give_up_holds(now)
@@ -134,12 +144,19 @@ class Scheduler:
         with self.database.reading() as session:
             self._choose(session, clock)
             board = self.picture.look(session, now, clock)
+        if is_due and self._figures is not None:
+            self._figures.see(board, self.picture.reasons, now.timestamp())
         if not board.queued:
             return 0
         steps.reached("schedule:before-plan")
-        decisions = self._decide(board, now.timestamp(), clock)
+        with nullcontext() if self._figures is None else self._figures.seconds.time():
+            decisions = self._decide(board, now.timestamp(), clock)
         steps.reached("schedule:before-writing")
-        return self._apply(decisions, now)
+        started = self._apply(decisions, now)
+        if self._figures is not None:
+            self._figures.starts.inc(started)
+            self._figures.refusals.inc(len(decisions.refusals))
+        return started
 
     def _decide(self, board: Board, at: float, clock: float) -> Decisions:
         """Plans, and again where more than fits at once is handed out ahead; the last plan says what waits."""
