@@ -121,7 +121,7 @@ def test_a_copy_that_is_killed_takes_its_command_along_and_says_so(tmp_path: Pat
     nonce = asked[0].nonce
     marker = until(lambda: shared.marker(nonce), lambda seen: seen is not None)
     assert marker is not None
-    assert (marker["cause"], marker["signal"], marker["cpu_s"]) == ("terminated", 9, None)
+    assert (marker["cause"], marker["signal"], marker["cpu_s"]) == ("killed", 9, None)
     size = Path(shared.work, "beats").stat().st_size
     time.sleep(0.3)
     assert Path(shared.work, "beats").stat().st_size == size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ VIEWS = st.builds(
     copies=st.none() | st.lists(COPIES, max_size=3).map(tuple),
     claimed_by=st.sampled_from(["7", "8", ""]),
     ending=st.sampled_from(["", "cancelled"]),
-    marker=st.none() | st.sampled_from([MARKER, {"cause": "terminated"}, {"cause": "stopped"}]),
+    marker=st.none() | st.sampled_from([MARKER, {"cause": "terminated"}, {"cause": "killed"}, {"cause": "stopped"}]),
     quiet_s=st.sampled_from([0.0, 2.9, 3.0, 10.0, 19.9, 20.0, 23.0, 1e6]),
     silent_s=st.sampled_from([0.0, 30.0, 31.0]),
     is_fenced=st.booleans(),
@@ -93,6 +94,19 @@ def test_a_copy_without_marker_ends_by_the_cause_that_the_cluster_tells(told: Co
     assert decide(view, TIMES)[0] == "fence"
     do, record = decide(View("granted", (told,) if told else (), "7", quiet_s=1e6, is_fenced=True), TIMES)
     assert (do, record["cause"]) == ("end", cause)
+
+
+@pytest.mark.parametrize(("said", "cause"), [("terminated", "engine_cancelled"), ("killed", "script_killed")])
+def test_a_copy_that_others_have_ended_waits_to_hear_why_from_the_cluster(said: str, cause: str) -> None:
+    """The cluster's cause stands; without one a script that was killed is lost and may be tried again."""
+    marker = {"cause": said, "exit_code": None, "signal": 9}
+    view = View("granted", (), "7", marker=marker, quiet_s=TIMES.beat_s)
+    assert decide(view, TIMES) == ("wait", {})
+    told = replace(view, copies=(copy("ended", "memory", None),))
+    assert decide(told, TIMES)[1]["cause"] == "memory"
+    do, record = decide(replace(view, quiet_s=7 * TIMES.beat_s), TIMES)
+    assert (do, record["cause"]) == ("end", cause)
+    assert decide(replace(view, ending="cancelled"), TIMES)[1]["cause"] == "cancelled"
 
 
 def test_the_second_copy_of_the_same_id_does_not_speak_for_the_first() -> None:

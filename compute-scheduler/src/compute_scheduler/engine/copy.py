@@ -140,13 +140,13 @@ is_over() { # /proc/uptime counts hundredths of a second
     [ "$size" -gt "$((log_bytes + 1000000))" ] && truncate -s "$log_bytes" "$folder/log"
     if [ -e "$folder/stop" ]; then why=stopped
     elif is_over; then why=time_limit
-    elif is_orphan; then why=terminated
+    elif is_orphan; then why=killed
     else continue; fi
     echo "$why" >"$folder/why.$nonce"
     kill -TERM -- "-$child" 2>/dev/null
     sleep "$grace_s"
     kill -KILL -- "-$child" 2>/dev/null
-    [ "$why" = terminated ] && [ ! -e "$folder/exit.json" ] && mark terminated 137 ""
+    [ "$why" = killed ] && [ ! -e "$folder/exit.json" ] && mark killed 137 ""
     exit 0
   done
 ) >/dev/null 2>&1 &

@@ -158,7 +158,7 @@ class Rounds:
             entry.record = entry.folder.finish(record)
         steps.reached("cluster:end-kept")
         entry.answered.set()
-        if record["cause"] == "engine_lost":
+        if record["cause"] in ("engine_lost", "script_killed"):
             self.cancel_copies(entry.attempt)  # one that waits to start again
         self.hear({"event": "ended", "attempt": entry.attempt, "record": entry.record})
 

@@ -24,6 +24,8 @@ Do = Literal["wait", "submit", "fence", "end"]
 # The cluster's word for these does not prove that the processes are gone.
 UNPROVEN = frozenset({"node_failed"})
 REFUSED_CODE, UNCLAIMED_CODE = 113, 114
+# What a marker says of a copy that was ended by others, and what that is called when the cluster says nothing.
+_FROM_OUTSIDE = {"terminated": "engine_cancelled", "killed": "script_killed"}
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,15 @@ def _marked(view: View, marker: Mapping[str, Any], times: Times) -> tuple[Do, Js
     cause = marker["cause"]
     if cause == "stopped":
         return "end", record | {"cause": view.ending or "engine_lost"}
-    if cause != "terminated" or view.ending:
-        return "end", record | {"cause": view.ending if cause == "terminated" else cause}
-    # The cluster ended it, and says why a moment later.
+    if cause not in _FROM_OUTSIDE or view.ending:
+        return "end", record | {"cause": view.ending if cause in _FROM_OUTSIDE else cause}
+    # The cluster ended it, and says why a moment later; or somebody killed its script, of which no cluster need know.
     ended = [copy for copy in _own(view) if copy.phase == "ended" and copy.cause != "exit"]
     if ended:
         return "end", record | {"cause": ended[-1].cause, "detail": ended[-1].words}
     if view.quiet_s < 6 * times.beat_s:
         return "wait", {}
-    return "end", record | {"cause": "engine_cancelled"}
+    return "end", record | {"cause": _FROM_OUTSIDE[cause]}
 
 
 def _own(view: View) -> list[Copy]:

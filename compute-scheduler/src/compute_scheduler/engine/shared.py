@@ -17,7 +17,7 @@ from typing import Any
 from compute_scheduler.engine.folder import AttemptFolder, read_json, write_text, write_whole
 
 Json = dict[str, Any]
-_CAUSES = frozenset({"exit", "stopped", "time_limit", "terminated"})
+_CAUSES = frozenset({"exit", "stopped", "time_limit", "terminated", "killed"})
 _SIGNALS = 64
 
 
