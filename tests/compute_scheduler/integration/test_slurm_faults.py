@@ -72,7 +72,8 @@ def hurt(field: Field, turn: int) -> bool:
     """
     servers = {name: field.centre(f"{name}{turn}") for name in ("twice", "forgets", "node")}
     began = time.monotonic()
-    then = f"sleep 12; echo $BRAIN_JOB >> {field.folder}/done{turn}"
+    # Slurm kills the processes of a copy one after the other: a shell must not go on because its sleep died first.
+    then = f"sleep 12 && echo $BRAIN_JOB >> {field.folder}/done{turn}"
     jobs = {name: field.running(centre, then, retries=1) for name, (_, centre) in servers.items()}
     ids = {name: _row(server, f"{jobs[name]}.1")["id"] for name, (server, _) in servers.items()}
     time.sleep(1.5)
