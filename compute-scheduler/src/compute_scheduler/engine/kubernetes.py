@@ -102,7 +102,7 @@ class Kubernetes:
         if status in (200, 201, 202):
             return str(answer["metadata"]["uid"])
         if status in (400, 413, 422):
-            raise SubmissionRefused(_said(answer))
+            raise SubmissionRefused(reading.said(answer))
         raise ClusterSilent(self._why(status, answer))
 
     def cancel(self, copy: Copy) -> None:
@@ -248,8 +248,4 @@ class Kubernetes:
     def _why(self, status: int, answer: Json) -> str:
         if status == 401:
             return "Kubernetes API 拒绝了令牌（HTTP 401），请更换令牌文件"
-        return f"Kubernetes API：{_said(answer)}（HTTP {status}）"
-
-
-def _said(answer: Json) -> str:
-    return str(answer.get("message") or "没有说明原因")[:250]
+        return f"Kubernetes API：{reading.said(answer)}（HTTP {status}）"

@@ -47,9 +47,9 @@ class PodGroups:
             if status == 200 and not reading.has_mark(answer, submission.mark):
                 raise SubmissionRefused(f"命名空间 {self.namespace} 中已有他人的同名 PodGroup：{name}")
         if status in (400, 422):
-            raise SubmissionRefused(_said(answer))
+            raise SubmissionRefused(reading.said(answer))
         if status not in (200, 201):
-            raise ClusterSilent(f"Kubernetes API：{_said(answer)}（HTTP {status}）")
+            raise ClusterSilent(f"Kubernetes API：{reading.said(answer)}（HTTP {status}）")
 
     def sweep(self, groups: Collection[Json], jobs: Collection[Json]) -> None:
         """Removes groups of ours whose gangs have no unfinished Job any more; both as one look has seen them."""
@@ -88,7 +88,3 @@ def group_document(submission: Submission, namespace: str, queue: str) -> Json:
         },
         "spec": {"minMember": submission.members} | ({"queue": queue} if queue else {}),
     }
-
-
-def _said(answer: Json) -> str:
-    return str(answer.get("message") or "没有说明原因")[:250]

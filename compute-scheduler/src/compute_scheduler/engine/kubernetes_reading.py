@@ -61,6 +61,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= 63 else f"{text[:46]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
+def said(answer: Mapping[str, Any]) -> str:
+    """The reason that the API server gives with a refusal."""
+    return str(answer.get("message") or "没有说明原因")[:250]
+
+
 def has_mark(thing: Mapping[str, Any], mark: str) -> bool:
     """Whether a Job or pod carries the mark of the centre."""
     return bool(mark) and (thing["metadata"].get("labels") or {}).get(MARK) == shortened(mark)

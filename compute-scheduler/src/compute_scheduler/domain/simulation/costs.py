@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from compute_scheduler.domain.hourly import HOUR_S, Hourly
+from compute_scheduler.domain.siting import JOULE_PER_KWH
 from compute_scheduler.domain.snapshot import Centre
 from compute_scheduler.domain.tariffs import Period, Tariff
 
 Json = dict[str, Any]
-JOULE_PER_KWH = 3.6e6
 
 
 @dataclass(frozen=True, slots=True)
