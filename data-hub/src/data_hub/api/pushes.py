@@ -50,7 +50,7 @@ async def take_body(request: Request, intent: Intent, pushes: Pushes, large: Lar
                 return await large.receive(intent, b"".join(head), chunks)
     except ContentRefused as problem:
         return await run_in_threadpool(pushes.refuse, intent, problem)
-    return await run_in_threadpool(pushes.receive_small, intent, b"".join(head))
+    return await pushes.receive_small(intent, b"".join(head))
 
 
 def answer(received: Received, instance: str, request_id: str) -> Response:

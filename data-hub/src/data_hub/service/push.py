@@ -1,7 +1,7 @@
 """Receiving a push: who may, what it is, checking it, keeping it.
 
-A small push is one database transaction: its checked rows are stored with its receipt, so an answer is given once
-they are safe, and a process that dies earlier leaves nothing behind.
+The checked rows of a small push are stored with its receipt, in one database transaction: an answer is given once they
+are safe, and a process that dies earlier leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
 import structlog
@@ -24,6 +24,7 @@ from brain_kit.database import Database
 from brain_kit.events import emit_all
 from brain_kit.ids import new_id
 from brain_kit.objects import ObjectStore
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
 from data_hub import store
@@ -38,16 +39,22 @@ from data_hub.domain.refusals import (
     dataset_unknown,
 )
 from data_hub.domain.stamp import PushStamp
-from data_hub.engine.media import MediaType
+from data_hub.engine.media import Format, MediaType
+from data_hub.service.arrivals import Arrivals, Judged, audit_of
 from data_hub.service.known_contracts import KnownContracts
 from data_hub.service.metrics import HubMetrics
-from data_hub.service.push_writer import PushWriter, audit_of
 from data_hub.service.readable import is_known_to
 from data_hub.service.receipts import changed_event
 from data_hub.settings import Settings
 from data_hub.store import PushRecord
 
+if TYPE_CHECKING:
+    from data_hub.engine.checked import CheckedRows
+
 log = structlog.get_logger()
+# What is judged in a millisecond or two, without a thread of its own.
+QUICK_FORMATS = {Format.NDJSON, Format.JSON, Format.CSV}
+QUICK_BYTES = 64 << 10
 PUSHING_ROLES = ("operator", "analyst", "provider", "manager", "member", "developer", "service")
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
@@ -108,7 +115,7 @@ class Pushes:
         self._metrics = metrics
         self._on_validated = on_validated
         self.contracts = contracts
-        self._writer = PushWriter(database)
+        self._arrivals = Arrivals(database, self._after_all)
         # Small pushes that are being checked right now.
         self.arriving = 0
         self._counting = threading.Lock()
@@ -136,13 +143,16 @@ class Pushes:
         _check_owner(caller, contract)
         return self._intent(caller, contract, mode, media, idempotency_key)
 
-    def receive_small(self, intent: Intent, body: bytes) -> Received:
+    async def receive_small(self, intent: Intent, body: bytes) -> Received:
         """Checks a body that lies in memory and keeps the outcome, in one transaction.
 
         Raises IdempotencyKeyReused, PushInProgress.
         """
-        with self._arriving():
-            return self._receive_small(intent, body)
+        try:
+            with self._arriving():
+                return Received(await self._keep_small(intent, body))
+        except sa.exc.IntegrityError:
+            return await run_in_threadpool(self._replay_small, intent, body)
 
     @contextmanager
     def _arriving(self) -> Iterator[None]:
@@ -154,25 +164,41 @@ class Pushes:
             with self._counting:
                 self.arriving -= 1
 
-    def _receive_small(self, intent: Intent, body: bytes) -> Received:
-        digest = hashlib.sha256(body).hexdigest()
-        from data_hub.engine.checked import to_ipc
+    async def _keep_small(self, intent: Intent, body: bytes) -> PushRecord:
+        if intent.media.format in QUICK_FORMATS and len(body) <= QUICK_BYTES:
+            record = await self._arrivals.add(intent.caller, lambda: self._judge_quickly(intent, body))
+            if record is not None:
+                return record
+        judged = await run_in_threadpool(self._judge, intent, body)
+        record = await self._arrivals.add(intent.caller, lambda: judged)
+        assert record is not None
+        return record
+
+    def _judge_quickly(self, intent: Intent, body: bytes) -> Judged | None:
+        """A push with which nothing is wrong; None when something is, since its rejects have to be stored."""
         from data_hub.engine.small import check_small
 
-        data = None
+        try:
+            checked = check_small(body, intent.media, intent.contract, stamp_of(intent))
+        except ContentRefused:
+            return None
+        if checked.rejects or not checked.accepted:
+            return None
+        return _judged(intent, body, Findings(checked.received, checked.accepted, 0), checked)
+
+    def _judge(self, intent: Intent, body: bytes) -> Judged:
+        from data_hub.engine.small import check_small
+
         try:
             checked = check_small(body, intent.media, intent.contract, stamp_of(intent))
             findings = self._findings(intent, checked.received, checked.accepted, checked.rejects)
-            data = to_ipc(checked.table) if checked.accepted else None
         except ContentRefused as problem:
-            findings = Findings(0, 0, 0, problem=problem)
-        record = concluded(new_record(intent, digest, len(body)), findings)
-        try:
-            self._writer.write(intent.caller, record, data)
-        except sa.exc.IntegrityError:
-            return self.replay(intent, self.earlier(intent) or self.in_progress(intent), digest)
-        self.after(record)
-        return Received(record)
+            return _judged(intent, body, Findings(0, 0, 0, problem=problem), None)
+        return _judged(intent, body, findings, checked)
+
+    def _replay_small(self, intent: Intent, body: bytes) -> Received:
+        earlier = self.earlier(intent) or self.in_progress(intent)
+        return self.replay(intent, earlier, hashlib.sha256(body).hexdigest())
 
     def refuse(self, intent: Intent, problem: ContentRefused) -> Received:
         """Keeps the refusal of a push whose body could not be read; its Idempotency-Key stays free."""
@@ -214,10 +240,14 @@ class Pushes:
 
     def after(self, record: PushRecord) -> None:
         """What follows once the outcome is kept."""
-        self._metrics.pushes.labels(record.state).inc()
-        self._metrics.rows.labels("accepted").inc(record.accepted)
-        self._metrics.rows.labels("rejected").inc(record.rejected)
-        if record.state == "validated":
+        self._after_all([record])
+
+    def _after_all(self, records: Sequence[PushRecord]) -> None:
+        for record in records:
+            self._metrics.pushes.labels(record.state).inc()
+            self._metrics.rows.labels("accepted").inc(record.accepted)
+            self._metrics.rows.labels("rejected").inc(record.rejected)
+        if any(record.state == "validated" for record in records):
             self._on_validated()
 
     def _findings(self, intent: Intent, received: int, accepted: int, rejects: list[Reject]) -> Findings:
@@ -279,6 +309,13 @@ def new_record(intent: Intent, digest: str | None, size: int) -> PushRecord:
         content_sha256=digest,
         bytes=size,
     )
+
+
+def _judged(intent: Intent, body: bytes, findings: Findings, checked: CheckedRows | None) -> Judged:
+    from data_hub.engine.checked import to_ipc
+
+    data = to_ipc(checked.table) if checked is not None and checked.accepted else None
+    return Judged(concluded(new_record(intent, hashlib.sha256(body).hexdigest(), len(body)), findings), data)
 
 
 def concluded(record: PushRecord, findings: Findings) -> PushRecord:
