@@ -39,7 +39,8 @@ def judged(key: str | None = None) -> Judged:
     """A push that is right."""
     record = PushRecord(
         id=new_id("psh"), dataset="enterprise.enterprise_monthly", owner=CALLER.org, subject=CALLER.subject,
-        mode="append", state="validated", contract_version="1.0.0", media_type="application/x-ndjson", created_at=utc_now(),
+        mode="append", state="validated", contract_version="1.0.0", media_type="application/x-ndjson",
+        created_at=utc_now(),
         idempotency_key=key, received=1, accepted=1,
     )  # fmt: skip
     return Judged(record, b"rows")
