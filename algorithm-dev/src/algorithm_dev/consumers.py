@@ -18,11 +18,17 @@ def handlers(wake: Callable[[], None]) -> dict[str, Handler]:
 
     def on_job(session: Session, event: Event) -> None:
         """A job of a run has changed: the run is looked at again. A redelivery only looks once more."""
-        if LABEL not in event.data.get("labels", ()):
-            return  # most jobs are nobody's run
         job = event.payload(JobChanged)
         run_id = job.labels.get(LABEL)
         if run_id is not None and job_changed(session, run_id, job.job_id, job.state, job.reason):
             wake()
 
     return {JobChanged.topic: on_job}
+
+
+def _is_of_a_run(event: Event) -> bool:
+    """Most jobs are nobody's run."""
+    return LABEL in event.data.get("labels", ())
+
+
+WANTED = {JobChanged.topic: _is_of_a_run}

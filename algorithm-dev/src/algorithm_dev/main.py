@@ -17,7 +17,7 @@ from algorithm_dev.api import aliases as aliases_api
 from algorithm_dev.api import calls, components
 from algorithm_dev.api import runs as runs_api
 from algorithm_dev.clients import Scheduler, Warehouse
-from algorithm_dev.consumers import handlers
+from algorithm_dev.consumers import WANTED, handlers
 from algorithm_dev.domain.metering import Meter
 from algorithm_dev.engine.boxed import BoxedRunner
 from algorithm_dev.engine.serving import ServedModels
@@ -60,7 +60,7 @@ def build(platform: Platform) -> ServiceRuntime:
     app.include_router(event_routes(database, platform.bus, {NAME: list(consumed)}, require("operator", "service")))
     workers = [
         platform.relay(database),
-        Worker("consumer", "consumer", Consumer(NAME, database, platform.bus, consumed).run),
+        Worker("consumer", "consumer", Consumer(NAME, database, platform.bus, consumed, wanted=WANTED).run),
         Worker("usage", "periodic", partial(usage.run, database, meter, settings.algorithm_dev_settle_s)),
         Worker("boxes", "periodic", partial(_tend, boxes)),
         Worker("shipped", "periodic", lambda stop: _seed(database, artefacts, invoker)),

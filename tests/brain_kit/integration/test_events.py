@@ -62,6 +62,20 @@ def test_the_trace_of_the_request_goes_on_in_the_handler(world: World) -> None:
     assert [trace.split("-")[1] for trace in seen] == [parent.split("-")[1]]
 
 
+def test_events_that_are_none_of_the_groups_business_are_passed_over_for_good(world: World) -> None:
+    """They call no handler and leave no word in the inbox, and do not come again after those that were wanted."""
+    handlers, wanted = {world.topic: world.handle}, {world.topic: lambda event: event.data["number"] % 2 == 0}
+    ids = world.emit(1, 2, 3, 4, 5)
+    consumer = Consumer(world.group, world.consumer, world.bus, handlers, wanted=wanted)
+    world.threads.start(consumer.run)
+    wait_for(lambda: world.effects() == [2, 4])
+    wait_for(lambda: consumer.lag() == {world.topic: 0})
+    with world.consumer.reading() as session:
+        admitted = session.execute(sa.text('SELECT event_id FROM inbox WHERE "group" = :name'), {"name": world.group})
+        assert set(admitted.scalars()) == {ids[1], ids[3]}
+    assert world.called == [2, 4]
+
+
 def test_a_rollback_leaves_no_event(world: World) -> None:
     """What did not happen is not told."""
     world.threads.start(world.reader().run)

@@ -118,6 +118,50 @@ def leave_way_out(work: Path) -> None:
     (work / "tmp").symlink_to("/tmp")
 
 
+def test_a_shorter_order_leaves_nothing_of_a_longer_one_that_the_folder_had(tmp_path: Path) -> None:
+    """The record is overwritten and not cut; what it was is not read again, and not left on the disk."""
+    spares = Spares(tmp_path)
+    long = AttemptFolder(tmp_path, "job.1")
+    assert spares.give(long, {"env": {"TOKEN": "secret" * 100}})
+    long.begin()
+    long.finish({"cause": "exit"})
+    left = spares.take_back(long)
+    assert left is not None
+    spares.keep(left)
+    assert not Path(left, "record").read_bytes().strip()
+    short = AttemptFolder(tmp_path, "job.2")
+    assert spares.give(short, {})
+    short.begin()
+    facts = short.facts()
+    assert facts is not None
+    assert (facts.spec, facts.has_begun, facts.end) == ({}, True, None)
+
+
+def test_lines_of_another_attempt_say_nothing(tmp_path: Path) -> None:
+    """Power fails, and the second block of the record is again what it was before the folder passed on."""
+    folder, before = AttemptFolder(tmp_path, "job.2"), AttemptFolder(tmp_path, "job.1")
+    assert before.take({"nonce": "a"})
+    before.begin()
+    before.finish({"cause": "exit"})
+    assert folder.take({"nonce": "b"})
+    with open(folder.file("record"), "ab") as file:
+        file.write(Path(before.file("record")).read_bytes())
+    facts = folder.facts()
+    assert facts is not None
+    assert (facts.spec, facts.has_begun, facts.end) == ({"nonce": "b"}, False, None)
+
+
+def test_a_large_record_is_not_passed_on(tmp_path: Path) -> None:
+    """It would be read whole again and again."""
+    spares = Spares(tmp_path)
+    folder = AttemptFolder(tmp_path, "job.1")
+    assert spares.give(folder, {"command": ["x" * 20_000]})
+    left = spares.take_back(folder)
+    assert left is not None
+    spares.keep(left)
+    assert not os.path.exists(left)
+
+
 @pytest.mark.parametrize("leave", [leave_file, leave_temporary, leave_open, leave_mark, leave_way_out])
 def test_a_folder_that_was_changed_is_removed(tmp_path: Path, leave: object) -> None:
     """No job finds anything of another's."""

@@ -125,6 +125,8 @@ def factors_at(factors: Iterable[EnergyFactors], moment: datetime) -> EnergyFact
 def cut(usage: Usage, moments: Iterable[datetime]) -> list[Usage]:
     """The usage in stretches that end at the moments which lie inside it; quantities by time, their sums unchanged."""
     inner = sorted({at for at in moments if usage.started_at < at < usage.ended_at})
+    if not inner:
+        return [usage]
     edges = [usage.started_at, *inner, usage.ended_at]
     span = usage.ended_at - usage.started_at
     parts = [Fraction(0)]
@@ -222,8 +224,10 @@ def _price(resource: str, prices: PriceList) -> int | None:
 
 
 def _rounded(numerator: int, denominator: int) -> int:
-    """The quotient to the nearest whole number, half to even."""
-    return round(Fraction(numerator, denominator))
+    """The quotient to the nearest whole number, half to even; denominator > 0."""
+    whole, rest = divmod(numerator, denominator)
+    twice = 2 * rest - denominator
+    return whole + (twice > 0 or (twice == 0 and whole % 2 == 1))
 
 
 _TICK = datetime.resolution

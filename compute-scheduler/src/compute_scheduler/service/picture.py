@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.board import Board
@@ -67,6 +68,9 @@ class Picture:
         self._popularity = Popularity()
         self._sizes: dict[str, Size] = {}
         self._ends: deque[tuple[float, Kind]] = deque()
+        self._lately: Counter[Kind] = Counter()  # of `_ends`
+        self._elsewhere: dict[str, RunningJob] = {}
+        self._read: dict[str, tuple[sa.Row[Any], RunningJob]] = {}  # what was made of each row at the last look
 
     def look(self, session: Session, now: datetime, clock: float) -> Board:
         """The board of this moment. clock: seconds that never step back."""
@@ -144,7 +148,8 @@ class Picture:
         board, network = self.board, self._network
         assert network is not None
         running = running | {job.id: job for job in network.foreign}
-        for job_id in [job_id for job_id in board.running if running.get(job_id) != self._told.get(job_id)]:
+        told = self._told
+        for job_id in [job_id for job_id in board.running if _is_other(running.get(job_id), told.get(job_id))]:
             board.end(job_id)
         self._told = running
         for job_id in [job_id for job_id, job in board.queued.items() if queued.get(job_id) is not job]:
@@ -196,44 +201,58 @@ class Picture:
             known = (spec["priority"], preemptions, spec.get("checkpoint_every_s"))
             self._sizes[job_id] = Size(demand_of(spec), float(spec["time_limit_s"]), known)
         alive: dict[str, RunningJob] = {}
+        read: dict[str, tuple[sa.Row[Any], RunningJob]] = {}
         for row in rows:
-            size = self._sizes[row.job]
-            began = (row.running_at or row.prepared_at).timestamp()
-            ends_by_at = began if row.cancel else began + size.time_limit_s  # one that is being stopped ends now
-            run = RunningJob(row.job, row.org, size.demand, row.node, began, ends_by_at, (), *size.standing)
-            if row.accelerators:
-                run = admission.with_devices(run, row.accelerators)
-            if (other := alive.get(row.job)) is not None:  # members of a gang hold a share each, until each has ended
+            job_id = row[0]
+            before = self._read.get(job_id)
+            run = before[1] if before is not None and before[0] == row else self._running(row)
+            read[job_id] = (row, run)
+            if (other := alive.get(job_id)) is not None:  # members of a gang hold a share each, until each has ended
                 run = replace(run, more=other.nodes, devices=run.devices + other.devices)
-            alive[row.job] = run
+            alive[job_id] = run
+        self._read = read
         return alive
+
+    def _running(self, row: sa.Row[Any]) -> RunningJob:
+        size = self._sizes[row.job]
+        began = (row.running_at or row.prepared_at).timestamp()
+        ends_by_at = began if row.cancel else began + size.time_limit_s  # one that is being stopped ends now
+        run = RunningJob(row.job, row.org, size.demand, row.node, began, ends_by_at, (), *size.standing)
+        return admission.with_devices(run, row.accelerators) if row.accelerators else run
 
     def _note_ends(self, alive: dict[str, RunningJob], now: float, clock: float) -> None:
         """Short jobs that have ended since the last look."""
         for job_id, job in self._held.items():
             if not job.more and job_id not in alive and now - job.started_at < YOUNG_S:
                 self._ends.append((clock, _kind(job)))
+                self._lately[_kind(job)] += 1
         while self._ends and self._ends[0][0] < clock - AHEAD_S:
-            self._ends.popleft()
+            self._lately[self._ends.popleft()[1]] -= 1
+        if not self._ends:
+            self._lately.clear()
 
     def _anticipated(self, alive: dict[str, RunningJob], now: float) -> dict[str, RunningJob]:
         """What lives, with those that will have ended soon taken off their nodes."""
-        lately = Counter(kind for _, kind in self._ends)
-        if not lately:
+        if not self._ends:
             return alive
-        young = [
-            job
-            for job in alive.values()
-            if now - job.started_at < YOUNG_S and not job.more and self._keeps_waiting(job.node)
-        ]
+        since = now - YOUNG_S
+        young = [job for job in alive.values() if job.started_at > since and not job.more]
         young.sort(key=lambda job: (job.started_at, job.id))
-        seen = dict(alive)
+        seen, left = dict(alive), dict(self._lately)
+        elsewhere: dict[str, RunningJob] = {}
         for job in young:
             kind = _kind(job)
-            if lately[kind]:
-                lately[kind] -= 1
-                seen[job.id] = replace(job, node="")
+            if left.get(kind) and self._keeps_waiting(job.node):
+                left[kind] -= 1
+                elsewhere[job.id] = seen[job.id] = self._without_node(job)
+        self._elsewhere = elsewhere
         return seen
+
+    def _without_node(self, job: RunningJob) -> RunningJob:
+        """The job as it is taken to have ended: the same object as at the last look while nothing else is new."""
+        before = self._elsewhere.get(job.id)
+        is_known = before is not None and before.started_at == job.started_at and before.ends_by_at == job.ends_by_at
+        return before if before is not None and is_known else replace(job, node="")
 
     def _keeps_waiting(self, node: str) -> bool:
         return node.partition("/")[0] in self._queueing
@@ -249,6 +268,11 @@ class Size(NamedTuple):
 
 def _size(job: QueuedJob) -> Size:
     return Size(job.demand, job.time_limit_s, (job.priority, job.preemptions, job.checkpoint_every_s))
+
+
+def _is_other(job: RunningJob | None, told: RunningJob | None) -> bool:
+    """Most are the same object, which a comparison of all fields would not notice."""
+    return job is not told and job != told
 
 
 def _kind(job: RunningJob) -> Kind:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from brain_kit.database.bulk import rows_of
 from sqlalchemy.orm import Session
 
 from compute_scheduler.store.tables import files, log_chunks, segments, tenants
@@ -27,7 +28,7 @@ def tenant(session: Session, org: str, *, lock: bool = False) -> Row | None:
 
 def all_tenants(session: Session) -> list[Row]:
     """Every tenant by organisation."""
-    return [dict(row) for row in session.execute(_TENANTS).mappings()]
+    return rows_of(session.execute(_TENANTS))
 
 
 def save_tenant(session: Session, org: str, now: datetime, **values: Any) -> None:
@@ -74,7 +75,7 @@ def page_of_segments(
         query = query.where(segments.c.ended_at >= since)
     if until is not None:
         query = query.where(segments.c.ended_at < until)
-    return [dict(row) for row in session.execute(query.order_by(segments.c.id).limit(limit)).mappings()]
+    return rows_of(session.execute(query.order_by(segments.c.id).limit(limit)))
 
 
 def core_seconds_since(session: Session, moment: datetime) -> Iterator[Row]:

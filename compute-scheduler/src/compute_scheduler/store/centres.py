@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from brain_kit.database.bulk import rows_of
 from sqlalchemy.orm import Session
 
 from compute_scheduler.store.tables import centre_keys, centres, leases, nodes
@@ -28,7 +29,7 @@ def centre(session: Session, centre_id: str, *, lock: str = "") -> Row | None:
 
 def all_centres(session: Session) -> list[Row]:
     """Every centre by id."""
-    return [dict(row) for row in session.execute(_CENTRES).mappings()]
+    return rows_of(session.execute(_CENTRES))
 
 
 def insert_centre(session: Session, row: Row) -> None:
@@ -61,7 +62,7 @@ def all_nodes(session: Session, centre_id: str | None = None) -> list[Row]:
     query = _NODES
     if centre_id is not None:
         query = query.where(nodes.c.centre == centre_id)
-    return [dict(row) for row in session.execute(query).mappings()]
+    return rows_of(session.execute(query))
 
 
 def save_nodes(session: Session, centre_id: str, reported: Iterable[Row], now: datetime) -> None:

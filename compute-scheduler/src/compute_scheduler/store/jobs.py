@@ -7,8 +7,9 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
-from brain_kit.database.bulk import list_parameter, rows_of_list
+from brain_kit.database.bulk import list_parameter, rows_of, rows_of_list
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.snapshot import QueuedJob
@@ -41,16 +42,31 @@ def save_attempts(session: Session, changes: Mapping[str, Row]) -> None:
 
 
 def _save(session: Session, table: sa.Table, changes: Mapping[str, Row]) -> None:
-    alike: dict[tuple[str, ...], list[Row]] = {}
+    """Rows that change in the same way are one statement; most of a batch do."""
+    alike: dict[bytes, list[str]] = {}
     for row_id, values in changes.items():
-        alike.setdefault(tuple(values), []).append({"_id": row_id, **values})
-    for columns, rows in alike.items():
+        alike.setdefault(orjson.dumps(values), []).append(row_id)
+    single: dict[tuple[str, ...], list[Row]] = {}
+    for ids in alike.values():
+        values = changes[ids[0]]
+        if len(ids) == 1:
+            single.setdefault(tuple(values), []).append({"_id": ids[0], **values})
+        else:
+            together = {"ids": list_parameter(session, ids), **values}
+            session.connection().execute(_update_all(table, tuple(values), _ids(session)), together)
+    for columns, rows in single.items():
         session.connection().execute(_update(table, columns), rows)
 
 
 @cache
 def _update(table: sa.Table, columns: tuple[str, ...]) -> sa.Update:
     chosen = sa.update(table).where(table.c.id == sa.bindparam("_id"))
+    return chosen.values({name: sa.bindparam(name) for name in columns})
+
+
+@cache
+def _update_all(table: sa.Table, columns: tuple[str, ...], ids: str) -> sa.Update:
+    chosen = sa.update(table).where(_is_one_of(table, ids))
     return chosen.values({name: sa.bindparam(name) for name in columns})
 
 
@@ -69,7 +85,7 @@ def lock_jobs(session: Session, ids: Iterable[str]) -> dict[str, Row]:
     if not wanted:
         return {}
     found = session.execute(_chosen(jobs, _ids(session), True), {"ids": list_parameter(session, wanted)})
-    return {row["id"]: dict(row) for row in found.mappings()}
+    return {row["id"]: row for row in rows_of(found)}
 
 
 def attempts_by_id(session: Session, ids: Iterable[str]) -> dict[str, Row]:
@@ -78,7 +94,7 @@ def attempts_by_id(session: Session, ids: Iterable[str]) -> dict[str, Row]:
     if not wanted:
         return {}
     found = session.execute(_chosen(attempts, _ids(session), False), {"ids": list_parameter(session, wanted)})
-    return {row["id"]: dict(row) for row in found.mappings()}
+    return {row["id"]: row for row in rows_of(found)}
 
 
 def _ids(session: Session) -> str:
@@ -88,33 +104,37 @@ def _ids(session: Session) -> str:
 # Statements are made once: to make one costs more than to run it.
 @cache
 def _chosen(table: sa.Table, ids: str, lock: bool) -> sa.Select[Any]:
-    query = sa.select(table).where(sa.text(f"{table.name}.id IN (SELECT value FROM {ids})")).order_by(table.c.id)
+    query = sa.select(table).where(_is_one_of(table, ids)).order_by(table.c.id)
     return query.with_for_update() if lock else query
+
+
+def _is_one_of(table: sa.Table, ids: str) -> sa.TextClause:
+    return sa.text(f"{table.name}.id IN (SELECT value FROM {ids})")
 
 
 def attempts_of(session: Session, job_id: str) -> list[Row]:
     """Attempts of a job, the first first, members of a gang by rank."""
     query = sa.select(attempts).where(attempts.c.job == job_id).order_by(attempts.c.epoch, attempts.c.rank)
-    return [dict(row) for row in session.execute(query).mappings()]
+    return rows_of(session.execute(query))
 
 
 def members(session: Session, job_id: str, epoch: int) -> list[Row]:
     """The attempts of one epoch: a gang's members by rank."""
     where = (attempts.c.job == job_id) & (attempts.c.epoch == epoch)
-    return [dict(row) for row in session.execute(sa.select(attempts).where(where).order_by(attempts.c.rank)).mappings()]
+    return rows_of(session.execute(sa.select(attempts).where(where).order_by(attempts.c.rank)))
 
 
 def waiting_members(session: Session, since: datetime) -> list[Row]:
     """Members of gangs that came before a moment and still wait for the others."""
     has_come = (attempts.c.state == "submitted") & attempts.c.nonce.is_not(None)
     query = sa.select(attempts).where(has_come & (attempts.c.claimed_at < since))
-    return [dict(row) for row in session.execute(query.order_by(attempts.c.id)).mappings()]
+    return rows_of(session.execute(query.order_by(attempts.c.id)))
 
 
 def alive_attempts(session: Session, *, centre: str | None = None, states: Sequence[str] = ()) -> list[Row]:
     """Attempts that have not ended, of a centre or of all, in the given states."""
     query = _alive(centre is not None, tuple(states))
-    return [dict(row) for row in session.execute(query, {"centre": centre} if centre is not None else {}).mappings()]
+    return rows_of(session.execute(query, {"centre": centre} if centre is not None else {}))
 
 
 @cache
@@ -200,7 +220,7 @@ def page(session: Session, *, org: str | None, filters: Mapping[str, Any], befor
         query = query.where(jobs.c.id.in_(ran_there))
     if before:
         query = query.where(jobs.c.id < before)
-    return [dict(row) for row in session.execute(query.order_by(jobs.c.id.desc()).limit(limit)).mappings()]
+    return rows_of(session.execute(query.order_by(jobs.c.id.desc()).limit(limit)))
 
 
 def counts(session: Session, org: str | None) -> dict[str, int]:
@@ -257,38 +277,45 @@ def queue(session: Session, org: str, limit: int, known: Mapping[str, QueuedJob]
         fresh += [job_id for job_id in found if job_id not in known or known[job_id].priority != priority]
         if len(ids) >= limit:
             break
-    return ids, [dict(row) for row in _rows_of(session, _QUEUED_COLUMNS, fresh).mappings()] if fresh else []
+    return ids, rows_of(_parts_of(session, _QUEUED_COLUMNS, fresh)) if fresh else []
 
 
 def specs(session: Session, ids: Sequence[str]) -> dict[str, tuple[Row, int]]:
     """Specifications of jobs, and how often each made way."""
     columns = (jobs.c.id, jobs.c.spec, jobs.c.preemptions)
-    return {row.id: (row.spec, row.preemptions) for row in _rows_of(session, columns, ids)} if ids else {}
+    return {row.id: (row.spec, row.preemptions) for row in _parts_of(session, columns, ids)} if ids else {}
 
 
-def _rows_of(session: Session, columns: tuple[sa.Column[Any], ...], ids: Sequence[str]) -> sa.Result[Any]:
+def _parts_of(session: Session, columns: tuple[sa.Column[Any], ...], ids: Sequence[str]) -> sa.Result[Any]:
     return session.execute(_parts(columns, _ids(session)), {"ids": list_parameter(session, ids)})
 
 
 @cache
 def _parts(columns: tuple[sa.Column[Any], ...], ids: str) -> sa.Select[Any]:
-    return sa.select(*columns).where(sa.text(f"job.id IN (SELECT value FROM {ids})"))
+    return sa.select(*columns).where(_is_one_of(jobs, ids))
 
 
 def save_reasons(session: Session, rows: Sequence[Row]) -> None:
     """Writes why jobs wait; rows: _id, reason, reason_code, predicted_start_at.
 
-    Jobs that no longer wait are passed over.
+    Jobs that no longer wait are passed over. Those with the same words are one statement.
     """
-    if rows:
-        session.connection().execute(_UPDATE_REASON, list(rows))
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for row in rows:
+        alike.setdefault(tuple([row[name] for name in _REASON]), []).append(row["_id"])
+    for values, ids in alike.items():
+        said = dict(zip(_REASON, values, strict=True)) | {"ids": list_parameter(session, ids)}
+        session.connection().execute(_update_reasons(_ids(session)), said)
 
 
-_UPDATE_REASON = (
-    sa.update(jobs)
-    .where((jobs.c.id == sa.bindparam("_id")) & (jobs.c.state == "queued"))
-    .values({name: sa.bindparam(name) for name in ("reason", "reason_code", "predicted_start_at")})
-)
+_REASON = ("reason", "reason_code", "predicted_start_at")
+
+
+@cache
+def _update_reasons(ids: str) -> sa.Update:
+    is_waiting = jobs.c.state == sa.literal_column("'queued'")
+    chosen = sa.update(jobs).where(_is_one_of(jobs, ids)).where(is_waiting)
+    return chosen.values({name: sa.bindparam(name) for name in _REASON})
 
 
 def ended_before(session: Session, moment: datetime, limit: int) -> list[str]:
@@ -313,7 +340,7 @@ def holding(session: Session) -> list[tuple[Row, Row]]:
         .where(attempts.c.state != "ended")
         .order_by(attempts.c.job, attempts.c.rank)
     )
-    return [(dict(row), row["spec"]) for row in session.execute(query).mappings()]
+    return [(row, row["spec"]) for row in rows_of(session.execute(query))]
 
 
 _HOLDERS = sa.select(

