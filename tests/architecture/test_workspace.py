@@ -121,3 +121,19 @@ def _text_files() -> list[Path]:
     )
     paths = [ROOT / line for line in listed.stdout.splitlines()]
     return [path for path in paths if path.is_file() and path.suffix not in {".png", ".parquet", ".xlsx"}]
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_no_module_gives_a_name_twice(member: str) -> None:
+    """A constant or function that is written again further down hides the first without a word."""
+    doubled = []
+    for path in (ROOT / member).glob("src/**/*.py"):
+        names: list[str] = []
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.append(node.name)
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names += [target.id for target in targets if isinstance(target, ast.Name)]
+        doubled += [(str(path.relative_to(ROOT)), name) for name in sorted(set(names)) if names.count(name) > 1]
+    assert doubled == []

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from brain_testing.browser import SWITCHES, ensure_chromium
 from brain_testing.process import PlatformProcess
 from industry_brain.demo import load
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.e2e.journey import Journey
+from tests.service_portal.portal.test_browser import WCAG
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -56,6 +58,23 @@ def page(request: pytest.FixtureRequest, walked: Journey) -> Iterator[Page]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def ran(walked: Journey) -> str:
+    """A batch run over the electricity of the cluster, and the indicators of its city computed."""
+    answer = walked.operator.post(
+        "/api/algorithm-dev/v1/components/energy-anomaly/versions/1.0.0/runs",
+        {"dataset": "enterprise.meter_15min", "into": "enterprise.walk_anomaly"},
+    )
+    rows = "/api/evaluation/v1/indicator-sets/construction/indicators/L1P5/lineage"
+    deadline = time.monotonic() + 120
+    while walked.operator.get(f"/api/algorithm-dev/v1/runs/{answer['id']}")["state"] != "succeeded" or not (
+        walked.operator.get(rows, cluster="demo-city", period="2025")["computation"]
+    ):
+        assert time.monotonic() < deadline, "the run or the indicators did not end"
+        time.sleep(0.5)
+    return str(answer["id"])
+
+
 def fits(page: Page) -> bool:
     """Whether the page is no wider than the screen."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
@@ -79,6 +98,32 @@ def test_panorama_drills_to_node_and_enterprise(page: Page, walked: Journey) -> 
     page.locator('a[href^="/enterprises/"]').locator("visible=true").first.click()
     page.wait_for_url(re.compile("/enterprises/"))
     assert fits(page)
+
+
+COMPONENT_PAGES = (
+    "/components",
+    "/components/register",
+    "/components/oee",
+    "/components/energy-anomaly/versions/1.0.0/run?dataset=enterprise.meter_15min",
+    "/approvals",
+    "/runs",
+    "/runs/{run}",
+    "/indicators/construction/L1P5/rows?cluster=demo-city&period=2025",
+)
+
+
+def test_pages_of_components_and_indicators_meet_wcag_2_2_aa_and_fit(page: Page, walked: Journey, ran: str) -> None:
+    """Axe finds nothing, at either width; these pages have no stand-in platform to be looked at with."""
+    found = []
+    for path in COMPONENT_PAGES:
+        reply = page.goto(walked.url + path.format(run=ran))
+        assert reply is not None
+        assert reply.ok, path
+        page.wait_for_load_state("networkidle")
+        violations = Axe().run(page, options=WCAG).response["violations"]
+        found += [(path, item["id"], item["nodes"][0]["html"][:160]) for item in violations]
+        found += [] if fits(page) else [(path, "wider than the screen", "")]
+    assert found == []
 
 
 def test_sql_page_answers_with_a_table(page: Page, walked: Journey) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from brain_testing.browser import SWITCHES, ensure_chromium
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from service_portal.portal.routes import all_routers
+
+from tests.service_portal.portal.fake.centres import KEY
 from tests.service_portal.portal.fake.data import FakeBrain
 from tests.service_portal.portal.fake.datanet import MOVING
 from tests.service_portal.portal.fake.evaluation import ASSESSMENT, PLACE
@@ -70,6 +74,9 @@ PAGES = [
     "/settlement",
     "/lending",
     "/lending/loans/province-2026",
+    "/lending/centres/county",
+    "/policy",
+    "/quotas",
     f"/settlement/2026-10/{TENANT}/{OWNER}",
     "/simulations",
     f"/simulations/{SIMULATION}",
@@ -109,8 +116,10 @@ class Seen:
             self.complaints.append(message.text)
 
     def go(self, path: str) -> Page:
-        """Open a page of the portal and wait until it stands."""
-        self.page.goto(self.url + path)
+        """Open a page of the portal that must be there and wait until it stands."""
+        reply = self.page.goto(self.url + path)
+        assert reply is not None, path
+        assert reply.ok, (path, reply.status)
         self.page.wait_for_load_state("load" if path == "/events" else "networkidle")
         return self.page
 
@@ -140,6 +149,42 @@ def narrow(chromium: Browser, portal_url: str) -> Iterator[Seen]:
     seen = _signed_in(chromium, portal_url, NARROW)
     yield seen
     seen.page.context.close()
+
+
+# Pages of services that the fake platform does not have; tests/e2e/test_walk.py looks at them on the real one.
+ELSEWHERE = {
+    "/components",
+    "/components/register",
+    "/components/{name}",
+    "/components/{name}/versions/{version}/run",
+    "/approvals",
+    "/runs",
+    "/runs/{run_id}",
+    "/indicators/{set_id}/{code}/rows",
+}
+# Parts of pages that scripts ask for, downloads, and the page that has its own test.
+NO_PAGES = re.compile(r"\.\{|\.csv$|/progress$|/log$|/file|/export|^/evidence|/list$|/status$|/figures$|/borders/|^/sql/|^/sign-in$")
+
+
+def _page_routes(routers: Iterable[Any]) -> Iterator[str]:
+    for router in routers:
+        for route in router.routes:
+            if hasattr(route, "original_router"):
+                yield from _page_routes([route.original_router])
+            elif "GET" in route.methods:
+                yield route.path
+
+
+def test_every_page_is_looked_at() -> None:
+    """Each route that answers a view with a page has an address among those that axe and the narrow screen see."""
+    seen = [path.partition("?")[0] for path in PAGES]
+    unseen = {
+        route
+        for route in _page_routes(all_routers())
+        if not NO_PAGES.search(route)
+        and not any(re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", route), path) for path in seen)
+    }
+    assert unseen == ELSEWHERE
 
 
 def _violations(page: Page, path: str, options: dict[str, Any] = WCAG) -> list[tuple[str, ...]]:
@@ -356,6 +401,29 @@ def test_a_pasted_key_goes_to_the_gateway_and_to_nobody_else(wide: Seen) -> None
     assert (
         page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])").count("bk_test") == 0
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "key"),
+    [
+        ("/sources/91370100MA3C00002W", "form[action$='/keys']", "brk_only_once"),
+        ("/centres/zibo", "form[action$='/keys']", KEY),
+    ],
+)
+def test_loading_the_page_again_makes_no_other_key(wide: Seen, path: str, form: str, key: str) -> None:
+    """A new key stands in the page until it is loaded again, which asks for the page and sends no form."""
+    page = wide.go(path)
+    if page.locator(f"{form} [name=name]").count():
+        page.fill(f"{form} [name=name]", "MES")
+    page.click(f"{form} button")
+    page.wait_for_selector(f"#fresh-key pre:has-text('{key}')")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    assert set(sent) == {"GET"}
+    assert page.locator("#fresh-key").count() == 0
+    assert wide.complaints == []
 
 
 def test_the_map_and_the_schedule_are_drawn_without_a_complaint(wide: Seen) -> None:

@@ -31,6 +31,16 @@ def test_the_lineage_lists_every_node_with_a_way_to_it(operator: Browserless) ->
     assert "/api/data-hub/v1/lineage/events?direction=both" in text
 
 
+def test_the_lineage_speaks_of_states_and_organisations_in_words(operator: Browserless) -> None:
+    """The state of a run is a Chinese word; an organisation leads to its page, whatever its kind."""
+    text = operator.text(f"/lineage?dataset={NAME}")
+
+    assert re.search(r'class="word good">完成<', text)
+    assert not re.search(r">(COMPLETE|FAIL|RUNNING)<", text)
+    assert re.search(r'href="/sources/[0-9A-Z]{18}"', text)
+    assert "/enterprises/" not in text
+
+
 def test_the_picture_has_sources_left_and_results_right(operator: Browserless) -> None:
     """What the script draws: signed distances, and an address for each node."""
     text = operator.text(f"/lineage?dataset={NAME}")

@@ -336,6 +336,14 @@ def test_query_is_cancelled_by_its_id(operator: Browserless, brain: FakeBrain) -
     assert ("cancel", "qry_abc") in brain.calls
 
 
+def test_rules_of_columns_are_words(operator: Browserless) -> None:
+    """No name of a rule in the contract's own language stands on the page."""
+    text = operator.text("/datasets/enterprise.enterprise_monthly")
+    assert "不小于 <code>0</code>" in text
+    assert "统一社会信用代码</span>" in text
+    assert not re.search(r">\s*(code_type|minimum|maximum|enum|pattern) ", text)
+
+
 def test_new_key_is_shown_once(operator: Browserless) -> None:
     """The answer to the form holds the key; the page afterwards does not."""
     reply = operator.post(f"/sources/{ENTERPRISE_ORG}/keys", {"name": "MES"})

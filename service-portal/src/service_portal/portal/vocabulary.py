@@ -39,7 +39,29 @@ ROLES = {
     "provider": mark("数据提供者"),
     "developer": mark("开发者"),
     "auditor": mark("审计员"),
+    "agent": mark("代理"),
+    "service": mark("平台服务"),
 }
+# Rules of a column, by their names in a contract.
+RULES = {
+    "enum": mark("可取"),
+    "pattern": mark("格式"),
+    "minimum": mark("不小于"),
+    "maximum": mark("不大于"),
+    "min_length": mark("最短"),
+    "max_length": mark("最长"),
+    "references": mark("引用"),
+    "code_type": mark("代码"),
+    "format": mark("格式"),
+}
+CODE_TYPES = {
+    "uscc": mark("统一社会信用代码"),
+    "region": mark("行政区划代码"),
+    "industry_class": mark("国民经济行业分类"),
+    "month": mark("月份"),
+}
+# What the platform adds to every row.
+ADDED_COLUMNS = {"_owner": mark("来源方"), "_push": mark("推送"), "_pushed_at": mark("推送时间")}
 LINEAGE_KINDS = {
     "dataset": mark("数据集"),
     "run": mark("运行"),
@@ -50,7 +72,7 @@ LINEAGE_KINDS = {
     "external": mark("外部数据"),
 }
 QUOTA_RESOURCES = {"cores": mark("核"), "memory_mb": mark("内存 MB")}
-RUN_STATES = {
+LINEAGE_RUN_STATES = {
     "OTHER": mark("已上报"),
     "START": mark("已开始"),
     "RUNNING": mark("运行中"),
@@ -58,7 +80,7 @@ RUN_STATES = {
     "FAIL": mark("失败"),
     "ABORT": mark("已中止"),
 }
-RUN_TONES = {"START": "wait", "RUNNING": "wait", "COMPLETE": "good", "FAIL": "bad", "ABORT": "bad"}
+LINEAGE_RUN_TONES = {"START": "wait", "RUNNING": "wait", "COMPLETE": "good", "FAIL": "bad", "ABORT": "bad"}
 # What an input column does for an output column, by OpenLineage's words.
 COLUMN_LINKS = {
     "IDENTITY": mark("原样"),

@@ -59,8 +59,13 @@ def centre_page(visit: SignedIn, centre: Name) -> Response:
 @router.post("/centres/{centre}/keys")
 def make_key(sent: Sent, centre: Name) -> Response:
     """Makes a key of the centre's agent and shows it once, with the lines that start an agent."""
-    made = sent.visit.brain.make_centre_key(centre)
-    return _page(sent.visit, centre, fresh_key=made)
+    visit = sent.visit
+    made = visit.brain.make_centre_key(centre)
+    if visit.is_partial:
+        # For the place in the page that asked, so that loading the page again makes no other key.
+        found = visit.brain.centre(centre)
+        return visit.page("_centre_key.html", centre=found, fresh_key=made, address=_address(visit))
+    return _page(visit, centre, fresh_key=made)
 
 
 @router.post("/centres/{centre}/fence")
@@ -153,9 +158,13 @@ def _page(
         days=DAYS,
         fresh_key=fresh_key,
         fenced=visit.request.query_params.get("fenced", ""),
-        address=str(visit.request.base_url).rstrip("/"),
+        address=_address(visit),
         problem=problem,
     )
+
+
+def _address(visit: Visit) -> str:
+    return str(visit.request.base_url).rstrip("/")
 
 
 def _of(items: list[dict[str, Any]], centre: str) -> dict[str, Any] | None:

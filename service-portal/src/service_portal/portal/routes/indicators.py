@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from service_portal.portal.evaluation_api import EvaluationApi
 from service_portal.portal.exports import BYTE_ORDER_MARK, XLSX, streamed
 from service_portal.portal.parts import Part, part
 from service_portal.portal.periods import period_choices
-from service_portal.portal.shapes import numeric_columns
+from service_portal.portal.shapes import dataset_of, numeric_columns
 from service_portal.portal.translations import mark
 from service_portal.portal.visit import SignedIn, Visit
 
@@ -34,11 +35,13 @@ def sets(visit: SignedIn) -> Response:
     """Every set, what waits for review, and the latest runs."""
     api = EvaluationApi(visit.brain)
     government = visit.person.is_government
+    clusters = part(api.clusters) if government else None
     return visit.page(
         "indicator_sets.html",
         sets=api.sets(),
         factory_set=FACTORY_SET,
-        clusters=part(api.clusters) if government else None,
+        clusters=clusters,
+        names={item["id"]: item["name"] for item in (clusters.value if clusters else None) or []},
         waiting=part(api.waiting_reports) if government else None,
         runs=part(api.runs) if government else None,
         indicator_address=indicator_address,
@@ -153,9 +156,20 @@ def rows(visit: SignedIn, set_id: str, code: str, period: str = "", cluster: str
         query=query,
         page=page,
         numeric=numeric_columns((page.value or {}).get("items") or []),
+        titles=_column_titles(visit, query["versions"]),
         back=indicator_address(set_id, code, {"period": period, "cluster": cluster}),
         csv=visit.url(f"/indicators/{quote(set_id)}/{quote(code)}/rows.csv", period=period, cluster=cluster),
     )
+
+
+def _column_titles(visit: Visit, datasets: Iterable[str]) -> dict[str, str]:
+    """What the columns of some data sets are called, by their names; of several that share a name, the first."""
+    titles: dict[str, str] = {}
+    for name in datasets:
+        found = part(lambda name=name: dataset_of(visit.brain.dataset(name), visit.locale)).value
+        for column in found.columns if found else ():
+            titles.setdefault(column.name, f"{column.title or column.name} {column.unit}".strip())
+    return titles
 
 
 @router.get("/indicators/{set_id}/{code}/rows.csv")

@@ -107,13 +107,20 @@ def add_organisation(sent: Sent) -> Response:
 @router.post("/sources/{uscc}/keys")
 def add_key(sent: Sent, uscc: str) -> Response:
     """Make a key. It stands in this answer only: neither this page nor the platform can show it again."""
-    return _source_page(sent.visit, uscc, fresh_key=sent.visit.brain.add_key(uscc, sent.form.one("name") or "portal"))
+    return _fresh(sent.visit, uscc, sent.visit.brain.add_key(uscc, sent.form.one("name") or "portal"))
 
 
 @router.post("/sources/{uscc}/keys/{key_id}/rotate")
 def rotate_key(sent: Sent, uscc: str, key_id: str) -> Response:
     """Make the successor of a key; the old one still works until it is revoked or ends."""
-    return _source_page(sent.visit, uscc, fresh_key=sent.visit.brain.rotate_key(key_id))
+    return _fresh(sent.visit, uscc, sent.visit.brain.rotate_key(key_id))
+
+
+def _fresh(visit: Visit, uscc: str, key: dict[str, Any]) -> Response:
+    """The key for the place in the page that asked, so that loading the page again makes no other; else with a page."""
+    if visit.is_partial:
+        return visit.page("_fresh_key.html", fresh_key=key)
+    return _source_page(visit, uscc, fresh_key=key)
 
 
 @router.post("/sources/{uscc}/keys/{key_id}/revoke")
