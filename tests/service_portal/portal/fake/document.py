@@ -46,6 +46,7 @@ DOCUMENT: dict[str, Any] = {
                     "content": {
                         "application/json": {"examples": {"example": {"value": [{"month": "2026", "note": "it's"}]}}},
                         "text/csv": {"schema": {"type": "string"}},
+                        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": {"schema": {}},
                     },
                 },
                 "responses": {
