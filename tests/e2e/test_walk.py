@@ -67,8 +67,9 @@ def ran(walked: Journey) -> str:
     )
     rows = "/api/evaluation/v1/indicator-sets/construction/indicators/L1P5/lineage"
     deadline = time.monotonic() + 120
-    while walked.operator.get(f"/api/algorithm-dev/v1/runs/{answer['id']}")["state"] != "succeeded" or not (
-        walked.operator.get(rows, cluster="demo-city", period="2025")["computation"]
+    while (
+        walked.operator.get(f"/api/algorithm-dev/v1/runs/{answer['id']}")["state"] != "succeeded"
+        or not (walked.operator.get(rows, cluster="demo-city", period="2025")["computation"])
     ):
         assert time.monotonic() < deadline, "the run or the indicators did not end"
         time.sleep(0.5)

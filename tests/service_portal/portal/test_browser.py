@@ -10,7 +10,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from brain_testing.browser import SWITCHES, ensure_chromium
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-
 from service_portal.portal.routes import all_routers
 
 from tests.service_portal.portal.fake.centres import KEY
@@ -163,7 +162,9 @@ ELSEWHERE = {
     "/indicators/{set_id}/{code}/rows",
 }
 # Parts of pages that scripts ask for, downloads, and the page that has its own test.
-NO_PAGES = re.compile(r"\.\{|\.csv$|/progress$|/log$|/file|/export|^/evidence|/list$|/status$|/figures$|/borders/|^/sql/|^/sign-in$")
+NO_PAGES = re.compile(
+    r"\.\{|\.csv$|/progress$|/log$|/file|/export|^/evidence|/list$|/status$|/figures$|/borders/|^/sql/|^/sign-in$"
+)
 
 
 def _page_routes(routers: Iterable[Any]) -> Iterator[str]:

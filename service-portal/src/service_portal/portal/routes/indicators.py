@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -166,7 +167,7 @@ def _column_titles(visit: Visit, datasets: Iterable[str]) -> dict[str, str]:
     """What the columns of some data sets are called, by their names; of several that share a name, the first."""
     titles: dict[str, str] = {}
     for name in datasets:
-        found = part(lambda name=name: dataset_of(visit.brain.dataset(name), visit.locale)).value
+        found = part(partial(lambda wanted: dataset_of(visit.brain.dataset(wanted), visit.locale), name)).value
         for column in found.columns if found else ():
             titles.setdefault(column.name, f"{column.title or column.name} {column.unit}".strip())
     return titles
