@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 from brain_kit.clock import utc_now
+from brain_kit.database import DatabaseUnavailable
+from identity.service.key_uses import KeyUses
+from identity.store import people
 from identity.store.tables import keys
 
 from tests.identity.brain import Brain
@@ -142,9 +146,32 @@ def test_the_moment_of_last_use_is_shown(brain: Brain) -> None:
     assert page["items"][0]["last_used_at"] is None
 
     brain.verify(made["key"])
-    page = brain.json("GET", "/v1/keys", brain.operator, params={"org": made["org"]})
-    used = datetime.fromisoformat(page["items"][0]["last_used_at"])
-    assert abs(datetime.now(UTC) - used) < timedelta(minutes=1)
+    assert abs(datetime.now(UTC) - _last_used(brain, made["org"])) < timedelta(minutes=1)
+
+
+def _last_used(brain: Brain, org: str) -> datetime:
+    """When the only key of an organisation was last used; waits until that is written."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        page = brain.json("GET", "/v1/keys", brain.operator, params={"org": org})
+        if page["items"][0]["last_used_at"] is not None:
+            return datetime.fromisoformat(page["items"][0]["last_used_at"])
+        time.sleep(0.1)
+    raise AssertionError("the use of the key was never written")
+
+
+def test_uses_that_could_not_be_written_are_written_later(brain: Brain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is away for a moment; what the end of the process finds noted is written too."""
+    first, second = (brain.key(brain.organisation()) for _ in range(2))
+    uses = KeyUses(brain.database, write_after_s=3600)
+    uses.note(first["id"], utc_now())
+    with monkeypatch.context() as away:
+        away.setattr(people, "mark_keys_used", lambda *_: (_ for _ in ()).throw(DatabaseUnavailable("away")))
+        uses.write()
+    uses.note(second["id"], utc_now())
+    uses.write()
+    for made in (first, second):
+        assert abs(datetime.now(UTC) - _last_used(brain, made["org"])) < timedelta(minutes=1)
 
 
 def test_keys_are_verified_for_services_only(brain: Brain) -> None:

@@ -10,6 +10,7 @@ from identity.api import routes
 from identity.consumers import HANDLERS
 from identity.service import bootstrap as first_start
 from identity.service.bootstrap import FirstCredentials
+from identity.service.key_uses import KeyUses
 from identity.service.tokens import TokenSigner
 from identity.settings import Settings
 from identity.worker import workers
@@ -37,10 +38,11 @@ def build(platform: Platform) -> ServiceRuntime:
         checks={"database": database.ping},
         max_body_bytes=MAX_BODY_BYTES,
     )
-    for router in routes(database, signer, settings):
+    uses = KeyUses(database)
+    for router in routes(database, signer, settings, uses):
         app.include_router(router)
     app.include_router(event_routes(database, platform.bus, {NAME: list(HANDLERS)}, require("operator", "service")))
-    return ServiceRuntime(NAME, app, database, workers(platform, database, signer))
+    return ServiceRuntime(NAME, app, database, workers(platform, database, signer), closers=(uses.write,))
 
 
 def bootstrap(platform: Platform) -> FirstCredentials | None:

@@ -9,11 +9,12 @@ from identity.api.audit import audit_routes
 from identity.api.internal import internal_routes
 from identity.api.people import key_routes, organisation_routes, user_routes
 from identity.api.sessions import session_routes
+from identity.service.key_uses import KeyUses
 from identity.service.tokens import TokenSigner
 from identity.settings import Settings
 
 
-def routes(database: Database, signer: TokenSigner, settings: Settings) -> list[APIRouter]:
+def routes(database: Database, signer: TokenSigner, settings: Settings, uses: KeyUses) -> list[APIRouter]:
     """All routers with their parts wired in."""
     return [
         organisation_routes(database),
@@ -21,7 +22,7 @@ def routes(database: Database, signer: TokenSigner, settings: Settings) -> list[
         user_routes(database),
         session_routes(database, signer, settings),
         audit_routes(database),
-        internal_routes(database, signer, settings),
+        internal_routes(database, signer, settings, uses),
     ]
 
 

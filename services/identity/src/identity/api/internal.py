@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from identity.service import keys
 from identity.service.errors import ServiceSecretWrong
+from identity.service.key_uses import KeyUses
 from identity.service.tokens import TokenSigner
 from identity.settings import Settings
 
@@ -30,7 +31,7 @@ class ApiKeyText(BaseModel):
     api_key: str = Field(max_length=200)
 
 
-def internal_routes(database: Database, signer: TokenSigner, settings: Settings) -> APIRouter:
+def internal_routes(database: Database, signer: TokenSigner, settings: Settings, uses: KeyUses) -> APIRouter:
     """Routes between services."""
     router = APIRouter(include_in_schema=False)
     secret = settings.shared_secret()
@@ -57,7 +58,7 @@ def internal_routes(database: Database, signer: TokenSigner, settings: Settings)
 
     @router.post("/internal/credentials/verify")
     def verify_credentials(body: ApiKeyText, caller: ServiceCaller) -> dict[str, Any]:
-        verified = keys.verify_key(database, body.api_key)
+        verified = keys.verify_key(database, uses, body.api_key)
         return {
             "token": signer.sign(verified.principal, until=verified.expires_at),
             "expires_in": signer.seconds_until(verified.expires_at),

@@ -33,6 +33,7 @@ from identity.service.errors import (
     OrganisationUnknown,
     TooManyKeys,
 )
+from identity.service.key_uses import KeyUses
 from identity.service.principals import check_may_give, may_manage, principal_of_key, roles_for
 from identity.store import people
 
@@ -154,8 +155,11 @@ def list_keys(database: Database, principal: Principal, *, org: str | None, afte
     }
 
 
-def verify_key(database: Database, text: str) -> VerifiedKey:
-    """Who holds an API key. Raises ApiKeyUnknown, ApiKeyRevoked, ApiKeyExpired, OrganisationSuspended."""
+def verify_key(database: Database, uses: KeyUses, text: str) -> VerifiedKey:
+    """Who holds an API key; notes its use.
+
+    Raises ApiKeyUnknown, ApiKeyRevoked, ApiKeyExpired, OrganisationSuspended.
+    """
     parsed = parse_api_key(text)
     now = utc_now()
     with database.reading() as session:
@@ -173,8 +177,7 @@ def verify_key(database: Database, text: str) -> VerifiedKey:
     if owner.state != "active":
         raise OrganisationSuspended("机构已停用，请联系平台运营方")
     if row.last_used_at is None or now - row.last_used_at > USED_EVERY:
-        with database.transaction() as session:
-            people.update_key(session, row.id, last_used_at=now)
+        uses.note(row.id, now)
     return VerifiedKey(principal_of_key(owner, row), row.expires_at)
 
 

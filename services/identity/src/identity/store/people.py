@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -86,6 +87,12 @@ def key(session: Session, key_id: str, *, lock: bool = False) -> Row | None:
 def update_key(session: Session, key_id: str, **values: Any) -> None:
     """Changes fields of a key."""
     session.execute(sa.update(keys).where(keys.c.id == key_id).values(**values))
+
+
+def mark_keys_used(session: Session, used: Mapping[str, datetime]) -> None:
+    """Notes when keys were last used, by their ids."""
+    changed = sa.update(keys).where(keys.c.id == sa.bindparam("key")).values(last_used_at=sa.bindparam("used_at"))
+    session.connection().execute(changed, [{"key": key, "used_at": at} for key, at in sorted(used.items())])
 
 
 def expired_keys(session: Session, now: datetime, limit: int) -> list[Row]:
