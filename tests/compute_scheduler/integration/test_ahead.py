@@ -43,10 +43,18 @@ def after_four_short_jobs(database: Database, *, queues: bool, more: int = 16) -
 
 
 def test_after_short_jobs_more_is_handed_out_than_fits(database: Database) -> None:
-    """Four cores, four short jobs ended: the next plan gives four their cores, and four more to follow them."""
-    network = after_four_short_jobs(database, queues=True)
-    # It learns of the ends and fills the cores; as many again are expected to end before the work arrives.
-    assert [network.schedule(after_s=0.05) for _ in range(2)] == [8, 0]
+    """Four cores, four short jobs ended within a third of a second: four get their cores, twelve follow in a second."""
+    network = after_four_short_jobs(database, queues=True, more=20)
+    assert [network.schedule(after_s=0.05) for _ in range(2)] == [16, 0]
+
+
+def test_what_ended_half_a_second_ago_says_what_ends_in_a_second(database: Database) -> None:
+    """Nothing has ended in the last third: four get their cores, and four are expected to follow."""
+    network = after_four_short_jobs(database, queues=True, more=0)
+    assert network.schedule(after_s=0.05) == 0  # it learns of the ends
+    for _ in range(20):
+        network.submit()
+    assert [network.schedule(after_s=0.5), network.schedule(after_s=0.05)] == [8, 0]
 
 
 def test_long_ago_is_no_reason_to_hand_out_ahead(database: Database) -> None:

@@ -279,7 +279,8 @@ class Agent:
         reported = float("-inf")
         while not self._stop.is_set():
             self.shelf.changed.wait(1.0)
-            wakeup.gather(reported, GATHER_S)
+            if not self.shelf.has_ended():  # else there is nothing to wait for
+                wakeup.gather(reported, GATHER_S)
             reported = time.monotonic()
             self.shelf.changed.clear()
             if not self._stop.is_set():

@@ -101,6 +101,11 @@ class Shelf:
         with self._guard:
             return [held for held in self._held.values() if held.stage in stages]
 
+    def has_ended(self) -> bool:
+        """Whether there is something here, and all of it has ended."""
+        with self._guard:
+            return bool(self._held) and all(held.stage == "ended" for held in self._held.values())
+
     def claiming(self, most: int) -> list[Held]:
         """Attempts that ask for their epoch, those that asked least often first: members of a gang ask again."""
         chosen = sorted(self.in_stage("claiming"), key=lambda held: held.claims)[:most]

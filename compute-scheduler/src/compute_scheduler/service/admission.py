@@ -188,14 +188,14 @@ class Hall:
     board: Board
     ground: data.Ground | None = None
 
-    def objections(
-        self, spec: JobSpec, time_limit_s: int, now: datetime, read: list[Row], *, is_lent: bool = False
-    ) -> list[Row]:
-        """What makes it impossible that the job ever runs: {field, code, reason}. read: its data sets (`data.told`)."""
-        document = spec.document() | {"time_limit_s": time_limit_s, "data": read}
+    def objections(self, spec: JobSpec, document: Row, now: datetime, *, is_lent: bool = False) -> list[Row]:
+        """What makes it impossible that the job ever runs: {field, code, reason}.
+
+        document: the specification with its time limit, and with what it reads in `data` (`data.told`).
+        """
         fresh = {"queued_at": now, "not_before_at": None, "preemptions": 0}
         if is_lent:
-            document["lent"] = {}
+            document = document | {"lent": {}}
         # Before the first agent has come nobody knows what will fit.
         is_empty = not self.network.nodes
         window = self.network.window(spec.reservation)
@@ -205,7 +205,7 @@ class Hall:
         if not is_empty and (whole_only := self.network.no_shares(spec)):
             return [whole_only]
         job = queued_job({"id": "", "org": self.org, "spec": document, **fresh}, self.network)
-        if read and self.ground is not None:
+        if document["data"] and self.ground is not None:
             needs, at_ms = data.needs_of(document), int(now.timestamp() * 1000)
             placed = self.ground.atlas.place(needs, self.ground.network(), at_ms, job.centres)
             if words := data.objection(placed, job):

@@ -5,13 +5,12 @@ and only what is new is read whole. So it does not matter who changed them, this
 
 Where jobs end faster than word of it travels, a plan of what is free now would leave nodes idle. A centre whose engine
 keeps waiting what it has no room for is therefore planned for the moment in which the work arrives: as many young
-attempts as ended there lately, of the same tenant and size, are taken to have ended by then. They go on holding their
-tenant's quota.
+attempts as end there in a second (`pace.py`), of the same tenant and size, are taken to have ended by then. They go on
+holding their tenant's quota.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -29,19 +28,15 @@ from compute_scheduler.service import admission
 from compute_scheduler.service.costs import Told
 from compute_scheduler.service.data import DataView, needs_of
 from compute_scheduler.service.moves import demand_of
+from compute_scheduler.service.pace import Kind, Pace
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
-# Work handed out ahead is done within about this time. It has to be longer than the way of a job from its start to the
-# word of its end, else less and less is on that way.
-AHEAD_S = 1.0
 # Prices and energy factors are read this often; they decide where a job is cheaper, never whether it may run.
 COSTS_EVERY_S = 1.0
 # A job that has lived longer is not taken to end soon.
 YOUNG_S = 2.0
-Kind = tuple[str, Resources, str]
-"""Tenant, demand, node: attempts that are alike."""
 
 
 class Picture:
@@ -67,8 +62,7 @@ class Picture:
         self._told: dict[str, RunningJob] = {}  # as they were told to the board, which adds kinds and devices
         self._popularity = Popularity()
         self._sizes: dict[str, Size] = {}
-        self._ends: deque[tuple[float, Kind]] = deque()
-        self._lately: Counter[Kind] = Counter()  # of `_ends`
+        self._pace = Pace()
         self._elsewhere: dict[str, RunningJob] = {}
         self._read: dict[str, tuple[sa.Row[Any], RunningJob]] = {}  # what was made of each row at the last look
 
@@ -118,7 +112,7 @@ class Picture:
         """Takes plain starts of the board as made; whether another plan may hand out more ahead of what fits."""
         jobs = [self.board.queued[start.job_id] for start in starts]
         is_plain = not any(job.stages or job.gang > 1 or job.demand.accelerators for job in jobs)
-        if not (starts and is_plain and self._ends):
+        if not (starts and is_plain and self._pace):
             return False
         for start in starts:
             self.leaves(start.job_id, start, at)
@@ -224,21 +218,17 @@ class Picture:
         """Short jobs that have ended since the last look."""
         for job_id, job in self._held.items():
             if not job.more and job_id not in alive and now - job.started_at < YOUNG_S:
-                self._ends.append((clock, _kind(job)))
-                self._lately[_kind(job)] += 1
-        while self._ends and self._ends[0][0] < clock - AHEAD_S:
-            self._lately[self._ends.popleft()[1]] -= 1
-        if not self._ends:
-            self._lately.clear()
+                self._pace.ended(_kind(job), clock)
+        self._pace.forget(clock)
 
     def _anticipated(self, alive: dict[str, RunningJob], now: float) -> dict[str, RunningJob]:
         """What lives, with those that will have ended soon taken off their nodes."""
-        if not self._ends:
+        if not self._pace:
             return alive
         since = now - YOUNG_S
         young = [job for job in alive.values() if job.started_at > since and not job.more]
         young.sort(key=lambda job: (job.started_at, job.id))
-        seen, left = dict(alive), dict(self._lately)
+        seen, left = dict(alive), self._pace.in_a_second()
         elsewhere: dict[str, RunningJob] = {}
         for job in young:
             kind = _kind(job)

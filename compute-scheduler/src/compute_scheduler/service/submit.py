@@ -76,16 +76,17 @@ class Submissions:
         if lent is None:
             actor.check_may_run()
         keys = _keys(idempotency_key, len(specs))
-        digests = [_digest(spec) for spec in specs]
+        documents = [spec.document() for spec in specs]
+        digests = [_digest(document) for document in documents]
         earlier = self._earlier(actor, keys, digests)
         if earlier is not None:
             return earlier, True
         now = utc_now()
         known = [self._data(actor, spec, token) for spec in specs]
-        warnings = self._check(actor, specs, known, now, lent)
+        warnings = self._check(actor, specs, documents, known, now, lent)
         rows = [
-            self._row(actor, spec, key, now, data.told(facts))
-            for spec, key, (facts, _) in zip(specs, keys, known, strict=True)
+            self._row(actor, spec, document | {"digest": digest}, key, now, data.told(facts))
+            for spec, document, digest, key, (facts, _) in zip(specs, documents, digests, keys, known, strict=True)
         ]
         for place, row in enumerate(rows):
             if lent is not None:
@@ -108,13 +109,14 @@ class Submissions:
         """Refuses what `submit` would refuse and keeps nothing; returns what is known of the data sets it reads."""
         actor.check_may_run()
         found = self._data(actor, spec, token)
-        self._check(actor, [spec], [found], utc_now())
+        self._check(actor, [spec], [spec.document()], [found], utc_now())
         return data.told(found[0])
 
     def _check(
         self,
         actor: Actor,
         specs: Sequence[JobSpec],
+        documents: Sequence[Row],
         found_data: Sequence[Found],
         now: datetime,
         lent: Row | None = None,
@@ -138,7 +140,8 @@ class Submissions:
         warnings: dict[int, str] = {}
         for number, spec in enumerate(specs):
             facts, unreadable = found_data[number]
-            found = hall.objections(spec, self.time_limit_s(spec), now, data.told(facts), is_lent=lent is not None)
+            asked = documents[number] | {"time_limit_s": self.time_limit_s(spec), "data": data.told(facts)}
+            found = hall.objections(spec, asked, now, is_lent=lent is not None)
             late = [item for item in found if item["code"] == LATE]
             if late and self._settings.compute_scheduler_late_jobs == "warn":
                 warnings[number] = late[0]["reason"]
@@ -168,8 +171,10 @@ class Submissions:
         """The time limit of a job, that of the settings when it names none."""
         return spec.time_limit_s or self._settings.compute_scheduler_time_limit_s
 
-    def _row(self, actor: Actor, spec: JobSpec, key: str | None, now: datetime, read: list[Row]) -> Row:
-        document = spec.document()
+    def _row(
+        self, actor: Actor, spec: JobSpec, document: Row, key: str | None, now: datetime, read: list[Row]
+    ) -> Row:
+        """The job's row; document: its specification, of its own."""
         document["time_limit_s"] = self.time_limit_s(spec)
         if read:
             document["data"] = read
@@ -177,7 +182,7 @@ class Submissions:
             "id": new_id("job"),
             "org": actor.org,
             "name": spec.name,
-            "spec": document | {"digest": _digest(spec)},
+            "spec": document,
             "labels": spec.labels,
             "state": "queued",
             "reason": QUEUED,
@@ -279,8 +284,8 @@ def _keys(key: str | None, count: int) -> list[str | None]:
     return [key] if count == 1 else [f"{key}#{number}" for number in range(count)]
 
 
-def _digest(spec: JobSpec) -> str:
-    return hashlib.sha256(json.dumps(spec.document(), sort_keys=True).encode()).hexdigest()
+def _digest(document: Row) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _dependency_objections(spec: JobSpec, states: Mapping[str, str]) -> list[Row]:

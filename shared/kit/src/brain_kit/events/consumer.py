@@ -24,7 +24,7 @@ Wanted = Callable[[Event], bool]
 
 POLL_S = 0.5
 RESTART_S = 0.5
-REPLAY_EVERY_S = 0.2
+REPLAY_EVERY_S = 1.0
 MAX_BACKOFF_S = 5.0
 
 HANDLED, DUPLICATE, IGNORED, FAILED, DEAD = "handled", "duplicate", "ignored", "failed", "dead"
