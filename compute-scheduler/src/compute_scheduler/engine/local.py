@@ -103,7 +103,7 @@ class LocalEngine:
             partial.replace(secret)
         here = capacity(machine.describe(self.cores, self.memory_mb))
         self._room = Room(lambda: here)
-        self._line = SupervisorLine(self.root, self._walls(), self._on_events)
+        self._line = SupervisorLine(self.root, self._walls() | {"capacity": here}, self._on_events)
         self._spares = Spares(self._attempts)
         self._spares.open()
         for name in attempts_in(self._attempts):
@@ -197,8 +197,9 @@ class LocalEngine:
 
     def start(self, attempt: str) -> None:
         """Lets the command begin, once, however often this is called."""
-        if self._room.begin(attempt, self._wanted.get(attempt, {})):
-            self._line.send({"do": "start", "attempts": [attempt]})
+        wanted = self._wanted.get(attempt, {})
+        self._room.begin(attempt, wanted)
+        self._line.send({"do": "start", "attempts": {attempt: wanted}})
 
     def end(self, attempt: str, cause: str = "cancelled") -> None:
         """Asks the command to end, then ends it by force; one that never started never will."""
@@ -231,7 +232,6 @@ class LocalEngine:
     def _on_events(self, events: list[Json]) -> None:
         ended = [event for event in events if event["event"] == "ended"]
         self._quiet.update(event["attempt"] for event in ended if event["quiet"])
-        # The next begin before the ends of these are told, and by one message: a message each waits for this process.
         self._left({event["attempt"]: event["record"].get("run_s") for event in ended})
         for event in events:
             self._hear(event)
@@ -256,17 +256,10 @@ class LocalEngine:
                 self._hear({"event": "claim", "attempt": attempt, "nonce": nonce})
 
     def _left(self, ran_s: Mapping[str, float | None]) -> None:
-        """What attempts held is free: others begin or claim. ran_s: how long each ran, when it did."""
-        begin: list[str] = []
+        """What attempts held is free, so others may claim. ran_s: how long each ran, when it did."""
         claim: list[str] = []
         for attempt, run_s in ran_s.items():
-            begins, claims = self._room.leave(attempt, run_s)
-            begin += begins
-            claim += claims
-        if begin:
-            # Without a supervisor nothing is lost: the agent starts again what has not begun once there is one.
-            with contextlib.suppress(OSError):
-                self._line.send({"do": "start", "attempts": begin})
+            claim += self._room.leave(attempt, run_s)[1]
         self._claim(claim)
 
     def _give_back_late(self) -> None:
@@ -275,6 +268,8 @@ class LocalEngine:
             record = self._ended_unbegun(attempt, {"cause": "never_began"})
             if record is not None:
                 self._hear({"event": "ended", "attempt": attempt, "record": record})
+            else:  # it has begun meanwhile
+                self._room.restore(attempt, self._wanted.get(attempt, {}))
 
     def _remove_forgotten(self) -> None:
         looked = time.monotonic()

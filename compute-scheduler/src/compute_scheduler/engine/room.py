@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# As many may claim ahead as short jobs have ended within this time: so long one waits for its start, about. It has to
-# be longer than a claim and its grant take.
+# As many may claim ahead as short jobs have ended within this time, or as would end within it one after another, but at
+# most eight for each that has: so long one waits for its start, about. It has to be longer than a claim and its grant
+# take.
 AHEAD_S = 0.5
+FOR_EACH = 8
 # What has not begun after this time goes back to the queue: jobs have become longer than those before them.
 PATIENCE_S = 2.0
 Amounts = dict[str, float]
@@ -46,10 +48,45 @@ class _Entry:
     since: float = field(default_factory=time.monotonic)
 
 
+class Gate:
+    """Lets attempts that were granted begin, first come, first served, as many at a time as there is room for.
+
+    It stands in the supervisor: so the next one begins when another has ended, and not when its agent has heard of it.
+    """
+
+    def __init__(self) -> None:
+        self.capacity: Amounts = {}
+        self._waiting: dict[str, Amounts] = {}
+        self._inside: dict[str, Amounts] = {}
+        self._taken: Amounts = {}
+
+    def ask(self, attempt: str, wanted: Amounts) -> None:
+        """An attempt may begin as soon as there is room; to ask again changes nothing."""
+        if attempt not in self._inside:
+            self._waiting.setdefault(attempt, wanted)
+
+    def enter(self) -> str | None:
+        """The next one that begins now, None when none waits or there is no room."""
+        for attempt, wanted in self._waiting.items():
+            if not _fits(wanted, self.capacity, self._taken):
+                return None
+            self._inside[attempt] = self._waiting.pop(attempt)
+            _add(self._taken, wanted, 1)
+            return attempt
+        return None
+
+    def leave(self, attempt: str) -> None:
+        """One has ended, or did not begin after all."""
+        wanted = self._inside.pop(attempt, None)
+        if wanted is not None:
+            _add(self._taken, wanted, -1)
+
+
 class Room:
     """Safe among threads. capacity: what the machine has, as `amounts`. Answers name attempts; the caller acts on them.
 
-    Stages: waiting, claiming, ready (granted, but there is no room), running.
+    Stages: waiting, claiming, ready (granted, but there is no room: it waits at the supervisor's gate), running. They
+    are as the supervisor has told, so one that is ready here may have begun.
     """
 
     def __init__(self, capacity: Callable[[], Amounts]) -> None:
@@ -61,7 +98,8 @@ class Room:
         self._running: Amounts = {}
         self._bound: Amounts = {}  # by what claims or is ready
         self._claimed_ahead = 0
-        self._ends: deque[float] = deque()  # of short jobs
+        self._ends: deque[tuple[float, float]] = deque()  # of short jobs: when, and how long they ran
+        self._ran_s = 0.0  # of those together
 
     def ask(self, attempt: str, wanted: Amounts) -> list[str]:
         """An attempt would like to claim; returns those that now may."""
@@ -74,7 +112,7 @@ class Room:
             return self._admit()
 
     def begin(self, attempt: str, wanted: Amounts) -> bool:
-        """Whether an attempt whose claim was granted begins now; else `leave` will name it when there is room."""
+        """An attempt's claim was granted; returns whether there is room for it now."""
         with self._guard:
             entry = self._entries.get(attempt)
             if entry is None:  # nobody has asked, so nobody shall wait
@@ -91,7 +129,7 @@ class Room:
             self._move(attempt, self._entries.setdefault(attempt, _Entry(wanted)), "running")
 
     def leave(self, attempt: str, run_s: float | None = None) -> tuple[list[str], list[str]]:
-        """An attempt has ended or is given up; returns (those that begin now, those that may now claim).
+        """An attempt has ended or is given up; returns (those for which there is room now, those that may now claim).
 
         run_s: how long it ran, when it did.
         """
@@ -101,7 +139,8 @@ class Room:
                 return [], []
             self._move(attempt, entry, "gone")
             if run_s is not None and run_s < AHEAD_S:
-                self._ends.append(time.monotonic())
+                self._ends.append((time.monotonic(), run_s))
+                self._ran_s += run_s
             return self._start(), self._admit()
 
     def late(self) -> list[str]:
@@ -157,9 +196,13 @@ class Room:
 
     def _ahead(self) -> int:
         before = time.monotonic() - AHEAD_S
-        while self._ends and self._ends[0] < before:
-            self._ends.popleft()
-        return len(self._ends)
+        while self._ends and self._ends[0][0] < before:
+            self._ran_s -= self._ends.popleft()[1]
+        ended = len(self._ends)
+        if not ended:
+            return 0
+        in_turn = AHEAD_S * ended / max(self._ran_s, 0.001)
+        return max(ended, int(min(FOR_EACH * ended, in_turn)))
 
 
 def _add(total: Amounts, wanted: Amounts, sign: int) -> None:

@@ -3,9 +3,9 @@
     python -m compute_scheduler.engine.supervisor FOLDER
 
 It listens on FOLDER/supervisor.sock, one JSON object a line. The first line must carry the secret in FOLDER/secret: a
-job runs as the same user and may not command it. `configure`, `start`, `end` and `list` come in; `began`, `output` and
-`ended` go out. What matters is in the attempts' folders, so a message may be lost. It ends when nobody is
-connected, nothing runs and ten seconds have passed.
+job runs as the same user and may not command it. `configure`, `start`, `end` and `list` come in; `output` and `ended`
+go out. What it is told to start begins when there is room. What matters is in the attempts' folders, so a message may
+be lost. It ends when nobody is connected, nothing runs and ten seconds have passed.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import orjson
 from compute_scheduler.engine import launch, processes
 from compute_scheduler.engine.folder import AttemptFolder, attempts_in
 from compute_scheduler.engine.landlock import Walls
+from compute_scheduler.engine.room import Gate
 from compute_scheduler.engine.watched import WatchedJob
 
 SOCKET, SECRET, LOCK, ATTEMPTS = "supervisor.sock", "secret", "supervisor.lock", "attempts"
@@ -46,6 +47,7 @@ class Supervisor:
         self.agents: dict[socket.socket, _Agent] = {}
         self.selector = selectors.DefaultSelector()
         self.walls = Walls((), (), network=True)
+        self.gate = Gate()
         self.idle_since = time.monotonic()
         self.looked = 0.0
         self.told = 0.0
@@ -66,6 +68,7 @@ class Supervisor:
             for key, _ in self.selector.select(LOOK_EVERY_S if self.jobs else 1.0):
                 key.data()
             self._reap()
+            self._begin()
             self._look()
             self._say()
 
@@ -146,13 +149,11 @@ class Supervisor:
             case "configure":
                 self.walls.close()
                 self.walls = Walls(message["readable"], message["writable"], network=message["network"])
+                self.gate.capacity = message["capacity"]
                 launch.prepare(message)
             case "start":
-                for attempt in message["attempts"]:
-                    try:
-                        self._start(attempt)
-                    except OSError as error:  # the others are not to wait for it
-                        self._tell({"event": "refused", "attempt": attempt, "detail": str(error)})
+                for attempt, wanted in message["attempts"].items():
+                    self.gate.ask(attempt, wanted)
             case "end":
                 for job in self.jobs.values():
                     if job.folder.attempt == message["attempt"]:
@@ -160,14 +161,26 @@ class Supervisor:
             case "list":
                 self._tell({"event": "list", "running": [job.folder.attempt for job in self.jobs.values()]})
 
-    def _start(self, attempt: str) -> None:
+    def _begin(self) -> None:
+        """Starts what there is room for."""
+        while (attempt := self.gate.enter()) is not None:
+            has_begun = False
+            try:
+                has_begun = self._start(attempt)
+            except OSError as error:  # the others are not to wait for it
+                self._tell({"event": "refused", "attempt": attempt, "detail": str(error)})
+            if not has_begun:
+                self.gate.leave(attempt)
+
+    def _start(self, attempt: str) -> bool:
+        """Whether the command runs now; it may have been given up since it was asked for."""
         folder = AttemptFolder(self.attempts, attempt)
         pen = folder.pen()
         if pen is None:
-            return
+            return False
         if pen.facts.has_begun or pen.facts.end is not None:
             pen.close()
-            return
+            return False
         pen.begin()
         spec = pen.facts.spec
         reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -181,12 +194,13 @@ class Supervisor:
             pen.finish(record)
             pen.close()
             self._tell({"event": "ended", "attempt": attempt, "record": record, "quiet": True})
-            return
+            return False
         finally:
             os.close(writing)
         pen.identify(pid)
         job = self.jobs[pid] = WatchedJob(folder, pen, pid, reading, began, began_at)
         self.selector.register(reading, selectors.EVENT_READ, lambda: self._on_output(job))
+        return True
 
     def _on_output(self, job: WatchedJob) -> None:
         if job.read_output():
@@ -204,6 +218,7 @@ class Supervisor:
             with contextlib.suppress(KeyError):
                 self.selector.unregister(job.output)
             record = job.close(status, usage, may_hide=bool(strays))
+            self.gate.leave(job.folder.attempt)
             told = {"event": "ended", "attempt": job.folder.attempt, "record": record, "quiet": job.is_quiet}
             self._tell(told)
 

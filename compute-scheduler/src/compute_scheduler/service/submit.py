@@ -171,9 +171,7 @@ class Submissions:
         """The time limit of a job, that of the settings when it names none."""
         return spec.time_limit_s or self._settings.compute_scheduler_time_limit_s
 
-    def _row(
-        self, actor: Actor, spec: JobSpec, document: Row, key: str | None, now: datetime, read: list[Row]
-    ) -> Row:
+    def _row(self, actor: Actor, spec: JobSpec, document: Row, key: str | None, now: datetime, read: list[Row]) -> Row:
         """The job's row; document: its specification, of its own."""
         document["time_limit_s"] = self.time_limit_s(spec)
         if read:
