@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 from brain_contracts.codes import make_uscc
 from brain_kit.client import Reply
+from brain_kit.clock import utc_now
 from brain_kit.problems import NotFound, Problem
 from brain_kit.service import Platform
 from brain_kit.settings import PlatformSettings
+from government_services import store
 from government_services.clients import Warehouse
+from government_services.domain.definition import ChainDefinition
 from government_services.service import chains, refresh
 from identity.main import bootstrap
 from industry_brain.wiring import ROLES, build_service, start_workers
@@ -223,6 +226,51 @@ def test_a_definition_with_unregistered_data_sets_is_refused_by_name(world: Worl
     with pytest.raises(Problem) as refused:
         world.call("operator", "government-services", "PUT", "/v1/chains/other", json=wrong)
     assert refused.value.members["errors"][0]["field"] == "nodes.id"
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("nodes", {"name": "no_such_column"}),
+        ("links", {"weight": "from_node_id"}),
+        ("members", {"where": "chain_id = "}),
+        ("measure:revenue", {"value": "month"}),
+    ],
+)
+def test_a_definition_that_reads_no_data_is_refused_by_part(world: World, part: str, wrong: dict[str, str]) -> None:
+    """A column that is not there, a text to be summed, half a condition: told at once, nothing is kept."""
+    name, _, measure = part.partition(":")
+    if measure:
+        changed: dict[str, Any] = {"measures": {measure: DEFINITION["measures"][measure] | wrong}}
+    else:
+        changed = {name: DEFINITION[name] | wrong}
+    with pytest.raises(Problem) as refused:
+        world.call("operator", "government-services", "PUT", "/v1/chains/other", json=DEFINITION | changed)
+    assert (refused.value.status, refused.value.code) == (422, "definition_invalid")
+    assert refused.value.members["errors"][0]["field"] == part
+    assert [item["id"] for item in world.government("operator", "/v1/chains")["items"]] == [CHAIN]
+
+
+def test_a_chain_that_cannot_be_read_does_not_hold_up_the_others(world: World) -> None:
+    """Its columns went away after it was registered; another chain still follows the warehouse."""
+    broken = ChainDefinition.model_validate(
+        {"id": "broken"} | DEFINITION | {"nodes": DEFINITION["nodes"] | {"name": "gone"}}
+    )
+    database = world.platform.database("government-services")
+    with database.transaction() as session:
+        store.save_definition(session, broken, utc_now())
+        store.mark_dirty(session, "broken", {"nodes"}, "drt_broken", utc_now())
+    node = {"chain_id": CHAIN, "node_id": "n4", "name": "新环节"}
+    try:
+        world.push("bureau", "industry.chain_node", [node])
+        deadline = time.monotonic() + 30
+        while "n4" not in [item["id"] for item in chains.load_model(database, CHAIN).panorama["nodes"]]:  # type: ignore[index]
+            assert time.monotonic() < deadline, "the broken chain keeps the other from being read"
+            time.sleep(0.2)
+    finally:
+        world.call("operator", "government-services", "DELETE", "/v1/chains/broken")
+        world.push("bureau", "industry.chain_node", [{"chain_id": CHAIN, "node_id": "n4"}], mode="delete")
+        world.settled()
 
 
 def test_only_operators_register_and_remove_chains(world: World) -> None:

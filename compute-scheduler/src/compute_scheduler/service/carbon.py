@@ -14,9 +14,9 @@ from brain_kit.ids import new_id
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.hourly import BadSeries, Hourly, read_hourly
-from compute_scheduler.service.errors import CentreUnknown, EnergyInvalid
+from compute_scheduler.service.errors import EnergyInvalid
+from compute_scheduler.service.known import known_centre
 from compute_scheduler.store import carbon as store
-from compute_scheduler.store import centres
 
 Row = dict[str, Any]
 MOST_KEPT = 1000
@@ -45,8 +45,7 @@ def add_series(database: Database, principal: Principal, centre: str, body: Mapp
         "created_at": now,
     }
     with database.transaction() as session:
-        if centres.centre(session, centre) is None:
-            raise CentreUnknown(f"没有算力中心 {centre[:60]}")
+        known_centre(session, centre)
         store.insert(session, row)
         detail = {"id": row["id"], "zone": row["zone"], "hours": len(series.values)}
         audit.record(session, principal, action="carbon.add", object=centre, detail=detail)
@@ -56,8 +55,7 @@ def add_series(database: Database, principal: Principal, centre: str, body: Mapp
 def list_series(database: Database, centre: str) -> list[Row]:
     """The series of a centre, the one in force first. Raises CentreUnknown."""
     with database.reading() as session:
-        if centres.centre(session, centre) is None:
-            raise CentreUnknown(f"没有算力中心 {centre[:60]}")
+        known_centre(session, centre)
         rows = store.of_centre(session, centre)
     return [shown(row, utc_now()) for row in rows]
 

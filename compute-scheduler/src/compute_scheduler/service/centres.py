@@ -16,10 +16,10 @@ from compute_scheduler.service import admission
 from compute_scheduler.service.errors import (
     CentreExists,
     CentreStillThere,
-    CentreUnknown,
     NodeUnknown,
     NotYourCentre,
 )
+from compute_scheduler.service.known import centre_unknown, known_centre
 from compute_scheduler.service.moves import Moves, amounts_held
 from compute_scheduler.service.windows import in_maintenance
 from compute_scheduler.store import centres, reservations
@@ -56,8 +56,7 @@ def make_local(database: Database, org: str) -> None:
 def make_key(database: Database, principal: Principal, keys: CentreKeys, centre: str, token: str) -> Row:
     """A key for the centre's agent; the answer carries it once. Raises CentreUnknown, and what identity refuses."""
     with database.reading() as session:
-        if centres.centre(session, centre) is None:
-            raise _unknown(centre)
+        known_centre(session, centre)
     # A crash after this leaves a key that belongs to no centre, and therefore can do nothing.
     made = keys.make(centre, principal.org, token)
     with database.transaction() as session:
@@ -99,14 +98,13 @@ def get_centre(database: Database, centre: str) -> Row:
     for row in list_centres(database):
         if row["id"] == centre:
             return row
-    raise _unknown(centre)
+    raise centre_unknown(centre)
 
 
 def set_centre_state(database: Database, principal: Principal, centre: str, state: str) -> Row:
     """Drains a centre (it finishes what it has) or opens it again. Raises CentreUnknown."""
     with database.transaction() as session:
-        if centres.centre(session, centre, lock="update") is None:
-            raise _unknown(centre)
+        known_centre(session, centre, lock="update")
         centres.update_centre(session, centre, {"state": state})
         audit.record(session, principal, action=f"centre.{state}", object=centre)
     return get_centre(database, centre)
@@ -129,9 +127,7 @@ def fence(database: Database, principal: Principal, centre: str) -> int:
     """
     now = utc_now()
     with database.transaction() as session:
-        row = centres.centre(session, centre, lock="update")
-        if row is None:
-            raise _unknown(centre)
+        row = known_centre(session, centre, lock="update")
         if admission.is_heard(row, now):
             raise CentreStillThere(f"中心 {centre} 的代理仍在应答，不能声明失效；请先停止代理")
         centres.update_centre(session, centre, {"session": row["session"] + 1})
@@ -170,10 +166,6 @@ def _new_centre(centre: str, title: str, kind: str, org: str) -> Row:
         "created_at": utc_now(),
         "session": 0,
     }
-
-
-def _unknown(centre: str) -> CentreUnknown:
-    return CentreUnknown(f"没有算力中心 {centre[:60]}")
 
 
 def _used(held: list[tuple[Row, Row]]) -> dict[str, Row]:

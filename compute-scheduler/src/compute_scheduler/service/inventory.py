@@ -10,12 +10,11 @@ from brain_kit import audit
 from brain_kit.auth import Principal
 from brain_kit.clock import CHINA, rfc3339, utc_now
 from brain_kit.database import Database
-from sqlalchemy.orm import Session
 
 from compute_scheduler.service import centres as service
-from compute_scheduler.service.errors import CentreUnknown, InventoryInvalid
+from compute_scheduler.service.errors import InventoryInvalid
+from compute_scheduler.service.known import known_centre
 from compute_scheduler.service.links import link_shown
-from compute_scheduler.store import centres
 from compute_scheduler.store import inventory as store
 
 Row = dict[str, Any]
@@ -43,7 +42,7 @@ def set_inventory(database: Database, principal: Principal, centre: str, body: M
         raise InventoryInvalid("清单无法使用；每处问题见 errors", errors=errors)
     row = {**body, "centre": centre, "updated_by": principal.subject, "updated_at": now}
     with database.transaction() as session:
-        _check_centre(session, centre)
+        known_centre(session, centre)
         store.save_inventory(session, row)
         detail = {name: body[name] for name in ("region", "storage_tb", "eflops", "racks_built", "racks_planned")}
         audit.record(session, principal, action="inventory.set", object=centre, detail=detail)
@@ -68,11 +67,6 @@ def read_inventory(database: Database) -> Row:
         "l2p1": _indicator(total),
         "as_of": max((item["as_of"] for item in items if item["as_of"]), default=None),
     }
-
-
-def _check_centre(session: Session, centre: str) -> None:
-    if centres.centre(session, centre) is None:
-        raise CentreUnknown(f"没有算力中心 {centre[:60]}")
 
 
 def _shown(centre: Row, row: Row | None) -> Row:

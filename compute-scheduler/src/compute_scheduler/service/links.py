@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.network import BYTES_MS_PER_GBIT_S, Ends, Network, Span, Stretch, ends_of
 from compute_scheduler.service import data
-from compute_scheduler.service.errors import CentreUnknown, InventoryInvalid, LinkUnknown
+from compute_scheduler.service.errors import InventoryInvalid, LinkUnknown
+from compute_scheduler.service.known import known_centre
 from compute_scheduler.service.network import window_shown
 from compute_scheduler.settings import Settings
-from compute_scheduler.store import centres, network, transfers
 from compute_scheduler.store import inventory as store
+from compute_scheduler.store import network, transfers
 
 Row = dict[str, Any]
 
@@ -37,7 +38,7 @@ def set_link(database: Database, principal: Principal, one: str, other: str, bod
     row = {**body, "one": first, "other": second, "updated_by": principal.subject, "updated_at": now}
     with database.transaction() as session:
         for centre in (first, second):
-            _check_centre(session, centre)
+            known_centre(session, centre)
         store.save_link(session, row)
         detail = {"capacity_gbit_s": body["capacity_gbit_s"]}
         audit.record(session, principal, action="link.set", object=f"{first}/{second}", detail=detail)
@@ -88,11 +89,6 @@ def link_shown(link: Row) -> Row:
         "as_of": link["as_of"].isoformat(),
         "updated_at": rfc3339(link["updated_at"]),
     }
-
-
-def _check_centre(session: Session, centre: str) -> None:
-    if centres.centre(session, centre) is None:
-        raise CentreUnknown(f"没有算力中心 {centre[:60]}")
 
 
 def _booked(session: Session, now: datetime) -> Network:

@@ -20,7 +20,6 @@ from compute_scheduler.domain.network import ends_of
 from compute_scheduler.service import centres as centre_service
 from compute_scheduler.service import data
 from compute_scheduler.service.errors import (
-    CentreUnknown,
     DatasetNotReadable,
     LinkUnknown,
     NetworkInvalid,
@@ -29,6 +28,7 @@ from compute_scheduler.service.errors import (
     RuleUnknown,
     WindowUnknown,
 )
+from compute_scheduler.service.known import known_centre
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
 from compute_scheduler.store import centres as centre_store
@@ -88,8 +88,7 @@ def put_replica(database: Database, principal: Principal, key: Mapping[str, str]
         centre_service.check_agent(database, principal, key["centre"])
     row = {**key, **body, "updated_by": principal.subject, "updated_at": utc_now()}
     with database.transaction() as session:
-        if centre_store.centre(session, key["centre"]) is None:
-            raise CentreUnknown(f"没有算力中心 {key['centre'][:60]}")
+        known_centre(session, key["centre"])
         store.save_replica(session, row)
         audit.record(session, principal, action="replica.set", object=_name(key), detail=dict(body))
         known = store.replica(session, row)

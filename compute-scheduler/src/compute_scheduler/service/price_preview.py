@@ -11,7 +11,7 @@ from brain_kit.database import Database
 
 from compute_scheduler.domain import ledger as rules
 from compute_scheduler.domain.ledger import PriceList
-from compute_scheduler.service.errors import CentreUnknown
+from compute_scheduler.service.known import centre_unknown
 from compute_scheduler.service.prices import amounts_of
 from compute_scheduler.store import centres
 from compute_scheduler.store import ledger as store
@@ -34,7 +34,7 @@ def preview(database: Database, body: Mapping[str, Any]) -> Row:
     with database.reading() as session:
         known = {row["id"] for row in centres.all_centres(session)}
         if prices.centre and prices.centre not in known:
-            raise CentreUnknown(f"没有算力中心 {prices.centre[:60]}")
+            raise centre_unknown(prices.centre)
         lists = store.all_price_lists(session).values()
         rows = store.used_since(session, since, prices.centre)
     own = {name for name in known if (one := rules.in_force(lists, name, now)) is not None and one.centre}

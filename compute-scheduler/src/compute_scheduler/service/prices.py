@@ -17,13 +17,12 @@ from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.ledger import micro_of, yuan
 from compute_scheduler.service.errors import (
-    CentreUnknown,
     EnergyInvalid,
     PriceListInvalid,
     PriceListUnknown,
     VersionTaken,
 )
-from compute_scheduler.store import centres
+from compute_scheduler.service.known import known_centre
 from compute_scheduler.store import ledger as store
 
 Row = dict[str, Any]
@@ -127,8 +126,7 @@ def add_energy_factors(database: Database, principal: Principal, centre: str, bo
 def list_energy_factors(database: Database, centre: str) -> list[Row]:
     """Every version of a centre's factors, the newest first. Raises CentreUnknown."""
     with database.reading() as session:
-        if centres.centre(session, centre) is None:
-            raise CentreUnknown(f"没有算力中心 {centre[:60]}")
+        known_centre(session, centre)
         return [energy_shown(row) for row in store.energy_rows(session, centre)]
 
 
@@ -180,8 +178,8 @@ def _from(given: datetime | None, now: datetime) -> datetime:
 
 def _check_from(session: Session, row: Row) -> None:
     """What is in the ledger keeps its price: a version begins after it. Raises CentreUnknown, VersionTaken."""
-    if row["centre"] and centres.centre(session, row["centre"]) is None:
-        raise CentreUnknown(f"没有算力中心 {row['centre'][:60]}")
+    if row["centre"]:
+        known_centre(session, row["centre"])
     posted = store.newest_end(session, row["centre"])
     if posted is not None and row["valid_from"] < posted:
         raise VersionTaken(

@@ -13,11 +13,10 @@ from compute_scheduler.domain.booking import Booked, parts, whole_nodes
 from compute_scheduler.domain.resources import Resources
 from compute_scheduler.domain.snapshot import Node, Window
 from compute_scheduler.service import admission
-from compute_scheduler.service.errors import CentreUnknown
+from compute_scheduler.service.known import known_centre
 from compute_scheduler.service.reservation_errors import ReservationInvalid, ReservationOverlaps
 from compute_scheduler.service.windows import part_of
 from compute_scheduler.settings import Settings
-from compute_scheduler.store import centres
 from compute_scheduler.store import reservations as store
 
 Row = dict[str, Any]
@@ -43,8 +42,7 @@ def choose(session: Session, settings: Settings, body: Row, now: datetime, *, lo
 
     Raises CentreUnknown, ReservationInvalid with `errors`, ReservationOverlaps naming the `reservations` in the way.
     """
-    if centres.centre(session, body["centre"], lock="update" if lock else "") is None:
-        raise CentreUnknown(f"没有算力中心 {body['centre'][:60]}")
+    known_centre(session, body["centre"], lock="update" if lock else "")
     network = admission.network(session, settings, now)
     here = {node.id: node for node in network.nodes if node.centre == body["centre"]}
     names = [f"{body['centre']}/{name}" for name in body["nodes"]]

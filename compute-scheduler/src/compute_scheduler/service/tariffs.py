@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.ledger import yuan
 from compute_scheduler.domain.tariffs import BadTariff, Period, Tariff, read_tariff, scopes
-from compute_scheduler.service.errors import CentreUnknown, TariffInvalid, VersionTaken
-from compute_scheduler.store import centres, ledger
+from compute_scheduler.service.errors import TariffInvalid, VersionTaken
+from compute_scheduler.service.known import known_centre
+from compute_scheduler.store import ledger
 from compute_scheduler.store import tariffs as store
 
 Row = dict[str, Any]
@@ -99,7 +100,7 @@ def list_tariffs(database: Database, centre: str | None) -> list[Row]:
     with database.reading() as session:
         if centre is None:
             return [shown(row) for row in store.rows(session)]
-        _known(session, centre)
+        known_centre(session, centre)
         near = scopes(centre, store.regions(session).get(centre))
         return [shown(row) for row in store.rows(session, near)]
 
@@ -112,7 +113,7 @@ def of_centre(database: Database, centre: str) -> Row:
     now = utc_now()
     local = now.astimezone(CHINA)
     with database.reading() as session:
-        _known(session, centre)
+        known_centre(session, centre)
         near = scopes(centre, store.regions(session).get(centre))
         begun = [row for row in store.rows(session, near) if row["valid_from"] <= now]
     found = min(begun, key=lambda row: near.index(row["scope"]), default=None)
@@ -175,15 +176,10 @@ def _periods(text: str) -> list[list[Any]]:
 def _check_from(session: Session, row: Row, centre: str | None) -> None:
     """What is in the ledger keeps its cost of energy, so a version begins after it."""
     if centre is not None:
-        _known(session, centre)
+        known_centre(session, centre)
     posted = ledger.newest_end(session, centre or "")
     if posted is not None and row["valid_from"] < posted:
         raise VersionTaken(f"{rfc3339(posted)} 之前的用量已经入账，新电价只能从那以后生效", earliest=rfc3339(posted))
-
-
-def _known(session: Session, centre: str) -> None:
-    if centres.centre(session, centre) is None:
-        raise CentreUnknown(f"没有算力中心 {centre[:60]}")
 
 
 def _load(session: Session, ids: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from industry_brain.cli.output import connect, connection, show
+from industry_brain.cli.output import Decorated, connect, connection, show
 
 BASE = "/api/compute-scheduler/v1/reservations"
 COLUMNS = ("id", "centre", "title", "state", "start_at", "end_at", "for", "kept", "reason")
@@ -16,17 +16,30 @@ TOUCHED = ("job", "name", "org", "ends_by_at", "start_at", "then_at")
 STATES = click.Choice(["live", "planned", "open", "over", "cancelled"])
 
 
+def window(command: Decorated) -> Decorated:
+    """What every window has: its centre, its times, what it is called and for, and how it is asked for."""
+    marks = (
+        click.argument("centre"),
+        click.option("--from", "start_at", required=True, help="开始 RFC 3339"),
+        click.option("--to", "end_at", required=True, help="结束 RFC 3339"),
+        click.option("--title", required=True, help="名称"),
+        click.option("--purpose", default="", help="用途或说明 seen by operators and those it is for"),
+        click.option("--idempotency-key", help="重复提交不会重复保留 a repeat makes no second one"),
+        click.option("--preview", is_flag=True, help="只看影响哪些作业，不保留 tell whom it touches, keep nothing"),
+        connection,
+    )
+    for mark in reversed(marks):
+        command = mark(command)
+    return command
+
+
 @click.group()
 def reserve() -> None:
     """预留算力 keeps capacity of a centre for organisations or a priority class: add, list, show, cancel."""
 
 
 @reserve.command("add")
-@click.argument("centre")
-@click.option("--from", "start_at", required=True, help="开始 RFC 3339")
-@click.option("--to", "end_at", required=True, help="结束 RFC 3339")
-@click.option("--title", required=True, help="名称")
-@click.option("--purpose", default="", help="用途 seen by operators and those it is for")
+@window
 @click.option("--org", "orgs", multiple=True, help="供哪个机构使用 USCC, 可多次 repeatable")
 @click.option("--priority", type=click.Choice(["low", "normal", "high"]), help="或供这一级优先级的作业")
 @click.option("--cores", type=float, help="每份核数；不写则保留 --node 的整个节点 of each part; absent: whole nodes")
@@ -34,9 +47,6 @@ def reserve() -> None:
 @click.option("--accelerator", "accelerators", multiple=True, metavar="KIND=N", help="每份加速卡，可多次")
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="份数")
 @click.option("--node", "nodes", multiple=True, help="节点名，可多次；不写则由平台选 absent: any that fit")
-@click.option("--idempotency-key", help="重复提交不会重复预留 a repeat makes no second one")
-@click.option("--preview", is_flag=True, help="只看影响哪些作业，不保留 tell whom it touches, keep nothing")
-@connection
 def add(centre: str, url: str, key: str | None, as_json: bool, **given: Any) -> None:
     """Keeps capacity of CENTRE from one time to another: parts of --cores, or whole nodes."""
     cores, memory_mb = given.pop("cores"), given.pop("memory_mb")
@@ -87,11 +97,7 @@ def maintain() -> None:
 
 
 @maintain.command("add")
-@click.argument("centre")
-@click.option("--from", "start_at", required=True, help="开始 RFC 3339")
-@click.option("--to", "end_at", required=True, help="结束 RFC 3339")
-@click.option("--title", required=True, help="名称")
-@click.option("--purpose", default="", help="说明")
+@window
 @click.option("--node", "nodes", multiple=True, help="节点名，可多次；不写则整个中心 absent: the whole centre")
 @click.option(
     "--running",
@@ -100,9 +106,6 @@ def maintain() -> None:
     show_default=True,
     help="开始时仍在运行的作业：留到结束、回到队列、结束 what becomes of jobs that still run",
 )
-@click.option("--idempotency-key", help="重复提交不会重复 a repeat makes no second one")
-@click.option("--preview", is_flag=True, help="只看影响哪些作业 tell whom it touches, keep nothing")
-@connection
 def add_window(centre: str, url: str, key: str | None, as_json: bool, **given: Any) -> None:
     """Lets CENTRE, or its named nodes, take no jobs from one time to another; afterwards they open by themselves."""
     _make({"kind": "maintenance", "centre": centre, **given}, (url, key, as_json))

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from government_services import store
 from government_services.clients import Warehouse
-from government_services.domain.definition import ChainDefinition
+from government_services.domain import reading
+from government_services.domain.definition import ChainDefinition, Enterprises, Links, Measure, Members, Nodes
 from government_services.domain.facts import ChainFacts
 from government_services.domain.graph import neighbourhood
 
@@ -47,7 +48,8 @@ def put_chain(
 ) -> tuple[ChainDefinition, bool]:
     """Registers or replaces a chain; its facts are read in the background. Answers (definition, is new).
 
-    Raises DefinitionInvalid naming each wrong field, or the data sets that are not registered.
+    Raises DefinitionInvalid naming each wrong field, the data sets that are not registered, or the parts whose
+    columns or condition the data hub cannot read.
     """
     definition = _parsed({"id": chain} | body)
     if definition.id != chain:
@@ -55,6 +57,7 @@ def put_chain(
     missing = sorted({part.dataset for part in definition.parts().values()} - _registered(warehouse, definition))
     if missing:
         raise DefinitionInvalid(f"数据集未登记：{'、'.join(missing)}。请先登记数据合同", datasets=missing)
+    _check_readable(warehouse, definition)
     now = utc_now()
     with database.transaction() as session:
         is_new = store.save_definition(session, definition, now)
@@ -126,6 +129,38 @@ def _parsed(body: dict[str, Any]) -> ChainDefinition:
     except ValidationError as error:
         errors = [{"field": ".".join(map(str, item["loc"])), "reason": item["msg"]} for item in error.errors()]
         raise DefinitionInvalid(f"产业链定义有 {len(errors)} 处不对，见 errors", errors=errors) from error
+
+
+def _check_readable(warehouse: Warehouse, definition: ChainDefinition) -> None:
+    """Asks the data hub for no row of each part: a column or condition that is wrong shows now, not at each refresh."""
+    errors = []
+    for name, part in definition.parts().items():
+        for sql in _reads(warehouse, definition, part):
+            try:
+                warehouse.rows(f"SELECT * FROM ({sql}) AS checked LIMIT 0")
+            except InvalidInput as problem:
+                errors.append({"field": name, "reason": problem.detail})
+                break
+    if errors:
+        reason = f"{errors[0]['field']}：{errors[0]['reason']}"
+        raise DefinitionInvalid(f"产业链定义有 {len(errors)} 处读不出数据，请核对列名和条件。{reason}", errors=errors)
+
+
+def _reads(warehouse: Warehouse, definition: ChainDefinition, part: Any) -> list[str]:
+    """The queries that read a part, as `refresh.read_part` makes them; of measures for a month of long ago."""
+    key = warehouse.key_of(part.dataset)
+    if isinstance(part, Measure):
+        month, members = "2000-01", definition.members
+        member_key = warehouse.key_of(members.dataset)
+        return [reading.measure_sql(part, key, month), reading.series_sql(part, key, members, member_key, month)]
+    if isinstance(part, Nodes):
+        return [reading.nodes_sql(part, key)]
+    if isinstance(part, Links):
+        return [reading.links_sql(part, key)]
+    if isinstance(part, Enterprises):
+        return [reading.enterprises_sql(part, key)]
+    assert isinstance(part, Members)
+    return [reading.members_sql(part, key)]
 
 
 def _registered(warehouse: Warehouse, definition: ChainDefinition) -> set[str]:

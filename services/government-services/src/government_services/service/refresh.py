@@ -38,12 +38,23 @@ def on_commit(session: Session, commit: WarehouseCommitted, event_id: str) -> No
 
 
 def refresh_waiting(database: Database, warehouse: Warehouse) -> int:
-    """Reads every marked part anew and rebuilds the models concerned; returns the number of chains."""
+    """Reads every marked part anew and rebuilds the models concerned; returns the number of chains.
+
+    A chain that cannot be read does not keep the others from being read; what failed first is raised at the end.
+    """
     with database.reading() as session:
         waiting = store.dirty_parts(session)
         known = {definition.id: definition for definition in store.definitions(session)}
+    failed: Exception | None = None
     for chain, parts in waiting.items():
-        _refresh(database, warehouse, known[chain], parts)
+        try:
+            if chain in known:
+                _refresh(database, warehouse, known[chain], parts)
+        except Exception as error:  # noqa: BLE001 - raised again below
+            log.warning("panorama_not_refreshed", chain=chain, reason=str(error))
+            failed = failed or error
+    if failed is not None:
+        raise failed
     return len(waiting)
 
 
