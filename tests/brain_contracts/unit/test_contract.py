@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import time
 from dataclasses import replace
@@ -395,6 +396,14 @@ def test_canonical_contracts_follow_the_standard_and_their_own_rules(name: str) 
     assert all(column.title_zh and column.title_en for column in contract.columns)
     assert set(contract.key) <= set(contract.example)
     assert document_of(contract)["id"] == name
+
+
+def test_canonical_contracts_say_what_they_hold_in_both_languages() -> None:
+    """Chinese pages show the one, English pages the other."""
+    for name, contract in canonical_contracts().items():
+        assert re.search(r"[\u4e00-\u9fff]", contract.description), name
+        assert contract.description_en, name
+        assert "\u3002" not in contract.description_en, name
 
 
 def test_canonical_contracts_cover_the_industry_model() -> None:

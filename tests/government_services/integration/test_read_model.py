@@ -267,6 +267,7 @@ def test_a_chain_that_cannot_be_read_does_not_hold_up_the_others(world: World) -
         while "n4" not in [item["id"] for item in chains.load_model(database, CHAIN).panorama["nodes"]]:  # type: ignore[index]
             assert time.monotonic() < deadline, "the broken chain keeps the other from being read"
             time.sleep(0.2)
+        assert world.government("operator", "/v1/overview")["chain"] == CHAIN
     finally:
         world.call("operator", "government-services", "DELETE", "/v1/chains/broken")
         world.push("bureau", "industry.chain_node", [{"chain_id": CHAIN, "node_id": "n4"}], mode="delete")

@@ -18,6 +18,7 @@ from service_portal.portal.routes.evidence import received_evidence
 from service_portal.portal.routes.register import received_artefact, received_card
 from service_portal.portal.routes.repair import received_file
 from service_portal.portal.routes.simulations import received_log
+from service_portal.portal.shapes import dataset_of
 from service_portal.portal.visit import operator as operator_of_platform
 from service_portal.portal.visit import signed_in, submission
 
@@ -334,6 +335,26 @@ def test_query_is_cancelled_by_its_id(operator: Browserless, brain: FakeBrain) -
     """The id that the page chose reaches the API."""
     assert operator.post("/sql/cancel", {"id": "qry_abc"}, page="/sql").status == 204
     assert ("cancel", "qry_abc") in brain.calls
+
+
+def test_figures_of_ones_own_data_tell_source_and_date(operator: Browserless, brain: FakeBrain) -> None:
+    """Whoever gets no figures of the whole cluster sees counts of the own data, each with where and when."""
+    brain.failing.add("overview")
+    try:
+        text = operator.text("/")
+    finally:
+        brain.failing.discard("overview")
+    tiles = re.findall(r'<a class="figure".*?</a>', text, re.S)
+    assert len(tiles) == 4
+    assert all(re.search(r"数据汇聚 · \d\d-\d\d \d\d:\d\d", tile) for tile in tiles)
+
+
+def test_a_data_set_is_described_in_the_language_of_the_page() -> None:
+    """English where the contract has it, else what there is."""
+    body = {"name": "public.x", "description": "企业", "description_en": "firms"}
+    assert dataset_of(body, "zh").description == "企业"
+    assert dataset_of(body, "en").description == "firms"
+    assert dataset_of(body | {"description_en": ""}, "en").description == "企业"
 
 
 def test_rules_of_columns_are_words(operator: Browserless) -> None:

@@ -239,6 +239,7 @@ def dataset_detail(database: Database, caller: Principal, name: str) -> dict[str
     schema = [_column(contract, column) for column in contract.columns]
     return _summary(record, caller) | {
         "description": contract.description,
+        "description_en": contract.description_en,
         "schema": schema,
         "rules": {column["name"]: column["rules"] for column in schema if column["rules"]},
         "example": contract.example,

@@ -71,7 +71,7 @@ def dataset_of(body: dict[str, Any], locale: str = "zh") -> Dataset:
     return Dataset(
         name=name,
         title=_title(body, locale) or name,
-        description=str(body.get("description") or ""),
+        description=str((locale == "en" and body.get("description_en")) or body.get("description") or ""),
         warehouse=str(body.get("warehouse") or name.partition(".")[0]),
         library=str(body.get("library") or ""),
         classification=str(body.get("classification") or ""),

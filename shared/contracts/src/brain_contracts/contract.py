@@ -1,9 +1,9 @@
 """The contract of a data set: what the platform needs of an Open Data Contract Standard v3.1 document.
 
 A document names one data set `<warehouse>.<dataset>`; what the standard has no field for stands in `customProperties`:
-warehouse, library, classification, owner, ownerOrg, access, ownerColumn, titleZh, titleEn, example; per column titleZh,
-titleEn, unit, codeType, enum, references. Months are text with codeType month (YYYY-MM), timestamps carry a zone and
-are UTC.
+warehouse, library, classification, owner, ownerOrg, access, ownerColumn, titleZh, titleEn, descriptionEn, example; per
+column titleZh, titleEn, unit, codeType, enum, references. Months are text with codeType month (YYYY-MM), timestamps
+carry a zone and are UTC.
 Patterns are RE2, as DuckDB reads them, and match the whole text.
 """
 
@@ -91,6 +91,7 @@ class DatasetContract:
     owner: str = ""
     owner_column: str | None = None
     example: dict[str, Any] = field(default_factory=dict)
+    description_en: str = ""
     # The organisation (USCC) whose data set it is; None: the platform's own, which every organisation may push to.
     owner_org: str | None = None
 

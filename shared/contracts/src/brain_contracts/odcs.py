@@ -124,6 +124,7 @@ class _Reader:
             owner=self._text(own, "owner"),
             owner_column=self._text(own, "ownerColumn") or None,
             example=self._example(own),
+            description_en=self._text(own, "descriptionEn"),
             owner_org=self._text(own, "ownerOrg") or None,
         )
         if self.errors:
@@ -224,6 +225,7 @@ def document_of(contract: DatasetContract) -> dict[str, Any]:
         "ownerColumn": contract.owner_column,
         "titleZh": contract.title_zh,
         "titleEn": contract.title_en,
+        "descriptionEn": contract.description_en or None,
         "example": contract.example,
     }
     properties = [_property(column, contract.key) for column in contract.columns]

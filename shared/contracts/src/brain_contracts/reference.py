@@ -56,7 +56,7 @@ def _section(contract: DatasetContract) -> str:
     lines = [
         f"### {contract.name}",
         "",
-        f"**{contract.title_zh}** {contract.title_en} · {contract.version}. {contract.description}",
+        f"**{contract.title_zh}** {contract.title_en} · {contract.version}. {contract.description} {contract.description_en}".rstrip(),
         "",
         " · ".join(facts),
         "",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from brain_kit.clock import utc_now
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -56,7 +57,9 @@ def overview(visit: SignedIn, chain: str = "") -> Response:
     brain = visit.brain
     head = part(lambda: brain.get("government-services", "/v1/overview", chain=chain))
     known: dict[str, Any] = head.value or {}
-    current = known.get("chain") or next((item["id"] for item in known.get("chains") or []), None)
+    chains = known.get("chains") or []
+    built = [item["id"] for item in chains if item.get("built_at")]
+    current = chain or known.get("chain") or next(iter(built or [item["id"] for item in chains]), None)
     panorama: Part[dict[str, Any]] = part(lambda: brain.panorama(current)) if current else Part(None)
     statistics = part(brain.statistics)
     pushes = part(lambda: brain.pushes(limit=TREND_PUSHES)["items"])
@@ -135,7 +138,8 @@ def _own_figures(visit: Visit, statistics: dict[str, Any], pushes: list[dict[str
     figures = []
     for title, value, unit, href in shown:
         scaled = formats.count(value, visit.text(unit), visit.locale)
-        figures.append(Figure(visit.text(title), scaled.digits, scaled.unit, "", "ink2", "data-hub", "", href, [], ""))
+        source, as_of = visit.text(mark("数据汇聚")), formats.time(utc_now(), "%m-%d %H:%M")
+        figures.append(Figure(visit.text(title), scaled.digits, scaled.unit, "", "ink2", source, as_of, href, [], ""))
     return figures
 
 

@@ -106,7 +106,7 @@ def enterprise_view(database: Database, warehouse: Warehouse, principal: Princip
 
 
 def overview_view(database: Database, warehouse: Warehouse, principal: Principal, chain: str | None) -> dict[str, Any]:
-    """The cockpit's first page for one chain (the first one by default); figures are for government only."""
+    """The cockpit's first page for one chain (by default the first that is built); figures are for government only."""
     known = chains.list_chains(database)
     if not known or not sees_all(principal):
         return {
@@ -118,7 +118,8 @@ def overview_view(database: Database, warehouse: Warehouse, principal: Principal
             "attributes": {},
             "as_of": None,
         }
-    model = chains.load_model(database, chain or known[0]["id"])
+    built = [item["id"] for item in known if item["built_at"]]
+    model = chains.load_model(database, chain or next(iter(built), known[0]["id"]))
     facts = chains.load_facts(database, model.definition.id)
     panorama: Panorama | None = compute(model.definition, facts) if facts.nodes else None
     built_at = model.built_at or rfc3339(utc_now())
