@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from brain_kit.clock import utc_now
 from evaluation.service.evidence import PREFIX, EvidenceFiles
 
@@ -274,3 +275,27 @@ def test_targets_are_kept_with_their_history(world: World) -> None:
     statement = f"/v1/indicator-sets/construction/indicators/{STATEMENT}/target"
     body = {"cluster": CLUSTER, "period": "2025", "value": 1}
     assert world.refused("bureau", "PUT", statement, json=body)[1]["code"] == "choice_invalid"
+
+
+def test_a_page_of_reports_asks_the_database_no_more_for_many_than_for_one(world: World) -> None:
+    """The evidence of all of them comes with one question."""
+    for period in ("1991", "1992", "1993"):
+        submitted(world, period)
+    engine = world.runtimes["evaluation"].database.engine  # type: ignore[union-attr]
+    asked: list[str] = []
+
+    def hear(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "evidence" in statement:
+            asked.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", hear)
+    try:
+        counts = []
+        for limit in (1, 3):
+            asked.clear()
+            items = world.json("bureau", "GET", "/v1/reports", params={"limit": limit})["items"]
+            assert [len(item["evidence"]) for item in items] == [1] * limit
+            counts.append(len(asked))
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", hear)
+    assert counts == [1, 1]

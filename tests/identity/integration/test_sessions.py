@@ -37,6 +37,14 @@ def test_the_first_key_and_password_are_the_operators(fresh: Brain) -> None:
     assert (by_key["kind"], by_password["kind"]) == ("key", "user")
 
 
+def test_the_audit_trail_begins_with_the_first_start(brain: Brain) -> None:
+    """Who runs the platform did not come out of nothing: the first record says that and when it was made."""
+    org = brain.json("GET", "/v1/me", brain.operator)["org"]
+    begun = [record for record in brain.audit_of(org) if record["action"] == "platform.begin"]
+    assert [(record["subject"], record["seq"]) for record in begun] == [("service:identity", 1)]
+    assert brain.first.api_key.split("_")[1] == begun[0]["detail"]["key"]
+
+
 def test_passwords_and_keys_are_stored_as_hashes_only(fresh: Brain) -> None:
     """Neither the password nor a key's secret stands anywhere in the database file."""
     with fresh.database.engine.connect() as connection:

@@ -53,10 +53,11 @@ def _section(contract: DatasetContract) -> str:
     ]
     if contract.owner_column:
         facts.append(f"归属列 owner column `{contract.owner_column}`")
+    described = f"{contract.description} {contract.description_en}".strip()
     lines = [
         f"### {contract.name}",
         "",
-        f"**{contract.title_zh}** {contract.title_en} · {contract.version}. {contract.description} {contract.description_en}".rstrip(),
+        f"**{contract.title_zh}** {contract.title_en} · {contract.version}. {described}",
         "",
         " · ".join(facts),
         "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from brain_kit.auth import Principal
@@ -78,7 +79,8 @@ def list_reports(database: Database, caller: Principal, filters: Body, after: st
     wanted = {name: value for name, value in filters.items() if value}
     with database.reading() as session:
         rows = store.report_rows(session, wanted, before=after, limit=limit + 1)
-        items = [report_body(session, caller, row) for row in rows[:limit]]
+        files = store.evidence_of(session, KIND, [row.id for row in rows[:limit]])
+        items = [report_body(session, caller, row, files=files[row.id]) for row in rows[:limit]]
     return {"items": items, "next": rows[limit - 1].id if len(rows) > limit else None}
 
 
@@ -161,11 +163,15 @@ def _answer_of(values: Any) -> Body:
 
 
 def report_body(
-    session: Session, caller: Principal, row: Any, known: tuple[IndicatorSet, Indicator] | None = None
+    session: Session,
+    caller: Principal,
+    row: Any,
+    known: tuple[IndicatorSet, Indicator] | None = None,
+    files: Sequence[Any] | None = None,
 ) -> Body:
-    """A reported value as it is shown, with its evidence and what the caller may do next."""
+    """A reported value as it is shown, with its evidence (files, where they were read already) and what comes next."""
     found, indicator = known or (known_set(row.set_id), known_indicator(row.set_id, row.indicator)[1])
-    files = store.evidence_of(session, KIND, [row.id])[row.id]
+    files = store.evidence_of(session, KIND, [row.id])[row.id] if files is None else files
     return {
         "id": row.id,
         "set": found.id,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from brain_contracts.codes import check_region, make_uscc
+from brain_kit import audit
+from brain_kit.auth import Principal
 from brain_kit.database import Database, DatabaseUnavailable
 
 from identity.domain.credentials import new_password
@@ -14,6 +16,7 @@ from identity.store import people
 
 LOCK_S = 30.0
 OPERATOR_LOGIN = "operator"
+PLATFORM = Principal(subject="service:identity", kind="service", org="", org_kind="operator", name="identity")
 OPERATOR_ROLES = ["auditor", "operator"]
 
 
@@ -52,4 +55,5 @@ def bootstrap(database: Database, name: str, region: str) -> FirstCredentials | 
                 roles=OPERATOR_ROLES,
             )
             key = keys.insert(session, org=uscc, name="first", roles=OPERATOR_ROLES)
+            audit.record(session, PLATFORM, action="platform.begin", object=uscc, detail={"key": key["id"]})
     return FirstCredentials(OPERATOR_LOGIN, password, key["key"])
