@@ -8,8 +8,9 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import sqlalchemy as sa
 import uvicorn
 from brain_kit.auth import Caller, Principal, public, require
 from brain_kit.problems import Conflict
@@ -106,6 +107,18 @@ def answer_routes(app: FastAPI, witness: Witness) -> None:
     @public("test")
     def conflict() -> None:
         raise RowsBroken("第 3 行不合要求", errors=[{"row": 3, "field": "month"}], dataset="public.enterprise")
+
+    @app.get("/v1/doubled/{column}")
+    @public("test")
+    def doubled(column: Literal["name", "kept"]) -> None:
+        """Writes what the database refuses: the same name twice, or nothing where something must be."""
+        engine = sa.create_engine("sqlite://")
+        columns = (sa.Column("name", sa.String, unique=True), sa.Column("kept", sa.String, nullable=False))
+        table = sa.Table("things", sa.MetaData(), *columns)
+        with engine.begin() as connection:
+            table.create(connection)
+            rows = [{"name": "a", "kept": "hunter2"}, {"name": "a", "kept": "hunter2"}]
+            connection.execute(sa.insert(table), rows if column == "name" else [{"name": "a", "kept": None}])
 
     @app.get("/v1/crash")
     @public("test")

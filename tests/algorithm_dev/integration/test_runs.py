@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -128,6 +129,20 @@ def test_a_run_makes_a_data_set_with_lineage(works: Works) -> None:
         works.neighbour.get("/api/data-hub/v1/datasets/enterprise.shift_oee")
     assert hidden.value.status == 404
     _check_lineage(works, run)
+
+
+def test_a_request_that_comes_again_makes_no_second_run(works: Works) -> None:
+    """Eight times at once and once more afterwards: one run. The same key for another request is refused."""
+    body = {"dataset": SHIFTS, "into": "enterprise.shift_once", "mapping": MAPPING, "key": ["equipment", "period"]}
+    key = {"Idempotency-Key": "once-1"}
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: works.firm.post_with(f"{OEE}/runs", body, key), range(8)))
+    made.append(works.firm.post_with(f"{OEE}/runs", body, key))
+    assert len({run["id"] for run in made}) == 1
+    with pytest.raises(ApiError) as other:
+        works.firm.post_with(f"{OEE}/runs", body | {"into": "enterprise.shift_twice"}, key)
+    assert (other.value.status, other.value.code) == (409, "idempotency_key_reused")
+    assert works.finished(made[0]["id"])["state"] == "succeeded"
 
 
 def _check_lineage(works: Works, run: dict[str, Any]) -> None:

@@ -44,6 +44,8 @@ def call(platform: Platform, method: str, path: str, **options: Any) -> Reply:
         ("GET", "/v1/who", {}, 401, "credentials_missing"),
         ("GET", "/v1/who", {"token": "a.b.c"}, 401, "token_invalid"),
         ("GET", "/v1/conflict", {}, 409, "rows_broken"),
+        ("GET", "/v1/doubled/name", {}, 409, "written_meanwhile"),
+        ("GET", "/v1/doubled/kept", {}, 500, "internal"),
         ("POST", "/v1/things", {"content": b"{", "headers": JSON_TYPE}, 422, "fields_invalid"),
         ("POST", "/v1/things", {"content": b'{"name": "\xff\xfe"}', "headers": JSON_TYPE}, 400, "body_unreadable"),
         ("POST", "/v1/things", {"content": b"[" * 100_000, "headers": JSON_TYPE}, 400, "body_unreadable"),

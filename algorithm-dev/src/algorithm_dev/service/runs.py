@@ -14,6 +14,7 @@ from brain_kit.clock import rfc3339, utc_now
 from brain_kit.database import Database
 from brain_kit.ids import new_id
 from brain_kit.problems import NotFound
+from sqlalchemy.exc import IntegrityError
 
 from algorithm_dev.clients import Warehouse
 from algorithm_dev.domain.card import Card, parse_card
@@ -84,11 +85,18 @@ class Runs:
             "created_at": now,
             "changed_at": now,
         }
-        with self._database.transaction() as session:
-            runs.add(session, values)
-            detail = {"component": f"{row.component}@{row.version}", "dataset": asked.dataset, "version": fixed}
-            audit.record(session, caller, action="run.create", object=run_id, detail=detail)
-            made = runs.by_id(session, run_id)
+        try:
+            with self._database.transaction() as session:
+                runs.add(session, values)
+                detail = {"component": f"{row.component}@{row.version}", "dataset": asked.dataset, "version": fixed}
+                audit.record(session, caller, action="run.create", object=run_id, detail=detail)
+                made = runs.by_id(session, run_id)
+        except IntegrityError:
+            # The same request came twice and was checked at the same time: the other one was first.
+            repeated = self._repeated(caller, key, digest)
+            if repeated is None:
+                raise
+            return repeated, False
         self._wake()
         return shown(made), True
 

@@ -14,13 +14,14 @@ import structlog
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import REGISTRY
+from sqlalchemy.exc import IntegrityError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain_kit.auth import public, require
 from brain_kit.ids import new_id
-from brain_kit.problems import MEDIA_TYPE, BadRequest, NotFound, Problem, TooLarge, problem_body
+from brain_kit.problems import MEDIA_TYPE, BadRequest, NotFound, Problem, TooLarge, WrittenMeanwhile, problem_body
 from brain_kit.prompt import Answer, Headers
 from brain_kit.readiness import Readiness
 from brain_kit.status import process_status
@@ -95,7 +96,18 @@ def add_problem_handlers(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
+    async def on_clash(request: Request, error: Exception) -> Response:
+        assert isinstance(error, IntegrityError)
+        # The first line names the constraint; what follows, and the statement, would show values.
+        reason = str(error.orig).partition("\n")[0]
+        if "unique" not in reason.lower():
+            raise error
+        log.warning("written_meanwhile", path=request.url.path, reason=reason)
+        return answer(request, WrittenMeanwhile(WrittenMeanwhile.words))
+
     app.add_exception_handler(Problem, on_problem)
+    # Whoever knows better what two requests at once mean for an object catches this earlier.
+    app.add_exception_handler(IntegrityError, on_clash)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
 

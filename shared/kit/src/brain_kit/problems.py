@@ -65,6 +65,13 @@ class Conflict(Problem):
     status, code, title = 409, "conflict", "Conflict"
 
 
+class WrittenMeanwhile(Conflict):
+    """Another request wrote the same object at the same moment; nothing of this one was kept."""
+
+    code, title = "written_meanwhile", "Written meanwhile"
+    words = "另一个请求同时写入了同一对象，这一次没有保存；请重新读取后再试"
+
+
 class Unauthenticated(Problem):
     """There are no valid credentials."""
 

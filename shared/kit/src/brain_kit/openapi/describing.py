@@ -10,7 +10,7 @@ from brain_kit.auth import CredentialsMissing, TokenExpired, TokenInvalid
 from brain_kit.openapi.examples import schema_of
 from brain_kit.openapi.raised import Raised
 from brain_kit.openapi.schemas import STATUS_TEXTS
-from brain_kit.problems import MEDIA_TYPE, Problem
+from brain_kit.problems import MEDIA_TYPE, Problem, WrittenMeanwhile
 
 Json = dict[str, Any]
 RETRY_HEADER = {"Retry-After": {"description": "秒 seconds", "schema": {"type": "integer"}, "example": 2}}
@@ -30,6 +30,7 @@ CREDENTIALS = (
 ROLE = Raised(403, "not_permitted", "Not permitted", "需要角色 operator，当前凭据没有；请联系平台运营方")
 FIELDS = Raised(422, "fields_invalid", "Invalid input", "请求不合要求：limit（应不小于 1）")
 UNREADABLE = Raised(400, "body_unreadable", "Bad request", "请求体不是有效的 JSON")
+MEANWHILE = of_kind(WrittenMeanwhile, WrittenMeanwhile.words)
 INTERNAL = Raised(500, "internal", "Internal error", "平台内部出错，已记录；请带上 request_id 联系运营方")
 
 
@@ -39,7 +40,7 @@ def with_usual(operation: Json, found: Iterable[Raised], *, is_public: bool, nee
     extra += [] if is_public else CREDENTIALS
     extra += [ROLE] if needs_role else []
     if "requestBody" in operation:
-        extra.append(UNREADABLE)
+        extra += [UNREADABLE, MEANWHILE]
     if "requestBody" in operation or operation.get("parameters"):
         extra.append(FIELDS)
     return list({item.code: item for item in [*found, *extra]}.values())
