@@ -18,7 +18,7 @@ from service_portal.portal.routes.evidence import received_evidence
 from service_portal.portal.routes.register import received_artefact, received_card
 from service_portal.portal.routes.repair import received_file
 from service_portal.portal.routes.simulations import received_log
-from service_portal.portal.shapes import dataset_of
+from service_portal.portal.shapes import dataset_of, numeric_columns, one_scale
 from service_portal.portal.visit import operator as operator_of_platform
 from service_portal.portal.visit import signed_in, submission
 
@@ -355,6 +355,23 @@ def test_a_data_set_is_described_in_the_language_of_the_page() -> None:
     assert dataset_of(body, "zh").description == "企业"
     assert dataset_of(body, "en").description == "firms"
     assert dataset_of(body | {"description_en": ""}, "en").description == "企业"
+
+
+@pytest.mark.parametrize(
+    ("values", "digits"),
+    [
+        ([1967, 1891.4], 1),
+        ([27.47, 285.9, 215.0], 2),
+        ([3, 4], 0),
+        ([None, "", 0.5], 3),
+        ([], 0),
+        ([0.0000002, 5], None),
+    ],
+)
+def test_numbers_of_a_column_line_up(values: list[object], digits: int | None) -> None:
+    """The decimals that the finest of them needs; where that is very many each stands for itself."""
+    assert one_scale(values) == digits
+    assert numeric_columns([{"a": value} for value in values if value != ""]) == ({"a": digits} if values else {})
 
 
 def test_rules_of_columns_are_words(operator: Browserless) -> None:

@@ -40,7 +40,7 @@ def number(value: Any, digits: int | None = None) -> str:
         return MISSING
     amount = float(value)
     if digits is None:
-        digits = 0 if amount == int(amount) else _decimals(amount)
+        digits = decimals(amount)
     text = f"{amount:,.{digits}f}"
     return text.replace("-", "−") if amount < 0 else text
 
@@ -50,7 +50,10 @@ def accelerators(held: Mapping[str, float]) -> str:
     return ", ".join(f"{kind.replace('|', ' / ')} × {number:g}" for kind, number in held.items())
 
 
-def _decimals(amount: float) -> int:
+def decimals(amount: float) -> int:
+    """The decimals at which a number is written when it stands alone."""
+    if math.isfinite(amount) and amount == int(amount):
+        return 0
     size = abs(amount)
     if size >= 100:
         return 1

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from service_portal.portal.formats import decimals, is_missing
+
+MOST_ALIKE = 3
 
 
 @dataclass(frozen=True)
@@ -134,8 +139,8 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def numeric_columns(items: list[dict[str, Any]]) -> set[str]:
-    """Names of the columns that hold numbers in the first rows and nothing else."""
+def numeric_columns(items: list[dict[str, Any]]) -> dict[str, int | None]:
+    """Columns that hold numbers in the first rows and nothing else, each with the decimals that all its values get."""
     found: set[str] = set()
     other: set[str] = set()
     for item in items[:50]:
@@ -144,4 +149,11 @@ def numeric_columns(items: list[dict[str, Any]]) -> set[str]:
                 found.add(name)
             elif value is not None:
                 other.add(name)
-    return found - other
+    return {name: one_scale(item.get(name) for item in items) for name in found - other}
+
+
+def one_scale(values: Iterable[Any]) -> int | None:
+    """The decimals at which the values of one column line up; None where small ones would vanish or fill the cell."""
+    amounts = [float(value) for value in values if not is_missing(value)]
+    digits = max((decimals(amount) for amount in amounts), default=0)
+    return digits if digits <= MOST_ALIKE else None

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from service_portal.portal.exports import as_file
+from service_portal.portal.shapes import one_scale
 from service_portal.portal.translations import mark
 from service_portal.portal.visit import SignedIn, Visit
 from service_portal.portal.vocabulary import LEVELS
@@ -112,6 +113,7 @@ def node_page(visit: SignedIn, chain: str, node: str, page: int = 1, q: str = ""
     last = max(1, -(-len(found) // ENTERPRISES_PER_PAGE))
     page = min(max(page, 1), last)
     start = (page - 1) * ENTERPRISES_PER_PAGE
+    shown = found[start : start + ENTERPRISES_PER_PAGE]
     return visit.page(
         "node.html",
         chain=chain,
@@ -121,7 +123,10 @@ def node_page(visit: SignedIn, chain: str, node: str, page: int = 1, q: str = ""
         hidden=enterprises is None,
         total=len(enterprises or []),
         found=len(found),
-        enterprises=found[start : start + ENTERPRISES_PER_PAGE],
+        enterprises=shown,
+        scales={
+            name: one_scale((item.get("measures") or {}).get(name) for item in shown) for name in profile["measures"]
+        },
         page=page,
         last=last,
         q=q,
