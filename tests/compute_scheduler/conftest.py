@@ -2,28 +2,63 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from brain_kit.database import Database
+from brain_testing.databases import create_database
 from brain_testing.servers.kubernetes import Kubernetes
+from brain_testing.servers.postgres import Postgres
 from brain_testing.servers.ray import Ray
 from brain_testing.servers.slurm import Slurm
 
 from tests.compute_scheduler.yard import Yard
 
 
+def migrated(url: str) -> None:
+    """Makes a database that others start as copies of: to migrate one for each test took longer than the tests."""
+    made = Database(url, name="compute-scheduler")
+    made.migrate("compute_scheduler")
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database."""
+    path: Path = tmp_path_factory.mktemp("migrated") / "compute.db"
+    migrated(f"sqlite:///{path}")
+    assert sorted(path.parent.glob("*-wal")) == []  # the file is all of it
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_name(postgres: Postgres) -> str:
+    """The name of a migrated PostgreSQL database."""
+    name = f"m{uuid4().hex[:12]}"
+    migrated(create_database(postgres.database_url(name)))
+    return name
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A migrated database of this test alone."""
-    url = f"sqlite:///{tmp_path}/compute.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("database_url")
+    if request.param == "sqlite":
+        path = tmp_path / "compute.db"
+        shutil.copy(request.getfixturevalue("migrated_file"), path)
+        made = Database(f"sqlite:///{path}", name="compute-scheduler")
+        yield made
+        made.close()
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    name = f"t{uuid4().hex[:12]}"
+    url = create_database(postgres.database_url(name), template=request.getfixturevalue("migrated_name"))
     made = Database(url, name="compute-scheduler")
-    made.migrate("compute_scheduler")
     yield made
     made.close()
+    postgres.drop_databases(name)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
-from brain_kit.events import Consumer, Event, Relay, ReplayFailed, dead_letters, emit, emit_all, open_bus
+from brain_kit.events import Consumer, Event, Relay, ReplayFailed, dead_letters, emit, emit_all, kafka_bus, open_bus
 from brain_kit.problems import NotFound
 from brain_kit.telemetry.tracing import current_traceparent, server_span
 from sqlalchemy.orm import Session
@@ -46,6 +47,18 @@ def test_an_event_arrives_as_it_was_emitted(world: World) -> None:
     assert (event.id, event.topic, event.key, event.source) == (event_id, world.topic, "钢铁 \U0001f600", "producer")
     assert event.payload(Counted) == Counted(series="钢铁 \U0001f600", number=7)
     assert before <= event.time <= utc_now()
+
+
+def test_a_group_that_was_idle_hears_of_the_next_event_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It then lets the broker wait for news: with ten seconds to wait, the answer comes when there is something."""
+    monkeypatch.setattr(kafka_bus, "IDLE_AFTER_S", 0.1)
+    monkeypatch.setattr(kafka_bus, "IDLE_WAIT_MS", 10_000)
+    world.threads.start(world.reader().run)
+    world.emit(1)
+    wait_for(lambda: world.effects() == [1])
+    time.sleep(1.0)  # so that a long question is on its way
+    world.emit(2)
+    wait_for(lambda: world.effects() == [1, 2], timeout_s=5)
 
 
 def test_the_trace_of_the_request_goes_on_in_the_handler(world: World) -> None:

@@ -11,6 +11,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import psutil
@@ -63,6 +64,7 @@ def refused(hub: Hub, body: Any, content_type: str, **options: Any) -> dict[str,
     return problem
 
 
+@cache
 def zip_bomb(unpacked_bytes: int, *, announced: int | None = None) -> bytes:
     """An XLSX whose sheet unpacks to a lot; the directory may announce less than that."""
     out = io.BytesIO()

@@ -13,23 +13,48 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from brain_testing.process import PlatformProcess
+from industry_brain.cli import main
 
 from tests.e2e.journey import Journey
 from tests.e2e.test_faults import DATASET, Pusher, prepare, stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 BRAIN = [sys.executable, "-m", "industry_brain"]
+# Copying and hashing it takes a good while longer than seeing that a twentieth of it is written.
+BIG_MIB, SOON_MIB = 160, 8
 
 
-def brain(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Runs the command line."""
-    return subprocess.run([*BRAIN, *map(str, words)], capture_output=True, text=True, check=False, **options)
+@dataclass(frozen=True)
+class Ended:
+    """What a command left: its exit code and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def brain(*words: object, **environment: str) -> Ended:
+    """Runs the command line from its entry point, in this process: a new one would import for seconds each time."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["brain", *map(str, words)])
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def process(*words: object) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a process of its own, as people do."""
+    return subprocess.run([*BRAIN, *map(str, words)], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +73,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def archive(home: Path) -> Path:
     """A backup of it."""
     target = home.parent / "one.tar"
-    result = brain("backup", "--home", home, "--to", target)
+    result = process("backup", "--home", home, "--to", target)
     assert result.returncode == 0, result.stderr
     return target
 
@@ -57,8 +82,8 @@ def test_a_restored_home_differs_in_nothing_and_serves(home: Path, archive: Path
     """Restored at another path it verifies, starts there, answers the same rows and takes new ones."""
     restored = tmp_path / "elsewhere" / "new"
 
-    assert brain("restore", "--from", archive, "--home", restored).returncode == 0
-    verdict = brain("verify", "--home", restored, "--against", archive, "--json")
+    assert process("restore", "--from", archive, "--home", restored).returncode == 0
+    verdict = process("verify", "--home", restored, "--against", archive, "--json")
 
     assert verdict.returncode == 0, verdict.stdout
     report = json.loads(verdict.stdout)
@@ -190,16 +215,17 @@ def test_an_interrupted_backup_or_restoration_leaves_nothing_that_looks_whole(ho
     """Killed in the middle: no archive, no folder; the next try works and clears what the dead one left."""
     big = home / "objects" / "big"
     with big.open("wb") as out:
-        for _ in range(400):
+        for _ in range(BIG_MIB):
             out.write(os.urandom(1 << 20))
     try:
         target, restored = tmp_path / "big.tar", tmp_path / "new"
-        _kill_when(["backup", "--home", home, "--to", target], lambda: _size(tmp_path / "big.tar.part") > 20 << 20)
+        draft = tmp_path / "big.tar.part"
+        _kill_when(["backup", "--home", home, "--to", target], lambda: _size(draft) > SOON_MIB << 20)
         assert not target.exists()
         assert brain("backup", "--home", home, "--to", target).returncode == 0
         assert not (home / ".backup").exists()
         partial = tmp_path / "new.restoring" / "objects" / "big"
-        _kill_when(["restore", "--from", target, "--home", restored], lambda: _size(partial) > 20 << 20)
+        _kill_when(["restore", "--from", target, "--home", restored], lambda: _size(partial) > SOON_MIB << 20)
         assert not restored.exists()
         assert brain("restore", "--from", target, "--home", restored).returncode == 0
         assert brain("verify", "--home", restored, "--against", target).returncode == 0
@@ -337,9 +363,9 @@ def test_a_spoilt_archive_is_refused_with_the_reason(
 
 def test_data_on_servers_are_pointed_to_their_own_backup(home: Path, tmp_path: Path) -> None:
     """The home folder of a cluster holds neither databases nor objects."""
-    environment = os.environ | {"BRAIN_DATABASE_URL": "postgresql://brain@127.0.0.1:1/{service}"}
+    servers = {"BRAIN_DATABASE_URL": "postgresql://brain@127.0.0.1:1/{service}"}
 
-    result = brain("backup", "--home", home, "--to", tmp_path / "x.tar", env=environment)
+    result = brain("backup", "--home", home, "--to", tmp_path / "x.tar", **servers)
 
     assert result.returncode == 6
     assert "docs/runbooks/backup.md" in result.stderr

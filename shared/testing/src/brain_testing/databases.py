@@ -11,9 +11,10 @@ def url_with_database(url: str, database: str) -> str:
     return parts.render_as_string(hide_password=False)
 
 
-def create_database(url: str) -> str:
+def create_database(url: str, *, template: str = "template1") -> str:
     """Create the database a URL names unless it exists; returns the URL.
 
+    template: a database of the same server that it starts as a copy of; nobody may be connected to that one.
     The role of the URL needs the right to create databases.
     """
     name = make_url(url).database
@@ -21,7 +22,8 @@ def create_database(url: str) -> str:
         raise ValueError("the URL names no database")
     with psycopg.connect(url_with_database(url, "postgres"), autocommit=True) as connection:
         try:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
             return url  # somebody else was first, perhaps at this very moment
     return url
