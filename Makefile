@@ -10,7 +10,8 @@ LOCKS := $(wildcard requirements/*.txt)
 PROJECTS := $(addsuffix /pyproject.toml,$(MEMBERS))
 HOME_DIR ?= ./brain-data
 PORT ?= 8080
-JOBS ?= 2
+# More than the two cores: many tests wait for what they have killed to come back.
+JOBS ?= 3
 SOAK_ROUNDS ?= 20
 COMPILE := $(BIN)/uv pip compile --quiet --no-emit-index-url --no-emit-find-links --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
 
@@ -26,15 +27,22 @@ run: setup ## start the platform with the demonstration cluster on http://127.0.
 	$(BIN)/brain up --home $(HOME_DIR) --port $(PORT) --demo
 
 ##@ Develop
-.PHONY: test check fmt bench soak docs client examples lock
-test: setup-servers check ## every check and test, as CI runs them
-	$(BIN)/pytest -n $(JOBS) $(TESTARGS)
+.PHONY: test check style types suite fmt bench soak docs client examples lock
+test: setup-servers style ## every check and test, as CI runs them; types are checked beside the tests
+	$(MAKE) --no-print-directory --jobs=2 types suite
 
-check: setup-dev ## style, types, import contracts
+check: style types ## style, import contracts, types
+
+style: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(addsuffix /src,$(MEMBERS))
 	$(BIN)/lint-imports
+
+types: setup-dev
+	$(BIN)/mypy $(addsuffix /src,$(MEMBERS))
+
+suite: setup-dev
+	$(BIN)/pytest -n $(JOBS) $(TESTARGS)
 
 fmt: setup-dev ## format the code and mend what can be mended
 	$(BIN)/ruff format .

@@ -24,12 +24,12 @@ CLUSTERS = "tests/compute_scheduler/integration/test_"
 TOGETHER: tuple[tuple[str, ...], ...] = (
     ("tests/e2e/",),
     tuple(CLUSTERS + name for name in ("cluster_kills", "kubernetes", "ray", "slurm")),
-    ("tests/evaluation/",),
     ("tests/service_portal/portal/",),
-    ("tests/industry_brain/integration/",),
+    ("tests/evaluation/",),
     ("tests/algorithm_dev/",),
-    ("tests/identity/",),
+    ("tests/industry_brain/integration/",),
     ("tests/service_portal/integration/",),
+    ("tests/identity/", *("tests/brain_kit/integration/test_" + name for name in ("events", "outbox"))),
 )
 
 

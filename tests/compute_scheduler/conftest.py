@@ -69,14 +69,15 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
     made.close()
 
 
-@pytest.fixture(scope="session")
+# Clusters live as long as the tests of this folder go on in one process: nobody pays for them beside other tests.
+@pytest.fixture(scope="package")
 def slurms() -> Iterator[dict[str, Slurm]]:
-    """Two Slurm clusters, started once: tests that use them are of the xdist group `slurm` and leave no job behind."""
+    """Two Slurm clusters, started once: tests that use them run in one process and leave no job behind."""
     with Slurm("alpha") as alpha, Slurm("beta") as beta:
         yield {"alpha": alpha, "beta": beta}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _ray_heads() -> Iterator[list[Ray]]:
     heads: list[Ray] = []
     yield heads
@@ -86,14 +87,14 @@ def _ray_heads() -> Iterator[list[Ray]]:
 
 @pytest.fixture
 def ray_head(_ray_heads: list[Ray]) -> Ray:
-    """A Ray head, the same for all until a test kills it; its tests are of the xdist group `ray`."""
+    """A Ray head, the same for all until a test kills it; its tests run in one process."""
     if not _ray_heads or not _ray_heads[-1].is_running:
         _ray_heads.append(Ray().start())
     return _ray_heads[-1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kubernetes() -> Iterator[Kubernetes]:
-    """A control plane with two nodes, started once: tests that use it are of the xdist group `kubernetes`."""
+    """A control plane with two nodes, started once: tests that use it run in one process."""
     with Kubernetes() as made:
         yield made

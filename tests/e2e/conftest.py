@@ -40,7 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     home: Path = tmp_path_factory.mktemp("cluster")
     prefix = f"e{uuid4().hex[:10]}"
     with Postgres() as postgres, Kafka() as kafka, S3() as s3:
-        environment = {
+        environment = ENVIRONMENT | {
             "BRAIN_DATABASE_URL": postgres.database_url(f"{prefix}_{{service}}"),
             "BRAIN_EVENTS_URL": kafka.url,
             "BRAIN_OBJECTS_URL": s3.make_bucket(prefix),
@@ -56,7 +56,7 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         shared: Cluster = request.getfixturevalue("cluster")
         yield shared.journey
     else:
-        with PlatformProcess(tmp_path_factory.mktemp("embedded")) as process:
+        with PlatformProcess(tmp_path_factory.mktemp("embedded"), env=ENVIRONMENT) as process:
             yield Journey(process.url, process.home)
 
 

@@ -17,6 +17,8 @@ import pytest
 from brain_testing.process import PlatformProcess, free_port
 from brain_testing.servers.debian import run_quietly
 
+from tests.e2e.record_examples import ENVIRONMENT
+
 pytestmark = [pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +57,7 @@ class Shell:
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """An embedded platform and a place to work in."""
-    with PlatformProcess(tmp_path_factory.mktemp("home")) as platform:
+    with PlatformProcess(tmp_path_factory.mktemp("home"), env=ENVIRONMENT) as platform:
         yield Shell(platform, tmp_path_factory.mktemp("newcomer"))
 
 

@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROUNDS = int(os.environ.get("BRAIN_FAULT_ROUNDS", "3"))
 ROWS_A_PUSH = 20
+# A stream, not a flood: what dies in it must come up again beside it, on two cores.
+PAUSE_S = 0.05
 DATASET, PUSHER = "industry.fault_row", "91370300MA3C000045"
 CONTRACT = """
 apiVersion: v3.1.0
@@ -69,6 +71,7 @@ class Pusher(threading.Thread):
             if self._push(rows, f"{self.prefix}-{batch}"):
                 self.acknowledged |= rows
             batch += 1
+            self.ended.wait(PAUSE_S)
 
     def _push(self, rows: dict[str, int], key: str) -> bool:
         body = "\n".join(json.dumps({"id": name, "n": value}) for name, value in rows.items()).encode()

@@ -12,9 +12,10 @@ from axe_playwright_python.sync_playwright import Axe
 from brain_testing.browser import SWITCHES, ensure_chromium
 from brain_testing.process import PlatformProcess
 from industry_brain.demo import load
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.journey import Journey
+from tests.e2e.record_examples import ENVIRONMENT
 from tests.service_portal.portal.test_browser import WCAG
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -26,9 +27,9 @@ USCC = "91370300MA3C000045"
 def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     """An embedded platform with a small demonstration cluster and an enterprise whose push had a bad row."""
     home: Path = tmp_path_factory.mktemp("walk")
-    with PlatformProcess(home / "home") as running:
+    with PlatformProcess(home / "home", env=ENVIRONMENT) as running:
         journey = Journey(running.url, running.home)
-        chain = load(journey.operator, running.home, enterprises=150)["chain"]
+        chain = load(journey.operator, running.home, enterprises=60)["chain"]
         panorama = f"/api/government-services/v1/chains/{chain}/panorama"
         deadline = time.monotonic() + 60
         while not journey.operator.get(panorama)["counts"].get("enterprises"):
@@ -43,19 +44,26 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
         yield journey
 
 
-@pytest.fixture(params=[1920, 390])
-def page(request: pytest.FixtureRequest, walked: Journey) -> Iterator[Page]:
-    """An operator who signed in by hand, on a desk and on a phone."""
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=ensure_chromium(), args=SWITCHES)
-        page = browser.new_page(viewport={"width": request.param, "height": 900})
-        page.goto(f"{walked.url}/sign-in")
-        page.fill("[name=user]", walked.user)
-        page.fill("[name=password]", walked.password)
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"{walked.url}/")
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture(params=[1920, 390])
+def page(request: pytest.FixtureRequest, chromium: Browser, walked: Journey) -> Iterator[Page]:
+    """An operator who signed in by hand, on a desk and on a phone."""
+    page = chromium.new_page(viewport={"width": request.param, "height": 900})
+    page.goto(f"{walked.url}/sign-in")
+    page.fill("[name=user]", walked.user)
+    page.fill("[name=password]", walked.password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{walked.url}/")
+    yield page
+    page.context.close()
 
 
 @pytest.fixture(scope="module")

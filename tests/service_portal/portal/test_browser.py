@@ -93,7 +93,7 @@ WCAG = TOLD | {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag2
 COLOURS = TOLD | {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium."""
     with sync_playwright() as playwright:
