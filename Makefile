@@ -13,6 +13,8 @@ PORT ?= 8080
 # More than the two cores: many tests wait for what they have killed to come back.
 JOBS ?= 3
 SOAK_ROUNDS ?= 20
+# The platform and its tests start hundreds of processes: each of them would compile the sources anew.
+export PYTHONDONTWRITEBYTECODE :=
 COMPILE := $(BIN)/uv pip compile --quiet --no-emit-index-url --no-emit-find-links --generate-hashes --universal --python-version 3.11 --custom-compile-command "make lock"
 
 ##@ Use
@@ -100,6 +102,7 @@ $(VENV)/.bootstrap: requirements/bootstrap.txt
 $(VENV)/.runtime: $(VENV)/.bootstrap requirements/runtime.txt $(PROJECTS)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/runtime.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ./,$(MEMBERS))
+	$(BIN)/python -m compileall -q $(addsuffix /src,$(MEMBERS))
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
