@@ -9,6 +9,7 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
@@ -113,6 +114,13 @@ def test_csv_reads_back_as_it_was() -> None:
     item = {"a": 'x,"y"\nz', "b": None, "c": "中文"}
     content = csv_bytes(["a", "b", "c"], [item]).decode("utf-8-sig")
     assert list(csv.DictReader(io.StringIO(content, newline=""))) == [{"a": 'x,"y"\nz', "b": "", "c": "中文"}]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_csv_never_runs_a_value(text: str) -> None:
+    """A text that a spreadsheet takes for a formula is marked as text; numbers stay numbers."""
+    content = csv_bytes(["a", "b"], [{"a": text, "b": -1.5}]).decode("utf-8-sig")
+    assert list(csv.DictReader(io.StringIO(content, newline=""))) == [{"a": f"'{text}", "b": "-1.5"}]
 
 
 def test_xlsx_never_runs_a_value() -> None:

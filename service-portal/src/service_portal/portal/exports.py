@@ -16,6 +16,7 @@ from starlette.responses import Response
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # Excel refuses longer cells.
 CELL_LIMIT = 32_767
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -26,13 +27,22 @@ def disposition(filename: str) -> dict[str, str]:
 
 
 def csv_bytes(columns: Sequence[str], items: Iterable[dict[str, Any]]) -> bytes:
-    """UTF-8 with byte order mark, so that spreadsheets show Chinese right; None becomes an empty cell."""
+    """UTF-8 with byte order mark, so that spreadsheets show Chinese right; None becomes an empty cell.
+
+    A text that a spreadsheet would run as a formula gets a `'` in front: names come from anybody.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
     for item in items:
-        writer.writerow(["" if item.get(name) is None else item.get(name) for name in columns])
+        writer.writerow([_harmless(item.get(name)) for name in columns])
     return BYTE_ORDER_MARK + text.getvalue().encode()
+
+
+def _harmless(value: Any) -> Any:
+    if value is None:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def xlsx_bytes(columns: Sequence[str], items: Iterable[dict[str, Any]], title: str) -> bytes:
