@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from brain_kit.database.bulk import rows_of
+from brain_kit.database.bulk import insert_rows, rows_of
 from sqlalchemy.orm import Session
 
 from compute_scheduler.store.tables import files, log_chunks, segments, tenants
@@ -51,8 +51,7 @@ def _change(columns: tuple[str, ...]) -> sa.Update:
 
 def insert_segments(session: Session, rows: Sequence[Row]) -> None:
     """Adds accounting records. Raises IntegrityError when an attempt has one."""
-    if rows:
-        session.execute(sa.insert(segments), list(rows))
+    insert_rows(session, segments, rows)
 
 
 def page_of_segments(

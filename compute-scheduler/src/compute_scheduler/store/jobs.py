@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from brain_kit.database.bulk import list_parameter, rows_of, rows_of_list
+from brain_kit.database.bulk import insert_rows, list_parameter, rows_of, rows_of_list
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.snapshot import QueuedJob
@@ -21,8 +21,7 @@ Row = dict[str, Any]
 
 def insert_jobs(session: Session, rows: Sequence[Row]) -> None:
     """Adds jobs. Raises IntegrityError for a used idempotency key."""
-    if rows:
-        session.execute(sa.insert(jobs), list(rows))
+    insert_rows(session, jobs, rows)
 
 
 def save_jobs(session: Session, changes: Mapping[str, Row]) -> None:
@@ -32,8 +31,7 @@ def save_jobs(session: Session, changes: Mapping[str, Row]) -> None:
 
 def insert_attempts(session: Session, rows: Sequence[Row]) -> None:
     """Adds attempts. Raises IntegrityError when a job has one alive."""
-    if rows:
-        session.execute(sa.insert(attempts), list(rows))
+    insert_rows(session, attempts, rows)
 
 
 def save_attempts(session: Session, changes: Mapping[str, Row]) -> None:

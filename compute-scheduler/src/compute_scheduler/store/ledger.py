@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from brain_kit.database.bulk import list_parameter, rows_of, rows_of_list
+from brain_kit.database.bulk import insert_rows, list_parameter, rows_of, rows_of_list
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.ledger import EnergyFactors, PriceList
@@ -118,19 +118,12 @@ def insert_entries(session: Session, entries: Sequence[Row]) -> list[int]:
         return []
     columns = [{name: value for name, value in row.items() if name not in ("items", "postings")} for row in entries]
     # Asked for afterwards: SQLite gives ids back in order only when rows are added one by one.
-    session.execute(_INSERT_ENTRIES, columns)
+    insert_rows(session, ledger, columns)
     ids = _ids_of(session, entries)
-    session.execute(
-        _INSERT_ITEMS, [item | {"entry": at} for at, row in zip(ids, entries, strict=True) for item in row["items"]]
-    )
-    session.execute(
-        _INSERT_POSTINGS,
-        [side | {"entry": at} for at, row in zip(ids, entries, strict=True) for side in row["postings"]],
-    )
+    placed = list(zip(ids, entries, strict=True))
+    insert_rows(session, items, [item | {"entry": at} for at, row in placed for item in row["items"]])
+    insert_rows(session, postings, [side | {"entry": at} for at, row in placed for side in row["postings"]])
     return ids
-
-
-_INSERT_ENTRIES, _INSERT_ITEMS, _INSERT_POSTINGS = sa.insert(ledger), sa.insert(items), sa.insert(postings)
 
 
 def _ids_of(session: Session, entries: Sequence[Row]) -> list[int]:

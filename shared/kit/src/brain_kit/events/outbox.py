@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
+from brain_kit.database.bulk import insert_rows
 from brain_kit.database.locks import advisory_key
 from brain_kit.database.tables import OUTBOX
 from brain_kit.events import wakeup
@@ -22,8 +23,8 @@ from brain_kit.telemetry.tracing import current_traceparent
 MAX_DATA_BYTES = 900_000
 # The data are text already: they were measured, and need not be turned into text twice.
 _COLUMNS = ("event_id", "topic", "key", "time", "source", "data", "traceparent")
-_INSERT = sa.insert(
-    sa.table("outbox", *(sa.column(name, OUTBOX.c[name].type if name != "data" else sa.Text()) for name in _COLUMNS))
+_AS_TEXT = sa.table(
+    "outbox", *(sa.column(name, OUTBOX.c[name].type if name != "data" else sa.Text()) for name in _COLUMNS)
 )
 # The driver sends one statement a row, which is slow over a network; arrays make it one statement for all.
 _INSERT_MANY = sa.text("""
@@ -78,7 +79,7 @@ def _write(
         lock = sa.text("SELECT pg_advisory_xact_lock(:key)")
         session.execute(lock, {"key": advisory_key("outbox-order")})
     if database.is_sqlite:
-        session.execute(_INSERT, rows)
+        insert_rows(session, _AS_TEXT, rows)
     else:
         session.execute(_INSERT_MANY, {name: [row[name] for row in rows] for name in rows[0]})
     wakeup.on_commit(session, {topic for topic, _, _ in events})
