@@ -37,8 +37,8 @@ class EngineOfShortJobs(LocalEngine):
 
         super().open(listening)
 
-    def start(self, attempt: str) -> None:
-        super().start(attempt)
+    def start(self, *attempts: str) -> None:
+        super().start(*attempts)
         assert self.told.wait(30.0)
 
 

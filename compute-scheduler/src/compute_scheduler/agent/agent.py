@@ -335,16 +335,17 @@ class Agent:
             self._forget(attempt)
 
     def _start_granted(self) -> None:
-        for held in self.shelf.in_stage("granted"):
-            # Before it is asked for: its end may be told before the asking returns.
-            if not self.shelf.step(held, "granted", "running"):
-                continue
-            try:
-                self.engine.start(held.attempt)
-            except OSError:
+        # Before they are asked for: an end may be told before the asking returns.
+        granted = [held for held in self.shelf.in_stage("granted") if self.shelf.step(held, "granted", "running")]
+        if not granted:
+            return
+        try:
+            self.engine.start(*[held.attempt for held in granted])
+        except OSError:
+            for held in granted:
                 self.shelf.step(held, "running", "granted")
-                raise
-            steps.reached("start:asked")
+            raise
+        steps.reached("start:asked")
 
     @contextlib.contextmanager
     def _said_again(self, dropped: list[Json]) -> Any:

@@ -170,8 +170,12 @@ class BatchEngine:
         else:
             self._submit_soon(entry, asked_at)
 
-    def start(self, attempt: str) -> None:
-        """The service has granted: the copy that waits for its answer begins."""
+    def start(self, *attempts: str) -> None:
+        """The service has granted: the copies that wait for their answer begin."""
+        for attempt in attempts:
+            self._start(attempt)
+
+    def _start(self, attempt: str) -> None:
         with self._entries.guard:
             entry = self._entries.get(attempt)
             if entry is None or entry.record is not None:

@@ -141,8 +141,12 @@ class BrainEngine:
             entry.is_prepared = True
             self._soon.set()
 
-    def start(self, attempt: str) -> None:
+    def start(self, *attempts: str) -> None:
         """The service has granted: the other brain is told so."""
+        for attempt in attempts:
+            self._start(attempt)
+
+    def _start(self, attempt: str) -> None:
         with self._guard:
             entry = self._held.get(attempt)
             if entry is None or entry.record is not None:

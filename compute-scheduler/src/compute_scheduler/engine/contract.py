@@ -141,8 +141,8 @@ class Engine(Protocol):
         """Has a copy made that claims before it begins."""
         ...
 
-    def start(self, attempt: str) -> None:
-        """Lets the copy begin whose claim was granted. Raises OSError when it has to be asked again."""
+    def start(self, *attempts: str) -> None:
+        """Lets the copies begin whose claims were granted. Raises OSError when all have to be asked for again."""
         ...
 
     def end(self, attempt: str, cause: str = "cancelled") -> None:

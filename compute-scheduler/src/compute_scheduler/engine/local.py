@@ -195,11 +195,12 @@ class LocalEngine:
         """Keeps the end of one that never began."""
         return self._ended_unbegun(attempt, record) or record
 
-    def start(self, attempt: str) -> None:
-        """Lets the command begin, once, however often this is called."""
-        wanted = self._wanted.get(attempt, {})
-        self._room.begin(attempt, wanted)
-        self._line.send({"do": "start", "attempts": {attempt: wanted}})
+    def start(self, *attempts: str) -> None:
+        """Lets the commands begin, each once, however often this is called; all by one message."""
+        wanted = {attempt: self._wanted.get(attempt, {}) for attempt in attempts}
+        for attempt in attempts:
+            self._room.begin(attempt, wanted[attempt])
+        self._line.send({"do": "start", "attempts": wanted})
 
     def end(self, attempt: str, cause: str = "cancelled") -> None:
         """Asks the command to end, then ends it by force; one that never started never will."""
