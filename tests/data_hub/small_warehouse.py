@@ -140,7 +140,9 @@ class ReadingService:
         for metadata in (hub_tables.metadata, query_store.metadata):
             metadata.create_all(database.engine)
         self.database = database
-        self.reading: Reading = build_reading(database, self.warehouse.reading(), self.settings)
+        self.reading: Reading = build_reading(
+            database, self.warehouse.reading(), self.settings, lambda: self.platform.client("identity")
+        )
         app = create_app("data-hub", self.platform, title="data hub")
         for router in self.reading.routers():
             app.include_router(router)

@@ -61,7 +61,7 @@ def build(platform: Platform) -> ServiceRuntime:
     pushes = Pushes(database, objects, settings, metrics, known, committing.wake)
     committing.arriving = lambda: pushes.arriving
     source = warehouse_reading(database, warehouse, objects)
-    reading = build_reading(database, source, settings)
+    reading = build_reading(database, source, settings, lambda: platform.client("identity"))
     app.include_router(contracts_api.routes(database, known))
     large = LargePushes(pushes, warehouse)
     app.include_router(pushes_api.routes(pushes, large, waiters, settings))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from brain_kit.client import ServiceClient
 from brain_kit.database import Database
 from brain_kit.sandbox import SandboxLimits, SandboxPool
 from fastapi import APIRouter
@@ -26,6 +27,7 @@ from data_hub.service.query.tending import Tending
 from data_hub.service.readable import ReadableTables, WarehouseReading
 from data_hub.service.rows import Rows
 from data_hub.service.statistics import Statistics
+from data_hub.service.synthetic import SyntheticOwners
 
 SANDBOX = "data_hub.engine.sandbox.worker"
 FLUSH_EVERY_S = 1.0
@@ -54,7 +56,9 @@ class Reading:
         self.tending.close()
 
 
-def build_reading(database: Database, source: WarehouseReading, settings: QuerySettings) -> Reading:
+def build_reading(
+    database: Database, source: WarehouseReading, settings: QuerySettings, identity: Callable[[], ServiceClient]
+) -> Reading:
     """The reading half over a warehouse; `service.readable.warehouse_reading` gives the source."""
     folder = settings.home / "data-hub"
     pool = _sandboxes(folder / "sandbox", settings)
@@ -91,7 +95,7 @@ def build_reading(database: Database, source: WarehouseReading, settings: QueryS
     return Reading(
         queries=Queries(database, runner, tables, kept, history, query_limits),
         rows=Rows(database, runner, tables, kept, query_limits),
-        statistics=Statistics(database, source, OwnerCounts(source.local_path)),
+        statistics=Statistics(database, source, OwnerCounts(source.local_path), SyntheticOwners(identity)),
         pool=pool,
         runner=runner,
         tables=tables,

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from brain_kit.auth import Principal
+from brain_kit.service import ServiceRuntime
+from fastapi import FastAPI
 
 from tests.data_hub.small_warehouse import CHEM, MONTHLY, OPERATOR, STEEL, STEEL_KEY, ReadingService, filled, principal
 
@@ -90,3 +92,36 @@ def test_a_new_commit_is_counted(service: ReadingService) -> None:
     service.warehouse.states[MONTHLY.name].pop()
 
     assert (before, after) == (12, 13)
+
+
+@pytest.fixture
+def identity(service: ReadingService) -> list[str]:
+    """An identity that calls the chemical works synthetic; what it was asked for."""
+    asked: list[str] = []
+    app = FastAPI()
+
+    @app.get("/v1/organisations/{uscc}")
+    def organisation(uscc: str) -> dict[str, Any]:
+        asked.append(uscc)
+        return {"uscc": uscc, "synthetic": uscc == CHEM}
+
+    @app.post("/internal/service-tokens")
+    def service_token() -> dict[str, Any]:
+        return {"token": "t", "expires_in": 300}
+
+    service.platform.register(ServiceRuntime("identity", app))
+    return asked
+
+
+def test_data_sets_with_rows_of_a_synthetic_organisation_are_called_so(
+    service: ReadingService, identity: list[str]
+) -> None:
+    """Whoever pushed last; each organisation is asked for once; others learn nothing of rows that they do not see."""
+    found = {name: item["synthetic"] for name, item in read(service, OPERATOR)[1].items()}
+
+    assert found[MONTHLY.name] is True
+    assert found["public.empty"] is False
+    read(service, OPERATOR)
+    assert len(identity) == len(set(identity))
+    assert CHEM in identity
+    assert read(service, STEEL_KEY)[1][MONTHLY.name]["synthetic"] is False

@@ -213,6 +213,23 @@ def test_synthetic_data_are_labelled_on_every_page_about_the_chain(operator: Bro
         assert "badge-synthetic" in operator.text(path), path
 
 
+def test_synthetic_data_sets_are_labelled_wherever_their_rows_are(operator: Browserless) -> None:
+    """In the catalogue, on the page, over the rows and beside the answer to SQL, whoever pushed last."""
+    name, other = "enterprise.enterprise_monthly", "public.park"
+    row = re.search(rf'<a href="/datasets/{name}">.*?</td>', operator.text("/datasets"), re.S)
+    assert row is not None
+    assert "badge-synthetic" in row[0]
+    for path in (f"/datasets/{name}", f"/datasets/{name}/rows"):
+        assert "badge-synthetic" in operator.text(path), path
+    for sql, is_synthetic in (
+        (f"SELECT * FROM {name}", True),
+        ('SELECT * FROM "Enterprise" . "enterprise_monthly"', True),
+        (f"SELECT * FROM {other}", False),
+    ):
+        answer = operator.post("/sql/run", {"q": sql, "id": "qry_1"}).data.decode()
+        assert ("badge-synthetic" in answer) is is_synthetic, sql
+
+
 def test_panorama_filters_are_in_the_address(operator: Browserless, brain: FakeBrain) -> None:
     """Level, stage and text narrow the table as a count over the nodes says."""
     weak = [node for node in brain.nodes if node["level"] == "weak"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from brain_kit.database import Database
 from data_hub.domain.policy import Viewer, knows, knows_totals
 from data_hub.engine.query_owners import OwnerCounts
 from data_hub.service.readable import WarehouseReading, viewer_of
+from data_hub.service.synthetic import SyntheticOwners
 from data_hub.store.datasets import DatasetRecord, list_datasets
 
 SOURCE = {"zh": "数据中枢：Iceberg 表元数据", "en": "data hub: Iceberg table metadata"}
@@ -31,6 +33,7 @@ class _Figures:
     files: int | None
     owners: int | None
     own_rows: int | None
+    is_synthetic: bool
     last_commit: datetime | None
 
 
@@ -39,13 +42,16 @@ class Statistics:
     sets, and of the rest only how many rows are their own.
     """
 
-    def __init__(self, database: Database, source: WarehouseReading, owners: OwnerCounts) -> None:
+    def __init__(
+        self, database: Database, source: WarehouseReading, owners: OwnerCounts, synthetic: SyntheticOwners
+    ) -> None:
         self._database = database
         self._source = source
         self._owners = owners
+        self._synthetic = synthetic
 
     def read(self, caller: Principal) -> dict[str, Any]:
-        """Per warehouse and per data set: tables, rows, bytes, carriers, owners, last commit."""
+        """Per warehouse and per data set: tables, rows, bytes, carriers, owners, last commit, whether synthetic."""
         viewer = viewer_of(caller)
         with self._database.reading() as session:
             records = list_datasets(session)
@@ -67,10 +73,14 @@ class Statistics:
         files = self._source.state(record.name, None).files if record.sequence else ()
         counts = self._owners.of(files)
         own = None if counts is None else counts.get(viewer.org, 0)
+        seen = (counts or Counter()) if shown else Counter({viewer.org: own} if own else {})
+        is_synthetic = self._synthetic.is_among(seen)
         if not shown:
-            return _Figures(record, None, None, None, None, own, None)
+            return _Figures(record, None, None, None, None, own, is_synthetic, None)
         owners = None if counts is None else len(counts)
-        return _Figures(record, record.rows, record.bytes, record.files, owners, own, record.last_commit_at)
+        return _Figures(
+            record, record.rows, record.bytes, record.files, owners, own, is_synthetic, record.last_commit_at
+        )
 
 
 def _dataset(item: _Figures) -> dict[str, Any]:
@@ -86,6 +96,7 @@ def _dataset(item: _Figures) -> dict[str, Any]:
         "files": item.files,
         "owners": item.owners,
         "own_rows": item.own_rows,
+        "synthetic": item.is_synthetic,
         "last_commit": None if item.last_commit is None else rfc3339(item.last_commit),
     }
 

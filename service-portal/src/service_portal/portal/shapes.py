@@ -47,6 +47,7 @@ class Dataset:
     bytes: int | None = None
     owners: int | None = None
     last_commit: str | None = None
+    synthetic: bool = False
 
     @property
     def search_text(self) -> str:
@@ -66,6 +67,7 @@ class Dataset:
             bytes=known.get("bytes"),
             owners=len(owners) if isinstance(owners, (list, dict)) else owners,
             last_commit=known.get("last_commit") or known.get("committed_at"),
+            synthetic=bool(known.get("synthetic")),
         )
 
 

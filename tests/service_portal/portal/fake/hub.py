@@ -13,6 +13,9 @@ from fastapi import FastAPI, Request, Response
 
 from tests.service_portal.portal.fake.data import CONTRACTS, ENTERPRISE_ORG, OPERATOR_ORG, FakeBrain, months
 
+# The one whose rows are of an organisation made by a program.
+SYNTHETIC = "enterprise.enterprise_monthly"
+
 
 def hub_app(brain: FakeBrain) -> FastAPI:
     """Every route of the fake data hub."""
@@ -67,7 +70,14 @@ def _catalogue(app: FastAPI, brain: FakeBrain) -> None:
                 for name, rows in sizes.items()
             ],
             "datasets": [
-                {"dataset": name, "rows": 2000, "bytes": 81_000, "owners": 12, "last_commit": "2026-11-21T06:00:00Z"}
+                {
+                    "dataset": name,
+                    "rows": 2000,
+                    "bytes": 81_000,
+                    "owners": 12,
+                    "synthetic": name == SYNTHETIC,
+                    "last_commit": "2026-11-21T06:00:00Z",
+                }
                 for name in CONTRACTS
             ],
         }

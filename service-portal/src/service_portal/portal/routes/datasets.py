@@ -61,17 +61,17 @@ def datasets_file(
 @router.get("/datasets/{name}")
 def dataset(visit: SignedIn, name: str) -> Response:
     """A data set: schema, key, rules, a valid example, calls to push and read, size, latest pushes."""
-    found = dataset_of(visit.brain.dataset(name), visit.locale)
     statistics = part(visit.brain.statistics)
+    found = dataset_of(visit.brain.dataset(name), visit.locale).with_statistics(statistics.value or {})
     pushes = part(lambda: visit.brain.pushes(dataset=name, limit=8)["items"])
     return visit.page(
         "dataset.html",
         versions=part(lambda: visit.brain.versions(name, SHOWN_VERSIONS)),
         copies=part(lambda: visit.brain.data_quotes(name)),
-        dataset=found.with_statistics(statistics.value or {}),
+        dataset=found,
         statistics=statistics,
         pushes=pushes,
-        synthetic=is_synthetic(visit, pushes.value or []),
+        synthetic=found.synthetic or is_synthetic(visit, pushes.value or []),
         example=json.dumps(found.example, ensure_ascii=False, default=str),
     )
 
@@ -94,13 +94,15 @@ def rows(
             name, columns=",".join(chosen), filter=filter, after=after, as_of=as_of, version=version, limit=PAGE_ROWS
         )
     )
+    items = (page.value or {}).get("items") or []
     query = {"columns": ",".join(chosen), "filter": filter, "as_of": as_of, "version": version}
     return visit.page(
         "rows.html",
         dataset=found,
         page=page,
-        synthetic=is_synthetic(visit, part(lambda: visit.brain.pushes(dataset=name, limit=8)["items"]).value or []),
-        numeric=numeric_columns((page.value or {}).get("items") or []),
+        synthetic=found.with_statistics(part(visit.brain.statistics).value or {}).synthetic
+        or is_synthetic(visit, [{"owner": row["_owner"]} for row in items if "_owner" in row]),
+        numeric=numeric_columns(items),
         chosen=chosen,
         filter=filter,
         after=after,
@@ -139,12 +141,12 @@ def rows_file(
     return streamed(visit.brain.rows_stream(name, _TYPES[kind], **given), _TYPES[kind], f"{name}.{kind}")
 
 
-def is_synthetic(visit: Visit, pushes: list[dict[str, Any]]) -> bool:
-    """True when an organisation behind one of the latest pushes is registered as 合成数据.
+def is_synthetic(visit: Visit, owned: list[dict[str, Any]]) -> bool:
+    """True when an `owner` of pushes or rows is registered as 合成数据.
 
     Looks at three owners at most; those that the caller may not know count as real.
     """
-    owners = list(dict.fromkeys(str(push["owner"]) for push in pushes if push.get("owner")))[:3]
+    owners = list(dict.fromkeys(str(item["owner"]) for item in owned if item.get("owner")))[:3]
     known = [part(lambda owner=owner: visit.brain.organisation(owner)).value for owner in owners]  # type: ignore[misc]
     return any(bool(organisation and organisation.get("synthetic")) for organisation in known)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from brain_kit.problems import InvalidInput
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from service_portal.portal.exports import as_file, streamed
 from service_portal.portal.parts import part
 from service_portal.portal.shapes import dataset_of, numeric_columns
-from service_portal.portal.visit import Sent, SignedIn
+from service_portal.portal.visit import Sent, SignedIn, Visit
 
 router = APIRouter()
 ROW_LIMIT = 1000
@@ -64,7 +65,15 @@ def run(sent: Sent) -> Response:
         numeric=numeric_columns(items),
         more=bool(body.get("next")),
         elapsed_ms=body.get("elapsed_ms"),
+        synthetic=_reads_synthetic(visit, sql),
     )
+
+
+def _reads_synthetic(visit: Visit, sql: str) -> bool:
+    """Whether the SQL names a data set that holds 合成数据, however it writes the name."""
+    words = re.sub(r'["\s]', "", sql).casefold()
+    known = part(visit.brain.statistics).value or {}
+    return any(item.get("synthetic") and item["dataset"].casefold() in words for item in known.get("datasets", ()))
 
 
 @router.post("/sql/derive")
