@@ -17,7 +17,7 @@ from brain_kit.events.bus import Delivery
 from brain_kit.events.outbox import event_of
 
 # Under load events are looked for this often, so that they come in batches; the first after a pause comes at once.
-GATHER_S = 0.1
+GATHER_S = 0.05
 # Commits of this process are told; those of other processes are looked for.
 LOOK_EVERYWHERE_S = 0.4
 # All groups share what was found out about an outbox this long.
