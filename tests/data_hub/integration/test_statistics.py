@@ -103,7 +103,8 @@ def identity(service: ReadingService) -> list[str]:
     @app.get("/v1/organisations/{uscc}")
     def organisation(uscc: str) -> dict[str, Any]:
         asked.append(uscc)
-        return {"uscc": uscc, "synthetic": uscc == CHEM}
+        known = {"name": "化工厂", "kind": "enterprise", "region": "370300", "state": "active"}
+        return known | {"uscc": uscc, "synthetic": uscc == CHEM}
 
     @app.post("/internal/service-tokens")
     def service_token() -> dict[str, Any]:

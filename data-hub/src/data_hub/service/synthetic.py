@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 
+from brain_kit.acting import ActingOrganisationInvalid, Organisations
 from brain_kit.client import ServiceClient
-from brain_kit.problems import NotFound, Problem
+from brain_kit.problems import Problem
 
 REMEMBERED_S = 600.0
-KEPT = 20_000
+TIMEOUT_S = 5.0
 # Organisations with the most rows that are looked at; a data set may have rows of thousands.
 LOOKED_AT = 50
 
@@ -20,9 +19,7 @@ class SyntheticOwners:
     """Organisations as identity knows them, asked once and remembered for ten minutes; safe among threads."""
 
     def __init__(self, identity: Callable[[], ServiceClient]) -> None:
-        self._identity = identity
-        self._known: dict[str, tuple[float, bool]] = {}
-        self._lock = threading.Lock()
+        self._organisations = Organisations(identity, remembered_s=REMEMBERED_S, timeout_s=TIMEOUT_S)
 
     def is_among(self, owners: Counter[str]) -> bool:
         """Whether one of the fifty organisations with the most rows is synthetic; rows by USCC.
@@ -35,17 +32,7 @@ class SyntheticOwners:
             return False
 
     def _is_synthetic(self, org: str) -> bool:
-        now = time.monotonic()
-        with self._lock:
-            known = self._known.get(org)
-        if known is not None and now - known[0] < REMEMBERED_S:
-            return known[1]
         try:
-            found = bool(self._identity().request("GET", f"/v1/organisations/{org}", timeout_s=5).json()["synthetic"])
-        except NotFound:
-            found = False
-        with self._lock:
-            if len(self._known) >= KEPT:
-                self._known.clear()
-            self._known[org] = (now, found)
-        return found
+            return self._organisations.find(org).is_synthetic
+        except ActingOrganisationInvalid:
+            return False

@@ -10,13 +10,13 @@ from typing import Any
 from urllib.parse import quote
 
 from brain_kit.client import StreamedReply
+from brain_kit.spreadsheets import harmless
 from brain_kit.streaming import ClosingStream
 from starlette.responses import Response
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # Excel refuses longer cells.
 CELL_LIMIT = 32_767
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -35,14 +35,8 @@ def csv_bytes(columns: Sequence[str], items: Iterable[dict[str, Any]]) -> bytes:
     writer = csv.writer(text)
     writer.writerow(columns)
     for item in items:
-        writer.writerow([_harmless(item.get(name)) for name in columns])
+        writer.writerow(["" if item.get(name) is None else harmless(item.get(name)) for name in columns])
     return BYTE_ORDER_MARK + text.getvalue().encode()
-
-
-def _harmless(value: Any) -> Any:
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def xlsx_bytes(columns: Sequence[str], items: Iterable[dict[str, Any]], title: str) -> bytes:

@@ -39,20 +39,28 @@ class ActingOrganisationInvalid(InvalidInput):
 
 @dataclass(frozen=True)
 class ActingOrganisation:
-    """What a service has to know of an organisation to act for it."""
+    """What a service has to know of an organisation to act for it. is_synthetic: registered as 合成数据."""
 
     uscc: str
     name: str
     kind: OrgKind
     region: str
     is_active: bool
+    is_synthetic: bool = False
 
 
 class Organisations:
-    """Organisations by USCC, asked of identity and remembered for half a minute; safe among threads."""
+    """Organisations by USCC, asked of identity and remembered; safe among threads.
 
-    def __init__(self, identity: Callable[[], ServiceClient]) -> None:
+    remembered_s: how long. timeout_s: how long identity may take to answer.
+    """
+
+    def __init__(
+        self, identity: Callable[[], ServiceClient], *, remembered_s: float = REMEMBERED_S, timeout_s: float = 30.0
+    ) -> None:
         self._identity = identity
+        self._remembered_s = remembered_s
+        self._timeout_s = timeout_s
         self._known: dict[str, tuple[float, ActingOrganisation]] = {}
         self._lock = threading.Lock()
 
@@ -60,7 +68,7 @@ class Organisations:
         """The organisation if it was asked for lately; never waits."""
         with self._lock:
             known = self._known.get(uscc)
-        return known[1] if known is not None and time.monotonic() - known[0] < REMEMBERED_S else None
+        return known[1] if known is not None and time.monotonic() - known[0] < self._remembered_s else None
 
     def find(self, uscc: str) -> ActingOrganisation:
         """The organisation. Raises ActingOrganisationInvalid, or Unavailable while identity is away."""
@@ -71,11 +79,17 @@ class Organisations:
             raise ActingOrganisationInvalid(f"{HEADER} 应为 18 位统一社会信用代码，现为 {uscc[:30]!r}", field=HEADER)
         seen = time.monotonic()
         try:
-            body: dict[str, Any] = self._identity().request("GET", f"/v1/organisations/{uscc}").json()
+            reply = self._identity().request("GET", f"/v1/organisations/{uscc}", timeout_s=self._timeout_s)
         except NotFound as error:
             raise ActingOrganisationInvalid(f"{HEADER} 所指的组织 {uscc} 没有登记", field=HEADER) from error
+        body: dict[str, Any] = reply.json()
         found = ActingOrganisation(
-            uscc, str(body["name"]), body["kind"], str(body["region"]), is_active=body["state"] == "active"
+            uscc,
+            str(body["name"]),
+            body["kind"],
+            str(body["region"]),
+            is_active=body["state"] == "active",
+            is_synthetic=bool(body.get("synthetic")),
         )
         with self._lock:
             if len(self._known) >= KEPT:

@@ -7,14 +7,14 @@ import io
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from brain_kit.spreadsheets import harmless
+
 from evaluation.domain.sheets import Cell, Sheet
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CSV = "text/csv; charset=utf-8"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 CELL_LIMIT = 32_767
-# A spreadsheet would run a text that begins with one of these.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 WIDTHS = {
     "类型": 18, "分类": 12, "一级指标": 16, "编号": 8, "指标名称": 26, "二级指标": 24, "指标说明": 56, "概要介绍": 56,
     "单位": 8, "指标值": 16, "来源": 34, "没有数值的原因": 36, "说明": 48,
@@ -32,12 +32,8 @@ def _csv(sheet: Sheet) -> bytes:
     writer = csv.writer(text)
     writer.writerow(sheet.columns)
     for row in sheet.rows:
-        writer.writerow(["" if cell is None else _harmless(cell) for cell in row])
+        writer.writerow(["" if cell is None else harmless(cell) for cell in row])
     return BYTE_ORDER_MARK + text.getvalue().encode()
-
-
-def _harmless(cell: Cell) -> Cell:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
 def _xlsx(sheet: Sheet) -> bytes:
