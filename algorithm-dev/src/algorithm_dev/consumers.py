@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from brain_contracts.events import JobChanged
-from brain_kit.events import Event
+from brain_kit.events import Event, Wanted
 from sqlalchemy.orm import Session
 
 from algorithm_dev.service.run_steps import LABEL, job_changed
@@ -31,4 +31,4 @@ def _is_of_a_run(event: Event) -> bool:
     return LABEL in event.data.get("labels", ())
 
 
-WANTED = {JobChanged.topic: _is_of_a_run}
+WANTED = {JobChanged.topic: Wanted(_is_of_a_run, word=LABEL)}

@@ -11,7 +11,18 @@ import pytest
 import sqlalchemy as sa
 from brain_kit.clock import utc_now
 from brain_kit.database import Database
-from brain_kit.events import Consumer, Event, Relay, ReplayFailed, dead_letters, emit, emit_all, kafka_bus, open_bus
+from brain_kit.events import (
+    Consumer,
+    Event,
+    Relay,
+    ReplayFailed,
+    Wanted,
+    dead_letters,
+    emit,
+    emit_all,
+    kafka_bus,
+    open_bus,
+)
 from brain_kit.problems import NotFound
 from brain_kit.telemetry.tracing import current_traceparent, server_span
 from sqlalchemy.orm import Session
@@ -77,7 +88,7 @@ def test_the_trace_of_the_request_goes_on_in_the_handler(world: World) -> None:
 
 def test_events_that_are_none_of_the_groups_business_are_passed_over_for_good(world: World) -> None:
     """They call no handler and leave no word in the inbox, and do not come again after those that were wanted."""
-    handlers, wanted = {world.topic: world.handle}, {world.topic: lambda event: event.data["number"] % 2 == 0}
+    handlers, wanted = {world.topic: world.handle}, {world.topic: Wanted(lambda event: event.data["number"] % 2 == 0)}
     ids = world.emit(1, 2, 3, 4, 5)
     consumer = Consumer(world.group, world.consumer, world.bus, handlers, wanted=wanted)
     world.threads.start(consumer.run)
@@ -87,6 +98,19 @@ def test_events_that_are_none_of_the_groups_business_are_passed_over_for_good(wo
         admitted = session.execute(sa.text('SELECT event_id FROM inbox WHERE "group" = :name'), {"name": world.group})
         assert set(admitted.scalars()) == {ids[1], ids[3]}
     assert world.called == [2, 4]
+
+
+def test_events_without_the_word_are_left_out_and_count_as_read(world: World) -> None:
+    """Also those that come after all that has the word."""
+    wanted = {world.topic: Wanted(lambda event: "7" in str(event.data["number"]), word="7")}
+    world.emit(7, 8, 77, 9)
+    consumer = Consumer(world.group, world.consumer, world.bus, {world.topic: world.handle}, wanted=wanted)
+    world.threads.start(consumer.run)
+    wait_for(lambda: world.effects() == [7, 77])
+    wait_for(lambda: consumer.lag() == {world.topic: 0})
+    world.emit(8)
+    wait_for(lambda: consumer.lag() == {world.topic: 0})
+    assert world.called == [7, 77]
 
 
 def test_a_rollback_leaves_no_event(world: World) -> None:

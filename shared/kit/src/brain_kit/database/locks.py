@@ -7,6 +7,7 @@ import hashlib
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,25 +18,48 @@ _registry_lock = threading.Lock()
 
 
 class WriterLock:
-    """Orders the writers of one SQLite file inside this process, so that they queue instead of polling the file."""
+    """Orders the writers of one SQLite file inside this process: they queue instead of polling the file.
+
+    First come, first served: whoever writes again and again lets everybody who waits write in between.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._is_held = False
         self._owner: int | None = None
 
     def acquire(self, timeout_s: float) -> bool:
         """Take the lock; False after the timeout. Raises RuntimeError when this thread holds it already."""
         if self._owner == threading.get_ident():
             raise RuntimeError("a transaction is open in this thread: pass its session on instead of opening another")
-        if not self._lock.acquire(timeout=timeout_s):
+        turn = threading.Lock()
+        with self._guard:
+            if self._is_held:
+                turn.acquire()
+                self._waiting.append(turn)
+            self._is_held = True
+        if not turn.acquire(timeout=timeout_s) and not self._has_come(turn):
             return False
         self._owner = threading.get_ident()
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Give the lock to the one who has waited longest."""
         self._owner = None
-        self._lock.release()
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._is_held = False
+
+    def _has_come(self, turn: threading.Lock) -> bool:
+        """Whether the lock was handed over after all, in the moment in which the waiting ended; else it is given up."""
+        with self._guard:
+            if turn not in self._waiting:
+                return True
+            self._waiting.remove(turn)
+            return False
 
 
 _writers: dict[Path, WriterLock] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,6 +49,8 @@ def _in_utc(value: datetime) -> datetime:
     return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
+# Rows that are written together have most of their times in common.
+@lru_cache(maxsize=1024)
 def _to_sqlite(value: datetime | None) -> str | None:
     """The UTC clock time without its zone, always with microseconds, so that text sorts as time does."""
     return None if value is None else _in_utc(value).isoformat(" ", "microseconds")[:26]

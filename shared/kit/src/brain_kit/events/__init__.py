@@ -1,7 +1,7 @@
 """Events: written to the outbox with the change, carried by a bus, handled once by each group."""
 
 from brain_kit.events.bus import Delivery, EventBus, Publisher, Subscription, open_bus
-from brain_kit.events.consumer import Consumer, Handler, ReplayFailed
+from brain_kit.events.consumer import Consumer, Handler, ReplayFailed, Wanted
 from brain_kit.events.event import DEAD_SUFFIX, Event, EventData, from_cloudevent
 from brain_kit.events.local import LocalBus
 from brain_kit.events.outbox import emit, emit_all
@@ -22,6 +22,7 @@ __all__ = [
     "Relay",
     "ReplayFailed",
     "Subscription",
+    "Wanted",
     "emit",
     "emit_all",
     "event_routes",

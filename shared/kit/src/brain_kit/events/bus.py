@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,10 @@ class Subscription(Protocol):
         """All deliveries of the last poll are committed in the group's database: go on behind them."""
         ...
 
+    def pass_over(self) -> None:
+        """Nobody wants the deliveries of the last poll: go on behind them; after a crash they may come again."""
+        ...
+
     def close(self) -> None:
         """Give up the subscription; what was not acknowledged is delivered again."""
         ...
@@ -61,8 +65,14 @@ class EventBus(Protocol):
         """Tell the bus of a service's database in this process: its outbox is read from now on, where that matters."""
         ...
 
-    def subscribe(self, group: str, database: Database, topics: Sequence[str]) -> Subscription:
-        """A subscription of the group, from the first event that is still kept when the group is new to a topic."""
+    def subscribe(
+        self, group: str, database: Database, topics: Sequence[str], words: Mapping[str, str] = {}
+    ) -> Subscription:
+        """A subscription of the group, from the first event that is still kept when the group is new to a topic.
+
+        words: by topic, a text without which the data of an event are none of the group's business; a bus may leave
+        such events out.
+        """
         ...
 
     def publisher(self) -> Publisher | None:

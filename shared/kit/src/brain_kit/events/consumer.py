@@ -7,6 +7,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 
 import structlog
 from prometheus_client import Counter
@@ -20,7 +21,6 @@ from brain_kit.problems import Conflict
 from brain_kit.telemetry.tracing import server_span
 
 Handler = Callable[[Session, Event], None]
-Wanted = Callable[[Event], bool]
 
 POLL_S = 0.5
 RESTART_S = 0.5
@@ -30,6 +30,18 @@ MAX_BACKOFF_S = 5.0
 HANDLED, DUPLICATE, IGNORED, FAILED, DEAD = "handled", "duplicate", "ignored", "failed", "dead"
 EVENTS = Counter("brain_events", "Events by group, topic and outcome.", ["group", "topic", "outcome"])
 _log = structlog.get_logger("brain_kit.events")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which events of a topic are any of a group's business.
+
+    test: tells from the event alone. word: a text that the data of every such event contain, by which the bus need not
+    even deliver the others; "": there is none.
+    """
+
+    test: Callable[[Event], bool]
+    word: str = ""
 
 
 class ReplayFailed(Conflict):
@@ -51,8 +63,7 @@ class Consumer:
     `attempts` times with growing pauses, then kept as a dead letter. Handlers must not call services that write to
     the same database: the transaction is open. A lost database is waited for and never counts as a failed attempt.
 
-    wanted: by topic, what tells from the event alone whether it is any of the handler's business; the others are passed
-    over and leave nothing in the inbox.
+    wanted: by topic, what is the handler's business; the rest is passed over and leaves nothing in the inbox.
     """
 
     def __init__(
@@ -77,6 +88,7 @@ class Consumer:
         self._backoff_s = backoff_s
         self._batch_size = batch_size
         self._wanted = dict(wanted or {})
+        self._words = {topic: wanted.word for topic, wanted in self._wanted.items() if wanted.word}
         self._looked_for_replays = float("-inf")
 
     @property
@@ -88,7 +100,7 @@ class Consumer:
         """Handle events until `stop` is set; survives outages of bus and database."""
         while not stop.is_set():
             try:
-                with closing(self.bus.subscribe(self.group, self.database, self.topics)) as subscription:
+                with closing(self.bus.subscribe(self.group, self.database, self.topics, self._words)) as subscription:
                     while not stop.is_set():
                         self.step(subscription, stop)
             except Exception as error:  # noqa: BLE001  (whatever happens, a consumer must come back)
@@ -99,7 +111,10 @@ class Consumer:
         """Handle the queued replays and the next deliveries of the subscription; returns how many were delivered."""
         self._replay_queued()
         deliveries = subscription.poll(timeout_s, self._batch_size)
-        if deliveries and self._handle(subscription, deliveries, stop):
+        if deliveries and self._is_unwanted(deliveries):
+            self._count([(delivery.event.topic, IGNORED) for delivery in deliveries])
+            subscription.pass_over()
+        elif deliveries and self._handle(subscription, deliveries, stop):
             subscription.acknowledge()
         return len(deliveries)
 
@@ -184,9 +199,15 @@ class Consumer:
             return True
         return False
 
+    def _is_unwanted(self, deliveries: Sequence[Delivery]) -> bool:
+        try:
+            return not any(self._wants(delivery.event) for delivery in deliveries)
+        except Exception:  # noqa: BLE001  (an event that cannot be judged is handled, and so becomes a dead letter)
+            return False
+
     def _wants(self, event: Event) -> bool:
-        is_wanted = self._wanted.get(event.topic)
-        return is_wanted is None or is_wanted(event)
+        wanted = self._wanted.get(event.topic)
+        return wanted is None or wanted.test(event)
 
     def _call(self, session: Session, event: Event) -> str:
         handler = self.handlers.get(event.topic)

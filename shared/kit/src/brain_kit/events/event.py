@@ -26,8 +26,8 @@ class EventData(Protocol):
         """The aggregate's id: events with the same key are delivered in order."""
         ...
 
-    def model_dump(self, *, mode: str = ...) -> dict[str, Any]:
-        """The JSON members."""
+    def model_dump_json(self) -> str:
+        """The JSON text."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -66,8 +66,10 @@ class KafkaBus:
     def register(self, service: str, database: Database) -> None:
         """Nothing to do: a relay brings the outbox of the database to the broker."""
 
-    def subscribe(self, group: str, database: Database, topics: Sequence[str]) -> KafkaSubscription:
-        """A member of the group. Raises Unavailable when the broker does not answer."""
+    def subscribe(
+        self, group: str, database: Database, topics: Sequence[str], words: Mapping[str, str] = {}
+    ) -> KafkaSubscription:
+        """A member of the group; the broker does not look for words. Raises Unavailable when it does not answer."""
         self.ensure_topics(topics)
         with _guarded():
             return KafkaSubscription(
@@ -212,6 +214,10 @@ class KafkaSubscription:
             _log.info("offsets not committed yet", error=repr(error))
         except KafkaError as error:
             raise BusUnavailable("消息位点提交失败，将重新投递", reason=repr(error)) from error
+
+    def pass_over(self) -> None:
+        """Like `acknowledge`: positions live in Kafka alone."""
+        self.acknowledge()
 
     def close(self) -> None:
         """Leave the group; uncommitted messages go to another member or come again."""

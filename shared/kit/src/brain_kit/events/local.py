@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,6 +20,8 @@ from brain_kit.events.outbox import event_of
 GATHER_S = 0.05
 # Commits of this process are told; those of other processes are looked for.
 LOOK_EVERYWHERE_S = 0.4
+# What nobody wants is passed over; that it was is written this often, and when nothing comes.
+KEEP_EVERY_S = 1.0
 # All groups share what was found out about an outbox this long.
 HEAD_S = 0.1
 _NEWEST = sa.select(sa.func.max(OUTBOX.c.id))
@@ -55,9 +57,11 @@ class LocalBus:
         self._heads.pop(service, None)
         wakeup.notify()
 
-    def subscribe(self, group: str, database: Database, topics: Sequence[str]) -> LocalSubscription:
-        """A subscription whose positions live in `database`."""
-        return LocalSubscription(self, group, database, topics)
+    def subscribe(
+        self, group: str, database: Database, topics: Sequence[str], words: Mapping[str, str] = {}
+    ) -> LocalSubscription:
+        """A subscription whose positions live in `database`; the outboxes' databases look for the words."""
+        return LocalSubscription(self, group, database, topics, words)
 
     def publisher(self) -> None:
         """Nothing needs publishing."""
@@ -108,15 +112,18 @@ class LocalBus:
 class LocalSubscription:
     """Reads every registered outbox behind the group's positions."""
 
-    def __init__(self, bus: LocalBus, group: str, database: Database, topics: Sequence[str]) -> None:
+    def __init__(
+        self, bus: LocalBus, group: str, database: Database, topics: Sequence[str], words: Mapping[str, str]
+    ) -> None:
         self._bus = bus
         self._group = group
         self._database = database
         self._topics = list(topics)
+        self._leaves_out = bool(words)
         self._wanted = (
             sa.select(*_COLUMNS)
             .where(OUTBOX.c.id > sa.bindparam("after"), OUTBOX.c.id <= sa.bindparam("newest"))
-            .where(OUTBOX.c.topic.in_(self._topics))
+            .where(OUTBOX.c.topic.in_(self._topics), *[_has_word(topic, word) for topic, word in words.items()])
             .order_by(OUTBOX.c.id)
             .limit(sa.bindparam("most"))
         )
@@ -130,37 +137,64 @@ class LocalSubscription:
         self._is_behind = False
         self._served = ""
         self._pending: list[Delivery] = []
+        # By source how far deliveries were passed over, where that is not written yet.
+        self._passed: dict[str, int] = {}
+        self._kept = time.monotonic()
 
     def poll(self, timeout_s: float, limit: int) -> list[Delivery]:
         """The next deliveries of the first outbox that has some."""
+        if time.monotonic() - self._kept >= KEEP_EVERY_S:
+            self._keep_passed()
         seen = wakeup.told(self._topics)
         found = self._look(limit)
         if not found:
             wakeup.wait_for(self._topics, seen, timeout_s)
             found = self._look(limit)
+        if not found:
+            self._keep_passed()
         self._pending = found
         self._is_behind = len(found) == limit
         return found
 
     def store(self, session: Session, deliveries: Sequence[Delivery]) -> None:
         """Move the group's positions forward, never back."""
-        for source, position in _last(deliveries).items():
-            # All rows up to here were read for all our topics, so all their positions move together: the next read
-            # starts behind this row for each of them.
-            common = {"group_name": self._group, "source": source, "place": position, "at": utc_now()}
-            behind = [topic for topic in self._topics if self._positions.get((source, topic), 0) < position]
-            if behind:
-                session.execute(_ADVANCE, [common | {"topic": topic} for topic in behind])
+        self._store(session, _last(deliveries))
 
     def acknowledge(self) -> None:
         """Take over the positions that were committed."""
         for source, position in _last(self._pending).items():
             for topic in self._topics:
                 self._positions[source, topic] = max(position, self._positions.get((source, topic), 0))
+            self._passed.pop(source, None)
         self._pending = []
 
+    def pass_over(self) -> None:
+        """Go on behind the deliveries; a transaction for each batch that nobody wants would cost more than reading."""
+        passed = self._passed | _last(self._pending)
+        self.acknowledge()
+        self._passed = passed
+
     def close(self) -> None:
-        """Nothing is held open."""
+        """Write what was passed over; nothing is held open."""
+        self._keep_passed()
+
+    def _keep_passed(self) -> None:
+        self._kept = time.monotonic()
+        if self._passed:
+            with self._database.transaction() as session:
+                self._store(session, self._passed)
+            self._passed = {}
+
+    def _store(self, session: Session, positions: Mapping[str, int]) -> None:
+        # All rows up to a position were read for all our topics, so all their positions move together: the next read
+        # starts behind this row for each of them.
+        now = utc_now()
+        rows = [
+            {"group_name": self._group, "source": source, "topic": topic, "place": position, "at": now}
+            for source, position in positions.items()
+            for topic in self._topics
+        ]
+        session.execute(_ADVANCE, rows)
 
     def _look(self, limit: int) -> list[Delivery]:
         early_s = self._looked + GATHER_S - time.monotonic()
@@ -211,7 +245,14 @@ class LocalSubscription:
                     return found
                 after = rows[-1].id if len(rows) == limit else newest
         self._scanned[source] = after
+        if self._leaves_out and after > min(position.values()):
+            self._passed[source] = after
         return []
+
+
+def _has_word(topic: str, word: str) -> sa.ColumnElement[bool]:
+    """Whether an event is of another topic, or its data contain the word."""
+    return (OUTBOX.c.topic != topic) | sa.cast(OUTBOX.c.data, sa.Text).contains(word, autoescape=True)
 
 
 def _last(deliveries: Sequence[Delivery]) -> dict[str, int]:
