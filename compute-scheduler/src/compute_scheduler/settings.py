@@ -72,6 +72,9 @@ class Settings(PlatformSettings):
     compute_scheduler_local: bool = Field(
         True, description="Whether `brain up` makes the centre `local` of this machine at its first start."
     )
+    compute_scheduler_local_apart: bool = Field(
+        False, description="Whether the agent of the local centre runs in a process of its own; `brain up` says so."
+    )
     compute_scheduler_local_cores: float = Field(
         0.0, ge=0, description="Cores that the local centre offers; 0: those of the machine."
     )

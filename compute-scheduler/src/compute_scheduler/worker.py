@@ -34,15 +34,20 @@ def local_agent(platform: Platform, exchange: Exchange) -> Worker:
             return
         from compute_scheduler.agent.agent import Agent
         from compute_scheduler.agent.direct import DirectLink
+        from compute_scheduler.agent.keeper import Keeper
         from compute_scheduler.agent.limits import depot_limits, limits_of
         from compute_scheduler.engine.local import LocalEngine
 
         operator = platform.client("identity").request("GET", "/v1/organisations", params={"kind": "operator"}).json()
         centres.make_local(exchange.database, operator["items"][0]["uscc"])
         root = settings.home / "compute" / centres.LOCAL
+        client = platform.client("compute-scheduler")
+        link = DirectLink(exchange, client, centres.LOCAL)
+        if settings.compute_scheduler_local_apart:
+            Keeper(link, client, settings, centres.LOCAL, root).run(stop)
+            return
         cores, memory_mb = settings.compute_scheduler_local_cores, settings.compute_scheduler_local_memory_mb
         engine = LocalEngine(root, limits_of(settings), cores, memory_mb)
-        link = DirectLink(exchange, platform.client("compute-scheduler"), centres.LOCAL)
         Agent(link, root, engine, depot_limits(settings)).run(stop)
 
     return Worker("agent", "agent", run)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
+from compute_scheduler.engine import folder as module
 from compute_scheduler.engine.folder import AttemptFolder, Spares, attempts_in
 
 
@@ -171,6 +173,34 @@ def test_a_folder_that_was_changed_is_removed(tmp_path: Path, leave: object) -> 
     leave(Path(left, "work"))
     spares.keep(left)
     assert not os.path.exists(left)
+
+
+@pytest.mark.parametrize("leave", [leave_file, leave_temporary, leave_open, leave_mark, leave_way_out])
+def test_a_folder_of_some_age_tells_by_its_inodes_that_it_was_changed(tmp_path: Path, leave: object) -> None:
+    """The second attempt that has it leaves something; the first did not, and so it was kept."""
+    spares = Spares(tmp_path)
+    kept = ended(spares, tmp_path, "job.1")
+    spares.keep(kept)
+    place = os.stat(kept).st_ino
+    time.sleep(0.15)
+    left = ended(spares, tmp_path, "job.2")
+    assert os.stat(left).st_ino == place
+    assert callable(leave)
+    leave(Path(left, "work"))
+    spares.keep(left)
+    assert not os.path.exists(left)
+
+
+def test_a_folder_of_some_age_is_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its inodes tell that nothing was changed; what was printed is erased all the same."""
+    spares = Spares(tmp_path)
+    spares.keep(ended(spares, tmp_path, "job.1"))
+    time.sleep(0.15)
+    left = ended(spares, tmp_path, "job.2")
+    Path(left, "log").write_text("said")
+    monkeypatch.setattr(module, "_is_as_made", lambda left: False)
+    spares.keep(left)
+    assert Path(left, "log").read_bytes() == b""
 
 
 def test_what_an_agent_that_died_has_left_is_removed(tmp_path: Path) -> None:

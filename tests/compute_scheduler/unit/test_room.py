@@ -70,6 +70,16 @@ def test_very_short_jobs_are_followed_by_several_each() -> None:
         assert room.leave("0", run_s=run_s) == ([], [str(number) for number in range(1, 2 + ahead)])
 
 
+def test_on_a_large_machine_as_many_follow_as_end_beside_each_other() -> None:
+    """Four that run side by side and take 0.4 s: five end in half a second, and not one after another."""
+    one = {"cores": 1.0}
+    room = Room(lambda: {"cores": 4.0})
+    for number in range(20):
+        room.ask(str(number), one)
+    assert all(room.begin(str(number), one) for number in range(4))
+    assert room.leave("0", run_s=0.4) == ([], ["4", "5", "6", "7"])  # one in its place, three at this pace
+
+
 def test_a_gate_lets_in_what_fits_in_the_order_in_which_it_came() -> None:
     """Two cores: the third waits for an end, a large one is not passed, and to ask or leave twice changes nothing."""
     gate = Gate()

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from brain_kit.clock import rfc3339, utc_now
-from brain_kit.events import wakeup
+from brain_kit.clock import gather, rfc3339, utc_now
 from brain_kit.problems import Problem
 
 from compute_scheduler import steps
@@ -140,7 +139,7 @@ class Agent:
     def _pull_loop(self) -> None:
         pulled = float("-inf")
         while not self._stop.is_set():
-            wakeup.gather(pulled, GATHER_S)
+            gather(pulled, GATHER_S)
             pulled = time.monotonic()
             self._patiently(self._pull)
 
@@ -159,8 +158,9 @@ class Agent:
             steps.reached("pull:answered")
             if self._stop.is_set():
                 return
-            for order in answer["orders"]:
-                self._take(order)
+            with self.shelf.claims_together():
+                for order in answer["orders"]:
+                    self._take(order)
             for attempt in answer["ends"]:
                 self._end(attempt)
 
@@ -247,7 +247,7 @@ class Agent:
         held = self.shelf.get(attempt)
         if held is not None and self.shelf.step(held, "waiting", "claiming"):
             held.nonce = nonce
-            self.shelf.changed.set()
+            self.shelf.claimed()
 
     def _supervisor_gone(self) -> None:
         """A new supervisor decides what the old one left; then the folders are read."""
@@ -280,7 +280,7 @@ class Agent:
         while not self._stop.is_set():
             self.shelf.changed.wait(1.0)
             if not self.shelf.has_ended():  # else there is nothing to wait for
-                wakeup.gather(reported, GATHER_S)
+                gather(reported, GATHER_S)
             reported = time.monotonic()
             self.shelf.changed.clear()
             if not self._stop.is_set():

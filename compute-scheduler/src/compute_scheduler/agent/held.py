@@ -77,6 +77,22 @@ class Shelf:
         self._guard = threading.Lock()
         self._held: dict[str, Held] = {}
         self.changed = threading.Event()
+        self._is_taking = False
+
+    @contextlib.contextmanager
+    def claims_together(self) -> Iterator[None]:
+        """Claims that come within this go into one report, not the first of them alone and the others after it."""
+        self._is_taking = True
+        try:
+            yield
+        finally:
+            self._is_taking = False
+            self.changed.set()
+
+    def claimed(self) -> None:
+        """There is a claim to report."""
+        if not self._is_taking:
+            self.changed.set()
 
     def add(self, held: Held) -> bool:
         """False when it is there already."""

@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from brain_kit.client import ServiceClient
 from brain_kit.problems import Problem, TimedOut, Unavailable, problem_from
-from brain_kit.transports import HttpTransport
 
 Json = dict[str, Any]
 CHUNK_BYTES = 1 << 20
@@ -81,6 +80,8 @@ class Link:
 
 def link_to(url: str, key: str, centre: str) -> Link:
     """A link through the gateway at `url` with the centre's key."""
+    from brain_kit.transports import HttpTransport
+
     transport = HttpTransport("compute-scheduler", url)
     client = ServiceClient("compute-scheduler", lambda: transport, lambda: key)
     return Link(client, centre, "/api/compute-scheduler")

@@ -1,7 +1,8 @@
 """The folder of an attempt: its files are the engine's memory, so that agent and supervisor may die at any moment.
 
 `record`  one JSON object a line, only ever added to: what the agent took, with the nonce by which it claims its epoch;
-          `begun`, written before the command may run; `process`, its id and start time; `end`, how it ended
+          `begun`, written before the command may run; `process`, its id and start time, once it has run for a moment;
+          `end`, how it ended
 `log`     what it printed, cut at its limit
 `work/`   the job's working folder, the only place it may write to
 
@@ -26,6 +27,7 @@ import json
 import os
 import shutil
 import stat
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +43,8 @@ _WRITING = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
 _READ_BYTES = 1 << 16
 # A record grows by a few lines each time that its folder passes on; a larger one ends with its attempt.
 _MOST_KEPT_BYTES = 1 << 14
+_TICKS_NS = 100_000_000
+_Changed = tuple[int, int]
 
 
 class Facts(NamedTuple):
@@ -209,12 +213,17 @@ class AttemptFolder:
 
 
 class Spares:
-    """Folders below `attempts/` that no attempt has yet, or any more; safe among threads."""
+    """Folders below `attempts/` that no attempt has yet, or any more; safe among threads.
+
+    Whether a job has left its folder as it was made is told by when its inodes were changed last, which nobody can
+    set back; where that tells nothing, by looking into it.
+    """
 
     def __init__(self, root: str | Path) -> None:
         self._root = os.fspath(root)
         self._names = itertools.count()
-        self._made: deque[str] = deque()
+        self._made: deque[tuple[str, _Changed]] = deque()
+        self._changed: dict[str, _Changed] = {}  # by attempt, then by what `take_back` has returned
 
     def open(self) -> None:
         """Removes what an agent that died was making or removing."""
@@ -224,39 +233,52 @@ class Spares:
 
     def give(self, folder: AttemptFolder, spec: Json) -> bool:
         """Like `AttemptFolder.take`; the folder is there with its spec or not at all."""
-        if os.path.exists(folder.path):
-            if folder.facts() is not None:
-                return False
-            folder.remove()  # what a crash of the machine has left of it
         try:
-            made = self._made.popleft()
+            made, changed = self._made.popleft()
         except IndexError:
             made = self._name()
             for path in (made, f"{made}/{WORK}", f"{made}/{WORK}/{TMP}"):
                 os.mkdir(path, 0o700)
+            changed = _changed(made)
         folder.write_order(spec, made)
-        os.rename(made, folder.path)
+        try:
+            os.rename(made, folder.path)
+        except OSError:
+            if folder.facts() is not None:
+                self.remove(made)
+                return False
+            folder.remove()  # what a crash of the machine has left of it
+            os.rename(made, folder.path)
+        # The clock of inodes ticks every few milliseconds: what the job does in the same tick would not show.
+        if time.time_ns() - max(changed) > _TICKS_NS:
+            self._changed[folder.attempt] = changed
         return True
 
     def take_back(self, folder: AttemptFolder) -> str | None:
         """Makes an attempt's folder nobody's; returns what `keep` or `remove` is told, None when there is none."""
         left = self._name()
+        changed = self._changed.pop(folder.attempt, None)
         try:
             os.rename(folder.path, left)
         except FileNotFoundError:
             return None
+        if changed is not None:
+            self._changed[left] = changed
         return left
 
     def keep(self, left: str) -> None:
         """Keeps a folder, of whose attempt no process is alive, for another, or removes it when it is not empty."""
+        before = self._changed.pop(left, None)
         with contextlib.suppress(OSError):
-            if _is_as_made(left) and _is_made_blank(f"{left}/{RECORD}"):
-                self._made.append(left)
+            changed = _changed(left)
+            if (changed == before or _is_as_made(left)) and _is_made_blank(left):
+                self._made.append((left, changed))
                 return
         self.remove(left)
 
     def remove(self, left: str) -> None:
         """Removes a folder."""
+        self._changed.pop(left, None)
         shutil.rmtree(left, ignore_errors=True)
 
     def _name(self) -> str:
@@ -294,23 +316,27 @@ def read_json(path: str) -> Json | None:
     return content
 
 
+def _changed(left: str) -> _Changed:
+    """When the folders that a job may change were changed last."""
+    work = os.lstat(f"{left}/{WORK}")
+    return work.st_ctime_ns, os.lstat(f"{left}/{WORK}/{TMP}").st_ctime_ns
+
+
 def _is_as_made(left: str) -> bool:
-    """Whether folders are empty, open to their owner alone, and marked with nothing; what was printed is erased."""
+    """Whether folders are empty, open to their owner alone, and marked with nothing."""
     work = f"{left}/{WORK}"
     tmp = f"{work}/{TMP}"
     for folder in (work, tmp):
         if os.lstat(folder).st_mode != _MADE or os.listxattr(folder):
             return False
-    if os.listdir(work) != [TMP] or os.listdir(tmp):
-        return False
+    return os.listdir(work) == [TMP] and not os.listdir(tmp)
+
+
+def _is_made_blank(left: str) -> bool:
+    """Erases what was printed, and overwrites a record, so that it says nothing; False when it is too large to keep."""
     with contextlib.suppress(FileNotFoundError):
         os.truncate(f"{left}/{LOG}", 0)
-    return True
-
-
-def _is_made_blank(record: str) -> bool:
-    """Overwrites a record, so that it says nothing; False when it is too large to be kept."""
-    file = os.open(record, os.O_WRONLY | os.O_CLOEXEC)
+    file = os.open(f"{left}/{RECORD}", os.O_WRONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(file).st_size
         return size <= _MOST_KEPT_BYTES and os.write(file, b" " * size) == size

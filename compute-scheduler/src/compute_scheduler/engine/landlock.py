@@ -25,7 +25,7 @@ READ = _EXECUTE | _READ_FILE | _READ_DIR
 # What a rule on a plain file may name; the rest speaks of directories.
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.PyDLL(None, use_errno=True)
 
 
 def abi() -> int:

@@ -14,7 +14,8 @@ import os
 import resource
 import shutil
 import signal
-from functools import cache
+import time
+from functools import cache, lru_cache
 from typing import Any
 
 from compute_scheduler.engine import privileges
@@ -25,7 +26,7 @@ _CLONE_FS = 0x200
 _ADDRESS_RESERVE = 4 << 30
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 _RESET = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGHUP, signal.SIGXFSZ)
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.PyDLL(None, use_errno=True)
 
 
 class CannotLaunch(Exception):
@@ -36,32 +37,37 @@ class CannotLaunch(Exception):
         self.code = code
 
 
-def launch(folder: AttemptFolder, spec: dict[str, Any], walls: Walls, output: int) -> int:
-    """Spawns the command with its output in `output`; returns its process id. Raises CannotLaunch."""
-    outcome: list[int | OSError] = []
-    done = _thread.allocate_lock()
-    done.acquire()
+class Launch:
+    """A command on its way: made at once, so that the next may be made ready beside it; `pid` waits for its start."""
 
-    def spawn() -> None:
-        try:
-            outcome.append(_spawn(folder, spec, walls, output))
-        except OSError as error:
-            outcome.append(error)
-        finally:
-            done.release()
+    def __init__(self, folder: AttemptFolder, spec: dict[str, Any], walls: Walls, output: int) -> None:
+        self._limits = spec["limits"]
+        self._outcome: int | OSError = OSError(0, "not started")
+        self._done = _thread.allocate_lock()
+        self._done.acquire()
 
-    # The plain thread of the system: what `threading` keeps beside it costs more than the spawning.
-    _thread.start_new_thread(spawn, ())
-    done.acquire()
-    match outcome:
-        case [int(pid)]:
-            _limit(pid, spec["limits"])
-            return pid
-        case [FileNotFoundError() as error]:
-            raise CannotLaunch(NOT_FOUND, f"找不到命令 command not found: {error.filename}")
-        case [error]:
-            raise CannotLaunch(NOT_EXECUTABLE, f"无法执行命令 cannot run the command: {error}")
-    raise CannotLaunch(NOT_EXECUTABLE, "无法执行命令 cannot run the command")
+        def spawn() -> None:
+            try:
+                self._outcome = _spawn(folder, spec, walls, output)
+            except OSError as error:
+                self._outcome = error
+            finally:
+                self._done.release()
+
+        # The plain thread of the system: what `threading` keeps beside it costs more than the spawning.
+        _thread.start_new_thread(spawn, ())
+
+    def pid(self) -> int:
+        """The process id of the command, which now is within its limits. Raises CannotLaunch."""
+        self._done.acquire()
+        match self._outcome:
+            case FileNotFoundError() as error:
+                raise CannotLaunch(NOT_FOUND, f"找不到命令 command not found: {error.filename}")
+            case OSError() as error:
+                raise CannotLaunch(NOT_EXECUTABLE, f"无法执行命令 cannot run the command: {error}")
+            case pid:
+                _limit(pid, self._limits)
+                return pid
 
 
 def prepare(limits: dict[str, Any]) -> None:
@@ -78,11 +84,8 @@ def _spawn(folder: AttemptFolder, spec: dict[str, Any], walls: Walls, output: in
     command, env = spec["command"], spec["env"]
     privileges.drop()
     walls.enter(folder.work, spec.get("readable", ()))
-    program = command[0] if "/" in command[0] else shutil.which(command[0], path=env["PATH"])
-    if program is None:
-        raise FileNotFoundError(2, "not found", command[0])
     return os.posix_spawn(
-        program,
+        command[0] if "/" in command[0] else _program(command[0], env["PATH"]),
         command,
         env,
         file_actions=[
@@ -96,6 +99,20 @@ def _spawn(folder: AttemptFolder, spec: dict[str, Any], walls: Walls, output: in
     )
 
 
+def _program(name: str, path: str) -> str:
+    is_same_for_all = all(map(os.path.isabs, path.split(os.pathsep)))
+    found = _found(name, path, int(time.monotonic())) if is_same_for_all else shutil.which(name, path=path)
+    if found is None:
+        raise FileNotFoundError(2, "not found", name)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _found(name: str, path: str, _second: int) -> str | None:
+    """Where a program lies; looked for anew each second."""
+    return shutil.which(name, path=path)
+
+
 def _limit(pid: int, limits: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # it may have ended already
         os.setpriority(os.PRIO_PROCESS, pid, int(limits["nice"]))
@@ -106,9 +123,12 @@ def _limit(pid: int, limits: dict[str, Any]) -> None:
         _set_hard(pid, resource.RLIMIT_CORE, 0)
         if os.getuid():  # counts every process of the user, and is not asked for the superuser
             _set_hard(pid, resource.RLIMIT_NPROC, int(limits["user_processes"]))
-        # When memory runs short the kernel takes a job before the platform.
-        with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
-            file.write("1000")
+
+
+def give_way(pid: int) -> None:
+    """When memory runs short the kernel takes this process before the platform."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("1000")
 
 
 def _set_hard(pid: int, kind: int, value: int) -> None:

@@ -7,7 +7,7 @@ import struct
 
 _PR_SET_NO_NEW_PRIVS = 38
 _VERSION_3 = 0x20080522
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.PyDLL(None, use_errno=True)
 
 
 def drop() -> None:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# As many may claim ahead as short jobs have ended within this time, or as would end within it one after another, but at
-# most eight for each that has: so long one waits for its start, about. It has to be longer than a claim and its grant
-# take.
+# As many may claim ahead as short jobs have ended within this time, or as would end within it at the pace of those that
+# run now, but at most eight for each that has: so long one waits for its start, about. It has to be longer than a claim
+# and its grant take.
 AHEAD_S = 0.5
 FOR_EACH = 8
 # What has not begun after this time goes back to the queue: jobs have become longer than those before them.
@@ -96,6 +96,7 @@ class Room:
         self._waiting: deque[str] = deque()
         self._ready: deque[str] = deque()
         self._running: Amounts = {}
+        self._beside = 0  # how many run
         self._bound: Amounts = {}  # by what claims or is ready
         self._claimed_ahead = 0
         self._ends: deque[tuple[float, float]] = deque()  # of short jobs: when, and how long they ran
@@ -161,6 +162,7 @@ class Room:
             _add(totals[entry.stage], entry.wanted, -1)
         if stage in totals:
             _add(totals[stage], entry.wanted, 1)
+        self._beside += (stage == "running") - (entry.stage == "running")
         if stage in queues:
             queues[stage].append(attempt)
         if entry.is_ahead and stage not in ("claiming", "ready"):
@@ -201,8 +203,8 @@ class Room:
         ended = len(self._ends)
         if not ended:
             return 0
-        in_turn = AHEAD_S * ended / max(self._ran_s, 0.001)
-        return max(ended, int(min(FOR_EACH * ended, in_turn)))
+        at_this_pace = AHEAD_S * max(self._beside, 1) * ended / max(self._ran_s, 0.001)
+        return max(ended, int(min(FOR_EACH * ended, at_this_pace)))
 
 
 def _add(total: Amounts, wanted: Amounts, sign: int) -> None:

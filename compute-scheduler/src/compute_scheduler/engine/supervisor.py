@@ -20,13 +20,14 @@ import signal
 import socket
 import sys
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from compute_scheduler.engine import launch, processes
-from compute_scheduler.engine.folder import AttemptFolder, attempts_in
+from compute_scheduler.engine import processes
+from compute_scheduler.engine.folder import AttemptFolder, Pen, attempts_in
 from compute_scheduler.engine.landlock import Walls
+from compute_scheduler.engine.launch import CannotLaunch, Launch, prepare
 from compute_scheduler.engine.room import Gate
 from compute_scheduler.engine.watched import WatchedJob
 
@@ -150,7 +151,7 @@ class Supervisor:
                 self.walls.close()
                 self.walls = Walls(message["readable"], message["writable"], network=message["network"])
                 self.gate.capacity = message["capacity"]
-                launch.prepare(message)
+                prepare(message)
             case "start":
                 for attempt, wanted in message["attempts"].items():
                     self.gate.ask(attempt, wanted)
@@ -162,45 +163,57 @@ class Supervisor:
                 self._tell({"event": "list", "running": [job.folder.attempt for job in self.jobs.values()]})
 
     def _begin(self) -> None:
-        """Starts what there is room for."""
+        """Starts what there is room for; each is made ready while the one before it is on its way."""
+        before: _Start | None = None
         while (attempt := self.gate.enter()) is not None:
-            has_begun = False
+            start = None
             try:
-                has_begun = self._start(attempt)
+                start = self._open(attempt)
             except OSError as error:  # the others are not to wait for it
                 self._tell({"event": "refused", "attempt": attempt, "detail": str(error)})
-            if not has_begun:
+            if before is not None:
+                self._watch(before)
+            before = start
+            if start is None:
                 self.gate.leave(attempt)
+        if before is not None:
+            self._watch(before)
 
-    def _start(self, attempt: str) -> bool:
-        """Whether the command runs now; it may have been given up since it was asked for."""
+    def _open(self, attempt: str) -> _Start | None:
+        """Marks that it begins and lets it; None when it may not: it may have been given up since it was asked for."""
         folder = AttemptFolder(self.attempts, attempt)
         pen = folder.pen()
         if pen is None:
-            return False
+            return None
         if pen.facts.has_begun or pen.facts.end is not None:
             pen.close()
-            return False
-        pen.begin()
-        spec = pen.facts.spec
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(reading, False)
-        began, began_at = time.monotonic(), time.time()
+            return None
         try:
-            pid = launch.launch(folder, spec, self.walls, writing)
-        except launch.CannotLaunch as error:
-            os.close(reading)
-            record = {"cause": "exit", "exit_code": error.code, "detail": str(error), "run_s": 0.0}
-            pen.finish(record)
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+        except OSError:
             pen.close()
-            self._tell({"event": "ended", "attempt": attempt, "record": record, "quiet": True})
-            return False
+            raise
+        os.set_blocking(reading, False)
+        pen.begin()
+        launch = Launch(folder, pen.facts.spec, self.walls, writing)
+        return _Start(folder, pen, reading, writing, launch, time.monotonic(), time.time())
+
+    def _watch(self, start: _Start) -> None:
+        """Takes over what was let begin."""
+        try:
+            pid = start.launch.pid()
+        except CannotLaunch as error:
+            os.close(start.reading)
+            record = {"cause": "exit", "exit_code": error.code, "detail": str(error), "run_s": 0.0}
+            start.pen.finish(record)
+            start.pen.close()
+            self._tell({"event": "ended", "attempt": start.folder.attempt, "record": record, "quiet": True})
+            self.gate.leave(start.folder.attempt)
+            return
         finally:
-            os.close(writing)
-        pen.identify(pid)
-        job = self.jobs[pid] = WatchedJob(folder, pen, pid, reading, began, began_at)
-        self.selector.register(reading, selectors.EVENT_READ, lambda: self._on_output(job))
-        return True
+            os.close(start.writing)
+        job = self.jobs[pid] = WatchedJob(start.folder, start.pen, pid, start.reading, start.began, start.began_at)
+        self.selector.register(job.output, selectors.EVENT_READ, lambda: self._on_output(job))
 
     def _on_output(self, job: WatchedJob) -> None:
         if job.read_output():
@@ -268,6 +281,18 @@ def _session(table: dict[int, processes.Process], identity: tuple[int, int] | No
     if identity is None or (identity[0] in table and table[identity[0]].began != identity[1]):
         return -1
     return identity[0]
+
+
+class _Start(NamedTuple):
+    """A command that was let begin, with the ends of the pipe that it prints to."""
+
+    folder: AttemptFolder
+    pen: Pen
+    reading: int
+    writing: int
+    launch: Launch
+    began: float
+    began_at: float
 
 
 class _Agent:

@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Any
 
-from compute_scheduler.engine import processes
+from compute_scheduler.engine import launch, processes
 from compute_scheduler.engine.folder import AttemptFolder, Pen
 from compute_scheduler.engine.processes import Process
 
@@ -22,7 +22,7 @@ class WatchedJob:
     """A started command with what it may use.
 
     `cause` says why it was ended by us: cancelled, time_limit, memory, disk, processes; else `exit`.
-    is_quiet: no process of it can be alive any more.
+    is_quiet: no process of it can be alive any more. is_settled: what only a job of some length needs has been done.
     began, began_at: monotonic and calendar seconds just before it was started.
     """
 
@@ -36,6 +36,7 @@ class WatchedJob:
         self.began = began
         self.began_at = began_at
         self.is_quiet = False
+        self.is_settled = False
         self.kill_at: float | None = None
         self.log_bytes = 0
         self.dropped = 0
@@ -70,7 +71,9 @@ class WatchedJob:
         self.log_bytes += len(data)
 
     def check(self, now: float, table: dict[int, Process]) -> None:
-        """Ends it when it is over one of its limits."""
+        """Ends it when it is over one of its limits; called again and again once it has run for a moment."""
+        if not self.is_settled:
+            self._settle()
         self.members = processes.family(table, self.pid, self.members | self._orphans(table))
         resident = sum(table[pid].resident_bytes for pid in self.members)
         self.peak_bytes = max(self.peak_bytes, resident)
@@ -86,6 +89,13 @@ class WatchedJob:
                 self.end("disk", now, at_once=True)
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_members()
+
+    def _settle(self) -> None:
+        """Keeps which process it is: until then its environment tells. The kernel takes it before the platform."""
+        self.is_settled = True
+        with contextlib.suppress(OSError):  # a full disk
+            self.pen.identify(self.pid)
+        launch.give_way(self.pid)
 
     def end(self, cause: str, now: float, *, at_once: bool = False) -> None:
         """Asks it to end and kills it after the grace, or at once; the first cause stands."""

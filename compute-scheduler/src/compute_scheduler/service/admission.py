@@ -35,8 +35,7 @@ from compute_scheduler.service.moves import demand_of
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.service.windows import windows
 from compute_scheduler.settings import Settings
-from compute_scheduler.store import accounts, centres, quota_groups
-from compute_scheduler.store import jobs as store
+from compute_scheduler.store import accounts, centres, holders, quota_groups
 
 Row = dict[str, Any]
 # How a node's load names what jobs of others hold of it; they belong to a tenant whom nothing limits.
@@ -250,7 +249,7 @@ def load(
 def running(session: Session) -> tuple[RunningJob, ...]:
     """What holds nodes, a gang with those of all its members."""
     found = []
-    for _, held in groupby(store.holding(session), key=lambda held: held[0]["job"]):
+    for _, held in groupby(holders.holding(session), key=lambda held: held[0]["job"]):
         members = [*held]
         (attempt, spec), *others = members
         began = (attempt["running_at"] or attempt["prepared_at"]).timestamp()

@@ -22,7 +22,7 @@ from compute_scheduler.service.errors import (
 from compute_scheduler.service.known import centre_unknown, known_centre
 from compute_scheduler.service.moves import Moves, amounts_held
 from compute_scheduler.service.windows import in_maintenance
-from compute_scheduler.store import centres, reservations
+from compute_scheduler.store import centres, holders, reservations
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
@@ -81,7 +81,7 @@ def list_centres(database: Database) -> list[Row]:
     with database.reading() as session:
         rows = centres.all_centres(session)
         nodes = centres.all_nodes(session)
-        held = store.holding(session)
+        held = holders.holding(session)
         windows = reservations.live(session)
     used = _used(held)
     maintained = {node["id"] for node in nodes if in_maintenance(windows, node["id"], node["centre"], now)}

@@ -33,7 +33,8 @@ from compute_scheduler.store import jobs as attempts
 from compute_scheduler.store import ledger as store
 
 Row = dict[str, Any]
-BATCH = 500
+# Others write between two batches.
+BATCH = 200
 LOOK_EVERY_S = 1.0
 PLATFORM = "platform"
 # What was nobody's to pay stays so under other prices.

@@ -16,7 +16,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from compute_scheduler.domain.board import Board
@@ -30,6 +29,7 @@ from compute_scheduler.service.data import DataView, needs_of
 from compute_scheduler.service.moves import demand_of
 from compute_scheduler.service.pace import Kind, Pace
 from compute_scheduler.settings import Settings
+from compute_scheduler.store import holders
 from compute_scheduler.store import jobs as store
 
 Row = dict[str, Any]
@@ -64,7 +64,8 @@ class Picture:
         self._sizes: dict[str, Size] = {}
         self._pace = Pace()
         self._elsewhere: dict[str, RunningJob] = {}
-        self._read: dict[str, tuple[sa.Row[Any], RunningJob]] = {}  # what was made of each row at the last look
+        self._ends_left: dict[Kind, int] = {}  # of the pace, after those that are taken to have ended
+        self._read: dict[str, tuple[holders.Holder, RunningJob]] = {}  # what was made of each row at the last look
 
     def look(self, session: Session, now: datetime, clock: float) -> Board:
         """The board of this moment. clock: seconds that never step back."""
@@ -114,12 +115,16 @@ class Picture:
         is_plain = not any(job.stages or job.gang > 1 or job.demand.accelerators for job in jobs)
         if not (starts and is_plain and self._pace):
             return False
+        made: list[RunningJob] = []
         for start in starts:
             self.leaves(start.job_id, start, at)
-        seen = self._anticipated(self._held, at)
-        if all(seen[start.job_id].node for start in starts):
+            held = self._held[start.job_id]
+            made.append(self._ahead(held) or held)
+        if all(job.node for job in made):
             return False
-        self._follow(dict(self.board.queued), seen)
+        for job in made:
+            self.board.hold_for(job)
+            self._told[job.id] = job
         return bool(self.board.queued)
 
     def _look_at_network(self, session: Session, now: datetime, clock: float) -> None:
@@ -189,13 +194,13 @@ class Picture:
                 self.board.put_popular(popular)
 
     def _alive(self, session: Session) -> dict[str, RunningJob]:
-        rows = store.holders(session)
+        rows = holders.holders(session)
         strange = [row.job for row in rows if row.job not in self._sizes]
         for job_id, (spec, preemptions) in store.specs(session, strange).items():
             known = (spec["priority"], preemptions, spec.get("checkpoint_every_s"))
             self._sizes[job_id] = Size(demand_of(spec), float(spec["time_limit_s"]), known)
         alive: dict[str, RunningJob] = {}
-        read: dict[str, tuple[sa.Row[Any], RunningJob]] = {}
+        read: dict[str, tuple[holders.Holder, RunningJob]] = {}
         for row in rows:
             job_id = row[0]
             before = self._read.get(job_id)
@@ -207,7 +212,7 @@ class Picture:
         self._read = read
         return alive
 
-    def _running(self, row: sa.Row[Any]) -> RunningJob:
+    def _running(self, row: holders.Holder) -> RunningJob:
         size = self._sizes[row.job]
         began = (row.running_at or row.prepared_at).timestamp()
         ends_by_at = began if row.cancel else began + size.time_limit_s  # one that is being stopped ends now
@@ -228,21 +233,28 @@ class Picture:
         since = now - YOUNG_S
         young = [job for job in alive.values() if job.started_at > since and not job.more]
         young.sort(key=lambda job: (job.started_at, job.id))
-        seen, left = dict(alive), self._pace.in_a_second()
-        elsewhere: dict[str, RunningJob] = {}
+        seen = dict(alive)
+        before, self._elsewhere = self._elsewhere, {}
+        self._ends_left = self._pace.in_a_second()
         for job in young:
-            kind = _kind(job)
-            if left.get(kind) and self._keeps_waiting(job.node):
-                left[kind] -= 1
-                elsewhere[job.id] = seen[job.id] = self._without_node(job)
-        self._elsewhere = elsewhere
+            ahead = self._ahead(job, before.get(job.id))
+            if ahead is not None:
+                seen[job.id] = ahead
         return seen
 
-    def _without_node(self, job: RunningJob) -> RunningJob:
-        """The job as it is taken to have ended: the same object as at the last look while nothing else is new."""
-        before = self._elsewhere.get(job.id)
+    def _ahead(self, job: RunningJob, before: RunningJob | None = None) -> RunningJob | None:
+        """A young job as it is taken to have ended, off its node; None when no more like it end that soon.
+
+        before: what was answered at the last look, which is answered again while nothing else is new.
+        """
+        kind = _kind(job)
+        if not (self._ends_left.get(kind) and self._keeps_waiting(job.node)):
+            return None
+        self._ends_left[kind] -= 1
         is_known = before is not None and before.started_at == job.started_at and before.ends_by_at == job.ends_by_at
-        return before if before is not None and is_known else replace(job, node="")
+        ahead = before if before is not None and is_known else replace(job, node="")
+        self._elsewhere[job.id] = ahead
+        return ahead
 
     def _keeps_waiting(self, node: str) -> bool:
         return node.partition("/")[0] in self._queueing

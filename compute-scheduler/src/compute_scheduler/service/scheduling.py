@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from brain_kit.clock import utc_now
+from brain_kit.clock import gather, utc_now
 from brain_kit.database import Database
 from brain_kit.events import wakeup
 from sqlalchemy.orm import Session
@@ -35,7 +35,7 @@ from compute_scheduler.service.picture import Picture
 from compute_scheduler.service.policies import InForce, in_force, of_settings
 from compute_scheduler.service.transfers import Booking, rebook
 from compute_scheduler.settings import Settings
-from compute_scheduler.store import accounts, centres, lending, reservations
+from compute_scheduler.store import accounts, centres, holders, lending, reservations
 from compute_scheduler.store import jobs as store
 from compute_scheduler.store import transfers as transfer_store
 
@@ -62,7 +62,7 @@ class Binder:
         if not start.demand.accelerators:
             return []
         if self._binding is None:
-            self._binding = Binding(store.devices_held(self._session))
+            self._binding = Binding(holders.devices_held(self._session))
         devices = start.devices or (None,) * len(start.nodes)
         return [
             self._binding.bind(node, start.demand, self._index.nodes[self._index.place[node]].capacity, device)
@@ -106,7 +106,7 @@ class Scheduler:
         planned = float("-inf")
         try:
             while not stop.is_set():
-                wakeup.gather(planned, GATHER_S)
+                gather(planned, GATHER_S)
                 planned = time.monotonic()
                 seen = wakeup.commits(self.database)
                 try:

@@ -77,7 +77,7 @@ class Submissions:
             actor.check_may_run()
         keys = _keys(idempotency_key, len(specs))
         documents = [spec.document() for spec in specs]
-        digests = [_digest(document) for document in documents]
+        digests = ["" if key is None else _digest(document) for document, key in zip(documents, keys, strict=True)]
         earlier = self._earlier(actor, keys, digests)
         if earlier is not None:
             return earlier, True

@@ -19,7 +19,7 @@ from compute_scheduler.service.errors import NoQuota, QuotaInvalid
 from compute_scheduler.service.moves import demand_of
 from compute_scheduler.service.tenancy import Actor
 from compute_scheduler.settings import Settings
-from compute_scheduler.store import accounts
+from compute_scheduler.store import accounts, holders
 from compute_scheduler.store import jobs as store
 from compute_scheduler.store import quota_groups as groups
 
@@ -73,7 +73,7 @@ def get_quota(database: Database, settings: Settings, actor: Actor, org: str) ->
         raise NotFound(f"没有机构 {org[:40]} 的配额")
     with database.reading() as session:
         tenant = accounts.tenant(session, org)
-        held = [spec for attempt, spec in store.holding(session) if attempt["org"] == org]
+        held = [spec for attempt, spec in holders.holding(session) if attempt["org"] == org]
         queued = store.queued_of(session, org)
     own = tenant["quota"] if tenant else None
     is_public = org == actor.org and actor.principal.org_kind in ("operator", "department")

@@ -322,46 +322,6 @@ def ended_before(session: Session, moment: datetime, limit: int) -> list[str]:
     return list(session.execute(query).scalars())
 
 
-def holding(session: Session) -> list[tuple[Row, Row]]:
-    """Attempts that hold a node, each with its job's specification."""
-    query = (
-        sa.select(
-            attempts.c.job,
-            attempts.c.org,
-            attempts.c.node,
-            attempts.c.prepared_at,
-            attempts.c.running_at,
-            attempts.c.accelerators,
-            jobs.c.spec,
-        )
-        .join(jobs, jobs.c.id == attempts.c.job)
-        .where(attempts.c.state != "ended")
-        .order_by(attempts.c.job, attempts.c.rank)
-    )
-    return [(row, row["spec"]) for row in rows_of(session.execute(query))]
-
-
-_HOLDERS = sa.select(
-    attempts.c.job, attempts.c.org, attempts.c.node, attempts.c.prepared_at, attempts.c.running_at, attempts.c.cancel,
-    attempts.c.accelerators,
-).where(attempts.c.state != sa.literal_column("'ended'"))  # fmt: skip
-
-
-def holders(session: Session) -> list[sa.Row[Any]]:
-    """Attempts that hold a node: job, org, node, prepared_at, running_at, cancel, accelerators."""
-    return [*session.execute(_HOLDERS)]
-
-
-_DEVICES = sa.select(attempts.c.node, attempts.c.accelerators).where(
-    (attempts.c.state != sa.literal_column("'ended'")) & attempts.c.accelerators.is_not(None)
-)
-
-
-def devices_held(session: Session) -> list[tuple[str, Row]]:
-    """What living attempts hold of accelerators, by node."""
-    return [(row.node, row.accelerators) for row in session.execute(_DEVICES)]
-
-
 _NEWS = (
     sa.select(attempts.c.id, attempts.c.state)
     .where((attempts.c.centre == sa.bindparam("centre")) & (attempts.c.state != sa.literal_column("'ended'")))

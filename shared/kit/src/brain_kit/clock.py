@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 CHINA = timezone(timedelta(hours=8), "UTC+08:00")
@@ -34,3 +35,10 @@ def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a time without a zone is not accepted: add Z or an offset")
     return moment.astimezone(UTC)
+
+
+def gather(last: float, pause_s: float) -> None:
+    """Let what comes under load gather: return no sooner than `pause_s` after `last` (of `time.monotonic()`)."""
+    early_s = last + pause_s - time.monotonic()
+    if early_s > 0:
+        time.sleep(early_s)

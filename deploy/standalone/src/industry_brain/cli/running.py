@@ -26,6 +26,7 @@ def up(home: Path, host: str, port: int, with_demo: bool, demo_enterprises: int)
     """启动 starts the whole platform in this process; prints `ready URL` when it serves."""
     home = home.resolve()
     os.environ["BRAIN_HOME"] = str(home)
+    os.environ.setdefault("BRAIN_COMPUTE_SCHEDULER_LOCAL_APART", "true")
     from industry_brain.memory import prepare_memory
 
     prepare_memory()

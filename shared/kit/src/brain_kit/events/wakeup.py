@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -111,10 +110,3 @@ def _sleep(sleeper: _Sleeper, has_come: Callable[[], bool], timeout_s: float) ->
     sleeper.bell.acquire(timeout=max(timeout_s, 0.0))
     with _guard:
         _sleepers.discard(sleeper)
-
-
-def gather(last: float, pause_s: float) -> None:
-    """Let what comes under load gather: return no sooner than `pause_s` after `last` (of `time.monotonic()`)."""
-    early_s = last + pause_s - time.monotonic()
-    if early_s > 0:
-        time.sleep(early_s)
