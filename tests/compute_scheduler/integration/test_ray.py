@@ -60,7 +60,7 @@ def test_jobs_run_in_ray_with_files_logs_limits_and_codes(centre: RayCentre, tmp
     long = centre.submit(proof.script("sleep 60"), time_limit_s=1, **small)
     card = {"resources": {"cores": 0.5, "memory_mb": 100, "accelerators": {"gpu": 1}}}
     ended = centre.submit(proof.script("sleep 60"), **card)
-    yard.wait(ended, lambda job: job["state"] == "running")
+    until(proof.ran, lambda ran: ran[ended] == 1, PATIENCE_S)  # it runs when it may begin, which is a moment earlier
     yard.json("POST", f"/v1/jobs/{ended}/cancel")
     reasons = {name: yard.ended(job)["reason"] for name, job in (("well", well), ("badly", badly), ("long", long))}
     assert reasons == {"well": "命令以退出码 0 结束", "badly": "命令以退出码 3 结束", "long": "超过时限 1 秒，已停止"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import shutil
@@ -55,7 +56,11 @@ class Launch:
                 self._done.release()
 
         # The plain thread of the system: what `threading` keeps beside it costs more than the spawning.
-        _thread.start_new_thread(spawn, ())
+        try:
+            _thread.start_new_thread(spawn, ())
+        except RuntimeError as error:  # too many threads or processes: this job fails, the others go on
+            self._outcome = OSError(errno.EAGAIN, str(error))
+            self._done.release()
 
     def pid(self) -> int:
         """The process id of the command, which now is within its limits. Raises CannotLaunch."""
