@@ -97,3 +97,6 @@ def test_it_ends_with_a_killed_platform_and_the_next_one_takes_the_job_up(tmp_pa
             assert len(api.get(f"{base}/{job}")["attempts"]) == 1
         assert agents(home) != [before]
     until(lambda: agents(home) == [])
+    said = (home / "process.log").read_text(encoding="utf-8")
+    assert "leaked" not in said
+    assert "workers_still_running" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -43,8 +44,9 @@ class RunningWorkers:
     def stop(self, timeout_s: float) -> list[str]:
         """Asks the workers to end; returns the names of those still running after the time."""
         self.stop_event.set()
+        deadline = time.monotonic() + timeout_s
         for thread in self.threads:
-            thread.join(timeout_s / max(len(self.threads), 1))
+            thread.join(max(0.0, deadline - time.monotonic()))
         return [thread.name for thread in self.threads if thread.is_alive()]
 
 

@@ -27,7 +27,7 @@ def up(home: Path, host: str, port: int, with_demo: bool, demo_enterprises: int)
     home = home.resolve()
     os.environ["BRAIN_HOME"] = str(home)
     os.environ.setdefault("BRAIN_COMPUTE_SCHEDULER_LOCAL_APART", "true")
-    from industry_brain.memory import prepare_memory
+    from industry_brain.memory import end_process, prepare_memory
 
     prepare_memory()
     from brain_kit.settings import PlatformSettings
@@ -47,6 +47,7 @@ def up(home: Path, host: str, port: int, with_demo: bool, demo_enterprises: int)
             _greet(url, home, built.first_credentials)
 
         embedded.serve(built, host, port, on_ready)
+        end_process()
 
 
 def _load_demo(url: str, home: Path, enterprises: int) -> None:
@@ -108,9 +109,11 @@ def cluster(home: Path, env_file: Path | None, host: str, port: int, with_demo: 
 )
 def service(name: str, host: str, port: int, roles: str) -> None:
     """服务 runs one service, its API, its workers or both; settings come from the environment."""
+    from industry_brain.memory import end_process
     from industry_brain.single import run_service
 
     run_service(name, host, port, [role for role in roles.split(",") if role])
+    end_process()
 
 
 @click.command()
