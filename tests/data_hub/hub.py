@@ -78,7 +78,9 @@ class Hub:
         self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(60), maxsize=80)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        config = uvicorn.Config(self.runtime.app, port=self.port, log_config=None, access_log=False, loop="uvloop")
+        # A test may think for longer than uvicorn keeps an idle connection by default.
+        options: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_keep_alive": 65}
+        config = uvicorn.Config(self.runtime.app, port=self.port, loop="uvloop", **options)
         self._server = uvicorn.Server(config)
         self._serving = threading.Thread(target=self._server.run, daemon=True)
         self._serving.start()
