@@ -23,7 +23,7 @@ HOME = click.option(
 )
 @click.option("--demo-enterprises", default=2000, show_default=True, help="number of enterprises of the demonstration")
 def up(home: Path, host: str, port: int, with_demo: bool, demo_enterprises: int) -> None:
-    """启动 starts the whole platform in this process; prints `ready URL` when it serves."""
+    """启动 starts the whole platform, in this process but for the agent; prints `ready URL` when it serves."""
     home = home.resolve()
     os.environ["BRAIN_HOME"] = str(home)
     os.environ.setdefault("BRAIN_COMPUTE_SCHEDULER_LOCAL_APART", "true")

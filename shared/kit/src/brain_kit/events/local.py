@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from brain_kit.clock import utc_now
+from brain_kit.clock import gather, utc_now
 from brain_kit.database import Database
 from brain_kit.database.tables import CONSUMER_OFFSET, OUTBOX
 from brain_kit.database.types import UtcDateTime
@@ -197,9 +197,8 @@ class LocalSubscription:
         session.execute(_ADVANCE, rows)
 
     def _look(self, limit: int) -> list[Delivery]:
-        early_s = self._looked + GATHER_S - time.monotonic()
-        if early_s > 0 and not self._is_behind:
-            time.sleep(early_s)
+        if not self._is_behind:
+            gather(self._looked, GATHER_S)
         self._looked = time.monotonic()
         if self._looked - self._looked_everywhere >= LOOK_EVERYWHERE_S:
             self._looked_everywhere = self._looked
